@@ -1,0 +1,68 @@
+//! Sessions, repetition and timers: knows time, not bytes on the wire.
+//!
+//! States and events (PROTOCOL 4.1 has the table):
+//!
+//! ```text
+//! Opening ─OPEN─→ Greeting ─OPEN with our id─→ Open ─both DONE─→ Finished
+//!    └──────────OPEN with our id──────────────↗  └─silence, CLOSE, a new peer, close()─→ Ended
+//! ```
+
+mod adapt;
+pub(crate) mod endpoint;
+mod heard;
+mod ranges;
+mod recv;
+mod ring;
+mod rtt;
+mod send;
+mod timer;
+
+use crate::wire::segment::CloseCode;
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Calling; no peer has been heard.
+    Opening,
+    /// A peer was heard, but has not shown that it hears us.
+    Greeting,
+    /// Both ends know each other; data flows.
+    Open,
+    /// Both directions are done, acknowledged and confirmed.
+    Finished,
+    /// Ended early.
+    Ended,
+}
+
+/// Why a session ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing was heard for the grace time.
+    Silence,
+    /// Another session called: the peer was restarted, and what was under way is lost.
+    PeerRestarted,
+    /// The peer closed with this code.
+    PeerClosed(CloseCode),
+    /// The peer speaks this other version of the protocol.
+    Version(u8),
+    /// Closed here.
+    Local,
+}
+
+/// News for the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session is open; the two ids.
+    Opened {
+        /// This end's session id.
+        me: u64,
+        /// The peer's.
+        peer: u64,
+    },
+    /// Our own frames come back: a loopback plug, or the peer echoes (a terminal in echo mode).
+    Echo,
+    /// Everything was delivered both ways. The last event.
+    Finished,
+    /// The session ended early. The last event.
+    Lost(Loss),
+}

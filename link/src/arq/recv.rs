@@ -1,0 +1,116 @@
+//! The incoming stream: puts pieces in order and says how much more can come.
+
+use super::ranges::Ranges;
+use super::ring::Ring;
+use crate::wire::segment::OFFSET_BITS;
+use crate::wire::seq;
+
+/// Gaps that can be kept open; a piece beyond them counts as not arrived.
+const FRAGMENTS: usize = 64;
+
+/// The piece cannot be kept: outside the window, or too many gaps. It counts as not arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+#[derive(Debug)]
+pub(crate) struct RecvStream<B> {
+    ring: Ring<B>,
+    /// Everything below was read by the user.
+    read: u64,
+    /// Everything below arrived.
+    next: u64,
+    /// What arrived above.
+    ahead: Ranges<FRAGMENTS>,
+    end: Option<u64>,
+    advertised: u64,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
+    pub(crate) fn new(buffer: B) -> Self {
+        let ring = Ring::new(buffer);
+        RecvStream { advertised: ring.capacity(), ring, read: 0, next: 0, ahead: Ranges::new(), end: None }
+    }
+    pub(crate) fn readable(&self) -> usize {
+        (self.next - self.read) as usize
+    }
+    pub(crate) fn received(&self) -> u64 {
+        self.next
+    }
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read
+    }
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+        let n = out.len().min(self.readable());
+        self.ring.get(self.read, &mut out[..n]);
+        self.read += n as u64;
+        n
+    }
+    /// Everything was read and the stream has ended.
+    pub(crate) fn at_end(&self) -> bool {
+        self.end == Some(self.read)
+    }
+    pub(crate) fn limit(&self) -> u64 {
+        self.read + self.ring.capacity()
+    }
+    /// Whether the peer should be told of a higher limit: a quarter of the window has become free.
+    pub(crate) fn window_due(&self) -> bool {
+        self.end.is_none() && self.limit() - self.advertised >= (self.ring.capacity() / 4).max(1)
+    }
+    /// The limit was told.
+    pub(crate) fn window_told(&mut self) -> u64 {
+        self.advertised = self.limit();
+        self.advertised
+    }
+    /// A new peer begins from the start; nothing had arrived.
+    pub(crate) fn restart(&mut self) {
+        self.ahead.clear();
+        self.end = None;
+        self.advertised = self.ring.capacity();
+    }
+
+    /// Takes a piece at the wire offset; says whether anything in it was new.
+    pub(crate) fn insert(&mut self, low: u32, payload: &[u8], fin: bool) -> Result<bool, Refused> {
+        let start = seq::expand(low, OFFSET_BITS, self.next);
+        let end = start + payload.len() as u64;
+        if end > self.limit() || self.end.is_some_and(|e| end > e || (fin && end != e)) {
+            return Err(Refused);
+        }
+        let mut fresh = false;
+        if end > self.next {
+            let skip = self.next.saturating_sub(start);
+            self.ahead.insert(start + skip, end).map_err(|_| Refused)?;
+            self.ring.put(start + skip, &payload[skip as usize..]);
+            if let Some((from, to)) = self.ahead.first() {
+                if from <= self.next {
+                    self.next = to;
+                    self.ahead.remove(from, to);
+                }
+            }
+            fresh = true;
+        }
+        if fin && self.end.is_none() {
+            self.end = Some(end);
+            fresh = true;
+        }
+        Ok(fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_pieces_and_keeps_the_window() {
+        let mut r = RecvStream::new([0u8; 8]);
+        assert_eq!(r.insert(4, b"efgh", true), Ok(true));
+        assert_eq!(r.readable(), 0);
+        assert_eq!(r.insert(5, b"fghi", false), Err(Refused)); // beyond the window and the end
+        assert_eq!(r.insert(0, b"abcd", false), Ok(true));
+        assert_eq!(r.insert(0, b"abcd", false), Ok(false));
+        let mut out = [0; 9];
+        assert_eq!(r.read(&mut out), 8);
+        assert_eq!(&out[..8], b"abcdefgh");
+        assert!(r.at_end());
+    }
+}

@@ -1,0 +1,50 @@
+//! Round-trip time, measured from the moment the last byte left (RFC 6298 section 2 for the filter).
+
+/// Backed-off waits stop growing here, so that a wire that comes back is noticed soon (µs).
+const PROBE_MAX_US: u64 = 250_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Rtt {
+    initial_us: u64,
+    smoothed_us: Option<u64>,
+    variation_us: u64,
+    backoff: u32,
+}
+
+impl Rtt {
+    /// `initial_us`: what to assume of a round trip before the first sample.
+    pub(crate) fn new(initial_us: u64) -> Rtt {
+        Rtt { initial_us, smoothed_us: None, variation_us: 0, backoff: 0 }
+    }
+    pub(crate) fn sample(&mut self, us: u64) {
+        match self.smoothed_us {
+            None => {
+                self.smoothed_us = Some(us);
+                self.variation_us = us / 2;
+            }
+            Some(s) => {
+                self.variation_us = (3 * self.variation_us + s.abs_diff(us)) / 4;
+                self.smoothed_us = Some((7 * s + us) / 8);
+            }
+        }
+    }
+    pub(crate) fn smoothed_us(&self) -> u64 {
+        self.smoothed_us.unwrap_or(0)
+    }
+    /// How long to wait for an answer: max(2 R, R + 4 var), doubled per probe in a row, at most
+    /// the larger of 250 ms and 4 R.
+    pub(crate) fn wait_us(&self) -> u64 {
+        let r = self.smoothed_us.unwrap_or(self.initial_us).max(2_000);
+        let wait = (2 * r).max(r + 4 * self.variation_us);
+        (wait << self.backoff.min(16)).min(PROBE_MAX_US.max(4 * r))
+    }
+    pub(crate) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+    pub(crate) fn answered(&mut self) {
+        self.backoff = 0;
+    }
+}

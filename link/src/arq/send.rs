@@ -1,0 +1,181 @@
+//! The outgoing stream: what was written, sent, acknowledged, and must be sent again.
+
+use super::ranges::Ranges;
+use super::ring::Ring;
+
+/// Fragments of the stream that can be told apart; beyond it more is sent again than need be.
+const FRAGMENTS: usize = 64;
+
+/// A piece of the stream to send: `start..end`, and whether the stream ends behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Piece {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) fin: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct SendStream<B> {
+    ring: Ring<B>,
+    /// Everything below is acknowledged.
+    base: u64,
+    /// Everything below was sent at least once.
+    next: u64,
+    /// Everything below was written by the user.
+    end: u64,
+    /// The peer takes data below this offset.
+    limit: u64,
+    acked: Ranges<FRAGMENTS>,
+    lost: Ranges<FRAGMENTS>,
+    finished: bool,
+    fin_sent: bool,
+    fin_acked: bool,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
+    pub(crate) fn new(buffer: B) -> Self {
+        SendStream {
+            ring: Ring::new(buffer),
+            base: 0,
+            next: 0,
+            end: 0,
+            limit: 0,
+            acked: Ranges::new(),
+            lost: Ranges::new(),
+            finished: false,
+            fin_sent: false,
+            fin_acked: false,
+        }
+    }
+    pub(crate) fn writable(&self) -> usize {
+        if self.finished { 0 } else { (self.ring.capacity() - (self.end - self.base)) as usize }
+    }
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.writable());
+        self.ring.put(self.end, &bytes[..n]);
+        self.end += n as u64;
+        n
+    }
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+    pub(crate) fn acked_bytes(&self) -> u64 {
+        self.base
+    }
+    pub(crate) fn sent_end(&self) -> u64 {
+        self.next
+    }
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+    pub(crate) fn raise_limit(&mut self, limit: u64) {
+        self.limit = self.limit.max(limit);
+    }
+    /// Everything, the end included, is acknowledged.
+    pub(crate) fn is_done(&self) -> bool {
+        self.fin_acked && self.base == self.end
+    }
+    /// Everything is to be sent anew to a new peer: nothing was acknowledged.
+    pub(crate) fn restart(&mut self) {
+        (self.next, self.limit, self.fin_sent) = (0, 0, false);
+        self.acked.clear();
+        self.lost.clear();
+    }
+
+    /// New bytes that could be sent now.
+    pub(crate) fn fresh(&self) -> usize {
+        self.end.min(self.limit).saturating_sub(self.next) as usize
+    }
+    /// Whether something waits to be sent again, or the end has to be told.
+    pub(crate) fn urgent(&self) -> bool {
+        !self.lost.is_empty() || self.fin_due()
+    }
+    fn fin_due(&self) -> bool {
+        self.finished && !self.fin_sent && self.next == self.end
+    }
+
+    /// The next piece of at most `max` bytes; says whether it is a repeat.
+    pub(crate) fn take(&mut self, max: usize) -> Option<(Piece, bool)> {
+        let (start, end, repeat) = match self.lost.first() {
+            Some((from, to)) => {
+                let end = to.min(from + max as u64);
+                self.lost.remove(from, end);
+                (from, end, true)
+            }
+            None => {
+                let end = self.next + self.fresh().min(max) as u64;
+                (self.next, end, false)
+            }
+        };
+        self.next = self.next.max(end);
+        let fin = self.finished && end == self.end && !self.fin_acked && (start < end || !self.fin_sent);
+        self.fin_sent |= fin;
+        if start == end && !fin { None } else { Some((Piece { start, end, fin }, repeat)) }
+    }
+    pub(crate) fn copy(&self, piece: Piece, out: &mut [u8]) {
+        self.ring.get(piece.start, out);
+    }
+
+    pub(crate) fn acknowledged(&mut self, piece: Piece) {
+        self.fin_acked |= piece.fin;
+        if self.acked.insert(piece.start.max(self.base), piece.end).is_err() {
+            self.lost.insert_covering(piece.start.max(self.base), piece.end);
+            return;
+        }
+        self.lost.remove(piece.start, piece.end);
+        if let Some((from, to)) = self.acked.first() {
+            if from <= self.base {
+                self.base = self.base.max(to);
+                self.acked.remove(from, to);
+            }
+        }
+        self.lost.remove(0, self.base);
+    }
+
+    pub(crate) fn lost(&mut self, piece: Piece) {
+        if piece.fin && !self.fin_acked {
+            self.fin_sent = false;
+        }
+        let from = piece.start.max(self.base);
+        self.lost.insert_covering(from, piece.end);
+        // what a covering range or another copy already settled need not go again
+        if let Some((a, b)) = self.acked.first() {
+            self.lost.remove(a, b);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_what_was_lost_and_ends_once_all_is_acknowledged() {
+        let mut s = SendStream::new([0u8; 100]);
+        s.raise_limit(1000);
+        assert_eq!(s.write(&[7; 150]), 100);
+        s.finish();
+        let (a, _) = s.take(60).unwrap();
+        let (b, _) = s.take(60).unwrap();
+        assert_eq!((b.start, b.end, b.fin), (60, 100, true));
+        assert!(s.take(60).is_none());
+        s.acknowledged(b);
+        s.lost(a);
+        let (again, repeat) = s.take(1000).unwrap();
+        assert_eq!((again.start, again.end, again.fin, repeat), (0, 60, false, true));
+        s.acknowledged(again);
+        assert!(s.is_done());
+    }
+
+    #[test]
+    fn a_lost_end_is_told_again() {
+        let mut s = SendStream::new([0u8; 10]);
+        s.raise_limit(10);
+        s.finish();
+        let (fin, _) = s.take(5).unwrap();
+        assert!(s.take(5).is_none());
+        s.lost(fin);
+        assert!(s.urgent());
+        assert_eq!(s.take(5).unwrap().0, fin);
+    }
+}

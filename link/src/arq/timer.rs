@@ -1,0 +1,49 @@
+//! The deadlines of a session, one table.
+
+use crate::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// Call again.
+    Open,
+    /// Nothing came back for the newest transmission: probe.
+    Resend,
+    /// An acknowledgement has been held back long enough.
+    AckDelay,
+    /// Give a sign of life.
+    KeepAlive,
+    /// The peer has been silent for the grace time.
+    Silence,
+    /// Waited long enough for the last acknowledgement.
+    Linger,
+}
+
+impl Timer {
+    pub(crate) const ALL: [Timer; 6] =
+        [Timer::Open, Timer::Resend, Timer::AckDelay, Timer::KeepAlive, Timer::Silence, Timer::Linger];
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers([Option<Instant>; 6]);
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+    pub(crate) fn set_if_clear(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize].get_or_insert(at);
+    }
+    pub(crate) fn clear(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+    pub(crate) fn clear_all(&mut self) {
+        self.0 = [None; 6];
+    }
+    /// Takes the timer out when it has expired.
+    pub(crate) fn expired(&mut self, timer: Timer, now: Instant) -> bool {
+        self.0[timer as usize].take_if(|at| *at <= now).is_some()
+    }
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+}

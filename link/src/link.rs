@@ -1,0 +1,183 @@
+//! [`Link`]: deframer, session and pacing in one; the type most users touch.
+
+use crate::arq::endpoint::{Endpoint, HOLD_US};
+use crate::arq::{Event, State};
+use crate::config::Config;
+use crate::pace::Pace;
+use crate::stats::Stats;
+use crate::time::Instant;
+use crate::wire::frame::{body_at, frame_len};
+use crate::wire::segment::CloseCode;
+use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Segment, write_frame};
+
+/// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
+const PAUSE_US: u64 = 60_000;
+
+/// One end of a wire.
+///
+/// `B` holds the stream on its way out and on its way in (an array, a boxed slice; 1 byte to
+/// 4 MiB; 64 KiB and more serve fast wires, twice the longest frame is the least that makes sense);
+/// `N` is the most transmissions under way at once, 17 or more.
+#[derive(Debug)]
+pub struct Link<B, const N: usize = 1024> {
+    deframer: Deframer,
+    endpoint: Endpoint<B, N>,
+    pace: Pace,
+    pause: Option<Instant>,
+    body: [u8; BODY_MAX],
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
+    /// A link that begins calling at once. `session` is the random number that tells this session
+    /// from every other on this wire.
+    ///
+    /// # Panics
+    /// When a buffer is empty or above 4 MiB.
+    pub fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
+        let payload_max = config.payload_max.clamp(1, crate::wire::PAYLOAD_MAX as u16);
+        let config = Config { payload_max, ..config };
+        Link {
+            deframer: Deframer::default(),
+            pace: Pace::new(config.rate, config.slack_us),
+            endpoint: Endpoint::new(config, session, now, send, recv),
+            pause: None,
+            body: [0; BODY_MAX],
+        }
+    }
+
+    /// Adds to the outgoing stream; returns how much was taken (see [`Link::writable`]).
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        self.endpoint.write(bytes)
+    }
+    /// Bytes [`Link::write`] would take now.
+    pub fn writable(&self) -> usize {
+        self.endpoint.writable()
+    }
+    /// Ends the outgoing stream; the incoming one goes on (half close).
+    pub fn finish(&mut self) {
+        self.endpoint.finish();
+    }
+    /// Takes from the incoming stream; 0 when nothing is there now.
+    pub fn read(&mut self, out: &mut [u8]) -> usize {
+        self.endpoint.read(out)
+    }
+    /// Bytes [`Link::read`] could take now.
+    pub fn readable(&self) -> usize {
+        self.endpoint.readable()
+    }
+    /// The peer has ended its stream and all of it was read.
+    pub fn at_end(&self) -> bool {
+        self.endpoint.at_end()
+    }
+    /// Says that everything read, the end included, has reached its destination. Only then does
+    /// the peer learn that its stream was delivered; does nothing before [`Link::at_end`].
+    pub fn confirm(&mut self, now: Instant) {
+        self.endpoint.confirm();
+        self.handle_timeout(now);
+    }
+    /// Ends the session at once, undelivered data and all, and tells the peer why: send what
+    /// [`Link::poll_transmit`] still yields.
+    pub fn close(&mut self, code: CloseCode) {
+        self.endpoint.close(code);
+    }
+
+    /// Bytes came from the wire; any cut, any junk.
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.endpoint.stats.wire_in += bytes.len() as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = &rest[self.deframer.push(rest)..];
+            self.drain(now);
+        }
+        self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(frame) = self.deframer.next_frame() {
+            match Segment::parse(frame.body) {
+                Ok(segment) => {
+                    self.endpoint.stats.frames_in += 1;
+                    self.endpoint.handle_segment(&segment, now);
+                }
+                Err(_) => self.endpoint.stats.frames_bad += 1,
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.pause.take_if(|at| *at <= now).is_some() {
+            self.deframer.doubt();
+            self.drain(now);
+        }
+        self.endpoint.handle_timeout(now);
+    }
+
+    /// The port was lost and is open again: bytes of before do not go on, and the peer is asked at
+    /// once where it stands.
+    pub fn handle_reopen(&mut self, now: Instant) {
+        self.deframer.reset();
+        self.pause = None;
+        self.endpoint.handle_reopen(now);
+    }
+
+    /// At most one frame for the wire, written to the beginning of `out`; none when there is
+    /// nothing to send, or when the wire must first take what it has.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`FRAME_MAX`].
+    pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
+        assert!(out.len() >= FRAME_MAX, "a frame needs up to {FRAME_MAX} bytes");
+        if !self.pace.ready(now) {
+            return None;
+        }
+        let damage = self.deframer.damage as u8;
+        let outgoing = self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), damage, now)?;
+        let start = body_at(outgoing.level);
+        out[start..start + outgoing.len].copy_from_slice(&self.body[..outgoing.len]);
+        let wire = write_frame(out, outgoing.len, outgoing.level);
+        debug_assert_eq!(wire, frame_len(outgoing.len, outgoing.level));
+        let left = self.pace.take(wire, now);
+        self.endpoint.handle_sent(wire, left, now);
+        self.endpoint.stats.wire_out += wire as u64;
+        self.endpoint.stats.frames_out += 1;
+        Some(wire)
+    }
+
+    /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        // what is due waits for the wire; a short piece waits until the wire is all but free
+        let wire = if self.endpoint.is_due(u64::MAX) {
+            Some(self.pace.ready_at())
+        } else if self.endpoint.is_due(0) {
+            Some(self.pace.ready_at().max(self.pace.free_at(HOLD_US)))
+        } else {
+            None
+        };
+        [self.endpoint.poll_timeout(), wire, self.pause].into_iter().flatten().min()
+    }
+
+    /// News.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.endpoint.poll_event()
+    }
+    /// Where the session stands.
+    pub fn state(&self) -> State {
+        self.endpoint.state()
+    }
+    /// User bytes given to the wire so far, each counted once.
+    pub fn sent(&self) -> u64 {
+        self.endpoint.sent_end()
+    }
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.endpoint.stats();
+        stats.frames_bad += self.deframer.bad;
+        stats.junk = self.deframer.junk;
+        stats.corrected = self.deframer.corrected;
+        stats
+    }
+}

@@ -1,0 +1,15 @@
+//! The wire: bytes, frames, segments. Knows nothing of time or repetition.
+//!
+//! Nothing here can panic, whatever bytes come in, and nothing allocates. All multi-byte numbers
+//! are little-endian (PROTOCOL 0).
+
+pub mod armour;
+pub mod check;
+pub mod deframe;
+pub mod frame;
+pub mod segment;
+pub mod seq;
+
+pub use deframe::Deframer;
+pub use frame::{BODY_MAX, FRAME_MAX, Level, write_frame};
+pub use segment::{PAYLOAD_MAX, Segment};

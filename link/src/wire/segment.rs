@@ -1,0 +1,343 @@
+//! Segments: the body of a frame (PROTOCOL 3).
+//!
+//! ```text
+//! segment  tx number (2) | record | record ..
+//! record   tag: kind (high four bits), argument (low four) | fields by kind
+//!   1 OPEN    argument bit 0: answer wanted; version (1) | own id (8) | peer's id or 0 (8) | receive limit (3) | most payload (2) | features (2)
+//!   2 CLOSE   version (1) | own id (8) | peer's id or 0 (8) | code (1)
+//!   3 ACK     newest tx (2) | damage, modulo 256 (1) | run (v) | argument times: gap (v), run (v)
+//!   4 WINDOW  receive limit (3)
+//!   5 DONE    -
+//!   6 PING    -
+//!   7 DATA    argument bit 0: end of stream; offset (3) | payload up to the end of the segment
+//! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
+//! ```
+
+use super::frame::BODY_MAX;
+
+/// Version of this protocol.
+pub const VERSION: u8 = 1;
+/// Bytes of a segment before its first record.
+pub const SEGMENT_HEAD: usize = 2;
+/// Bytes of a DATA record before its payload.
+pub const DATA_HEAD: usize = 4;
+/// Most gap and run pairs in an ACK after the first run.
+pub const ACK_PAIRS: usize = 8;
+/// Longest ACK record.
+pub const ACK_MAX: usize = 4 + 2 + ACK_PAIRS * 4;
+/// Most user bytes in one segment: what a body holds beside the largest ACK and a WINDOW.
+pub const PAYLOAD_MAX: usize = BODY_MAX - SEGMENT_HEAD - DATA_HEAD - ACK_MAX - 6;
+/// Largest number (v) can carry.
+pub const VARINT_MAX: u16 = 0x7FFF;
+/// Offsets and limits travel modulo 2^24.
+pub const OFFSET_BITS: u32 = 24;
+/// Transmission numbers travel modulo 2^16.
+pub const TX_BITS: u32 = 16;
+
+/// Why a session was closed before its end (wire numbers; unknown ones are kept).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// 1: the protocol versions differ.
+    Version,
+    /// 2: the far reader went away with data undelivered.
+    OutputClosed,
+    /// 3: the far end was interrupted by a signal.
+    Interrupted,
+    /// 4: the far end failed.
+    Failed,
+    /// A code of a later version.
+    Other(u8),
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        match self {
+            CloseCode::Version => 1,
+            CloseCode::OutputClosed => 2,
+            CloseCode::Interrupted => 3,
+            CloseCode::Failed => 4,
+            CloseCode::Other(n) => n,
+        }
+    }
+    /// The code with this number.
+    pub const fn from_wire(n: u8) -> CloseCode {
+        match n {
+            1 => CloseCode::Version,
+            2 => CloseCode::OutputClosed,
+            3 => CloseCode::Interrupted,
+            4 => CloseCode::Failed,
+            n => CloseCode::Other(n),
+        }
+    }
+}
+
+/// OPEN: who is there, and what it can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Protocol version.
+    pub version: u8,
+    /// The sender does not know yet that it is heard: answer with an OPEN.
+    pub answer: bool,
+    /// The sender's session id, not 0.
+    pub me: u64,
+    /// The receiver's session id as far as the sender knows it, else 0.
+    pub you: u64,
+    /// Receive limit: the offset up to which the sender can take data at once.
+    pub limit: u32,
+    /// Most payload the sender takes in one segment.
+    pub payload_max: u16,
+    /// Feature bits; none is defined yet, unknown ones are ignored.
+    pub features: u16,
+}
+
+/// CLOSE: the session ends here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// Protocol version.
+    pub version: u8,
+    /// The sender's session id.
+    pub me: u64,
+    /// The receiver's session id as far as the sender knows it, else 0.
+    pub you: u64,
+    /// Why.
+    pub code: CloseCode,
+}
+
+/// ACK: which transmissions arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Ack {
+    /// Lowest 16 bits of the newest transmission that arrived.
+    pub newest: u16,
+    /// Damage seen so far, modulo 256: wrong bytes repaired, and per frame beyond repair one more
+    /// than its armour repairs. It tells the sender noise from silence, and what armour hides.
+    pub damage: u8,
+    /// Transmissions that arrived in a row, ending with the newest; at least 1.
+    pub run: u16,
+    /// Then, going back: how many are missing, how many arrived in a row before those; each at least 1.
+    pub pairs: heapless::Vec<(u16, u16), ACK_PAIRS>,
+}
+
+/// One thing a segment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// See [`Open`].
+    Open(Open),
+    /// See [`Close`].
+    Close(Close),
+    /// See [`Ack`].
+    Ack(Ack),
+    /// The sender's receive limit is now at this offset (modulo 2^24).
+    Window(u32),
+    /// Everything the receiver sent was received and used, everything of the sender's acknowledged.
+    Done,
+    /// Nothing, to be acknowledged.
+    Ping,
+    /// A piece of the stream.
+    Data {
+        /// Offset of its first byte, modulo 2^24.
+        offset: u32,
+        /// The stream ends behind it.
+        fin: bool,
+        /// The bytes; empty only at the end of the stream.
+        payload: &'a [u8],
+    },
+}
+
+/// The segment makes no sense: cut short, an unknown kind, or a field out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A checked segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Lowest 16 bits of the transmission number.
+    pub tx: u16,
+    records: &'a [u8],
+}
+
+impl<'a> Segment<'a> {
+    /// Reads a body; every record is checked, so [`Segment::records`] cannot fail afterwards.
+    pub fn parse(body: &'a [u8]) -> Result<Segment<'a>, Malformed> {
+        let mut reader = Reader(body);
+        let tx = reader.u16()?;
+        let records = reader.0;
+        if records.is_empty() {
+            return Err(Malformed);
+        }
+        while !reader.0.is_empty() {
+            reader.record()?;
+        }
+        Ok(Segment { tx, records })
+    }
+
+    /// What it says, in order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let mut reader = Reader(self.records);
+        core::iter::from_fn(move || if reader.0.is_empty() { None } else { reader.record().ok() })
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        self.take::<1>().map(|[b]| b)
+    }
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        self.take().map(u16::from_le_bytes)
+    }
+    fn u24(&mut self) -> Result<u32, Malformed> {
+        self.take::<3>().map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
+    }
+    fn u64(&mut self) -> Result<u64, Malformed> {
+        self.take().map(u64::from_le_bytes)
+    }
+    /// A count: (v), not 0.
+    fn count(&mut self) -> Result<u16, Malformed> {
+        let low = self.u8()?;
+        let n = if low < 0x80 { u16::from(low) } else { u16::from(low & 0x7F) | (u16::from(self.u8()?) << 7) };
+        if n == 0 { Err(Malformed) } else { Ok(n) }
+    }
+
+    fn record(&mut self) -> Result<Record<'a>, Malformed> {
+        let tag = self.u8()?;
+        let argument = tag & 0x0F;
+        match (tag >> 4, argument) {
+            (1, 0 | 1) => self.open(argument == 1).map(Record::Open),
+            (2, 0) => {
+                let (version, me, you) = (self.u8()?, self.u64()?, self.u64()?);
+                Ok(Record::Close(Close { version, me, you, code: CloseCode::from_wire(self.u8()?) }))
+            }
+            (3, pairs) => self.ack(pairs).map(Record::Ack),
+            (4, 0) => self.u24().map(Record::Window),
+            (5, 0) => Ok(Record::Done),
+            (6, 0) => Ok(Record::Ping),
+            (7, 0 | 1) => {
+                let (offset, fin) = (self.u24()?, argument == 1);
+                let payload = core::mem::take(&mut self.0);
+                if payload.is_empty() && !fin { Err(Malformed) } else { Ok(Record::Data { offset, fin, payload }) }
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    fn open(&mut self, answer: bool) -> Result<Open, Malformed> {
+        let (version, me, you) = (self.u8()?, self.u64()?, self.u64()?);
+        let open = if version == VERSION {
+            Open { version, answer, me, you, limit: self.u24()?, payload_max: self.u16()?, features: self.u16()? }
+        } else {
+            // of another version only the beginning is known
+            self.0 = &[];
+            Open { version, answer, me, you, limit: 0, payload_max: 1, features: 0 }
+        };
+        if open.me == 0 || open.payload_max == 0 { Err(Malformed) } else { Ok(open) }
+    }
+
+    fn ack(&mut self, pairs: u8) -> Result<Ack, Malformed> {
+        let mut ack = Ack { newest: self.u16()?, damage: self.u8()?, run: self.count()?, pairs: heapless::Vec::new() };
+        for _ in 0..pairs {
+            let pair = (self.count()?, self.count()?);
+            ack.pairs.push(pair).map_err(|_| Malformed)?;
+        }
+        Ok(ack)
+    }
+}
+
+/// Writes a segment into a buffer.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a segment with transmission number `tx`.
+    ///
+    /// # Panics
+    /// The writer panics when `out` is too small for what is written.
+    pub fn new(out: &'a mut [u8], tx: u64) -> Writer<'a> {
+        out[..2].copy_from_slice(&(tx as u16).to_le_bytes());
+        Writer { out, len: 2 }
+    }
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    /// Whether there is no record yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == SEGMENT_HEAD
+    }
+    fn put(&mut self, bytes: &[u8]) {
+        self.out[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+    fn tag(&mut self, kind: u8, argument: u8) {
+        self.put(&[kind << 4 | argument]);
+    }
+    fn u24(&mut self, n: u64) {
+        self.put(&(n as u32).to_le_bytes()[..3]);
+    }
+    fn count(&mut self, n: u16) {
+        debug_assert!(n > 0 && n <= VARINT_MAX);
+        if n < 0x80 {
+            self.put(&[n as u8]);
+        } else {
+            self.put(&[n as u8 | 0x80, (n >> 7) as u8]);
+        }
+    }
+    /// Adds OPEN.
+    pub fn open(&mut self, open: &Open) {
+        self.tag(1, u8::from(open.answer));
+        self.put(&[open.version]);
+        self.put(&open.me.to_le_bytes());
+        self.put(&open.you.to_le_bytes());
+        self.u24(u64::from(open.limit));
+        self.put(&open.payload_max.to_le_bytes());
+        self.put(&open.features.to_le_bytes());
+    }
+    /// Adds CLOSE.
+    pub fn close(&mut self, close: &Close) {
+        self.tag(2, 0);
+        self.put(&[close.version]);
+        self.put(&close.me.to_le_bytes());
+        self.put(&close.you.to_le_bytes());
+        self.put(&[close.code.to_wire()]);
+    }
+    /// Adds ACK.
+    pub fn ack(&mut self, ack: &Ack) {
+        self.tag(3, ack.pairs.len() as u8);
+        self.put(&ack.newest.to_le_bytes());
+        self.put(&[ack.damage]);
+        self.count(ack.run);
+        for &(gap, run) in &ack.pairs {
+            self.count(gap);
+            self.count(run);
+        }
+    }
+    /// Adds WINDOW with the lowest 24 bits of `limit`.
+    pub fn window(&mut self, limit: u64) {
+        self.tag(4, 0);
+        self.u24(limit);
+    }
+    /// Adds DONE.
+    pub fn done(&mut self) {
+        self.tag(5, 0);
+    }
+    /// Adds PING.
+    pub fn ping(&mut self) {
+        self.tag(6, 0);
+    }
+    /// Adds DATA, the last record there can be; `fill` writes the `len` payload bytes.
+    pub fn data(&mut self, offset: u64, fin: bool, len: usize, fill: impl FnOnce(&mut [u8])) {
+        self.tag(7, u8::from(fin));
+        self.u24(offset);
+        fill(&mut self.out[self.len..self.len + len]);
+        self.len += len;
+    }
+}

@@ -1,0 +1,177 @@
+//! Two links on a virtual line: a clock that is only a number, seeded noise, no waiting.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+use std::collections::VecDeque;
+
+use link::sim::{Noise, NoiseConfig, Random};
+use link::{Config, Event, FRAME_MAX, Instant, Link};
+
+/// One direction of the line: bytes leave at the rate, arrive later, in pieces, damaged.
+pub struct Line {
+    rate: u64,
+    latency_us: u64,
+    /// USB adapter: hands over full 62-byte packets at once, the rest when this timer ticks; 0 = off.
+    timer_us: u64,
+    noise: Noise,
+    /// From, to (µs): nothing passes.
+    pub outages: Vec<(u64, u64)>,
+    free_ns: u64,
+    flight: VecDeque<(u64, u8)>,
+    pub carried: u64,
+}
+
+impl Line {
+    pub fn new(baud: u32, latency_us: u64, timer_us: u64, noise: NoiseConfig, seed: u64) -> Line {
+        Line {
+            rate: u64::from(baud / 10),
+            latency_us,
+            timer_us,
+            noise: Noise::new(noise, seed),
+            outages: Vec::new(),
+            free_ns: 0,
+            flight: VecDeque::new(),
+            carried: 0,
+        }
+    }
+    pub fn send(&mut self, bytes: &[u8], now: Instant) {
+        for &byte in bytes {
+            self.free_ns = self.free_ns.max(now.as_micros() * 1000) + 1_000_000_000 / self.rate;
+            let left = self.free_ns / 1000;
+            self.carried += 1;
+            if self.outages.iter().any(|o| o.0 <= left && left < o.1) {
+                continue;
+            }
+            let arrival = left + self.latency_us;
+            let flight = &mut self.flight;
+            self.noise.pass(byte, |b| flight.push_back((arrival, b)));
+        }
+    }
+    /// When the next bytes can be taken.
+    pub fn next(&self) -> Option<u64> {
+        let &(first, _) = self.flight.front()?;
+        if self.timer_us == 0 {
+            return Some(first);
+        }
+        let tick = first.div_ceil(self.timer_us) * self.timer_us;
+        Some(self.flight.get(61).map_or(tick, |full| full.0.min(tick)))
+    }
+    pub fn take(&mut self, now: Instant, out: &mut Vec<u8>) {
+        out.clear();
+        if self.next().is_some_and(|at| at <= now.as_micros()) {
+            while self.flight.front().is_some_and(|b| b.0 <= now.as_micros()) {
+                out.extend(self.flight.pop_front().map(|b| b.1));
+            }
+        }
+    }
+}
+
+/// One end with its user: writes a known stream, checks what it reads.
+pub struct End {
+    pub link: Link<Vec<u8>>,
+    to_write: u64,
+    written: u64,
+    pub read: u64,
+    write_seed: u64,
+    read_seed: u64,
+    pub expected: u64,
+    /// Largest write at a time.
+    pub burst: u64,
+    /// The reader takes nothing before this moment (µs).
+    pub stalled_until: u64,
+    pub finished_at: Option<u64>,
+    pub lost: Option<link::Event>,
+}
+
+/// Byte `i` of the stream with this seed.
+pub fn stream_byte(seed: u64, i: u64) -> u8 {
+    ((i ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+}
+
+impl End {
+    pub fn new(config: Config, session: u64, window: usize, seeds: (u64, u64), bytes: (u64, u64)) -> End {
+        End {
+            link: Link::new(config, session, Instant::default(), vec![0; window], vec![0; window]),
+            to_write: bytes.0,
+            written: 0,
+            read: 0,
+            write_seed: seeds.0,
+            read_seed: seeds.1,
+            expected: bytes.1,
+            burst: u64::MAX,
+            stalled_until: 0,
+            finished_at: None,
+            lost: None,
+        }
+    }
+    fn user(&mut self, now: Instant, random: &mut Random) {
+        let mut room = (self.link.writable() as u64).min(self.to_write - self.written);
+        if self.burst != u64::MAX {
+            room = room.min(random.below(self.burst + 1));
+        }
+        let piece: Vec<u8> = (self.written..self.written + room).map(|i| stream_byte(self.write_seed, i)).collect();
+        self.written += self.link.write(&piece) as u64;
+        if self.written == self.to_write {
+            self.link.finish();
+        }
+        let mut buffer = [0u8; 4096];
+        while now.as_micros() >= self.stalled_until {
+            let n = self.link.read(&mut buffer);
+            for (i, &byte) in buffer[..n].iter().enumerate() {
+                assert_eq!(byte, stream_byte(self.read_seed, self.read + i as u64), "byte {}", self.read + i as u64);
+            }
+            self.read += n as u64;
+            if n == 0 {
+                break;
+            }
+        }
+        if self.link.at_end() {
+            self.link.confirm(now);
+        }
+        while let Some(event) = self.link.poll_event() {
+            match event {
+                Event::Finished => {
+                    assert_eq!(self.read, self.expected, "finished, so everything was read");
+                    assert_eq!(self.link.stats().bytes_out, self.to_write, "and acknowledged");
+                    self.finished_at = Some(now.as_micros());
+                }
+                Event::Lost(_) => self.lost = Some(event),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs both ends until both have finished (or one is lost); panics after `limit_us`.
+pub fn run(a: &mut End, b: &mut End, ab: &mut Line, ba: &mut Line, seed: u64, limit_us: u64) -> u64 {
+    let mut random = Random::new(seed ^ 0xABCD);
+    let (mut now, mut wire, mut bytes) = (Instant::default(), vec![0u8; FRAME_MAX], Vec::new());
+    let mut rounds = 0u64;
+    loop {
+        step(a, ab, ba, now, &mut random, &mut wire, &mut bytes);
+        step(b, ba, ab, now, &mut random, &mut wire, &mut bytes);
+        let over = |e: &End| e.finished_at.is_some() || e.lost.is_some();
+        if over(a) && over(b) {
+            return now.as_micros();
+        }
+        if now.as_micros() >= limit_us && std::env::var("HARDLINE_SEED").is_ok() { std::fs::write("/tmp/a.txt", format!("{now:?} {:?}", a.link)).unwrap(); std::fs::write("/tmp/b.txt", format!("{:?}", b.link)).unwrap(); }
+        assert!(now.as_micros() < limit_us, "stalled: a {:?} {:?} b {:?} {:?}", a.link.state(), a.link.stats(), b.link.state(), b.link.stats());
+        rounds += 1;
+        assert!(rounds < 20_000_000, "spinning at {now:?}");
+        let next = [a.link.poll_timeout(), b.link.poll_timeout()].into_iter().flatten().map(Instant::as_micros);
+        let stalls = [a.stalled_until, b.stalled_until].into_iter().filter(|&s| s > now.as_micros());
+        let next = next.chain(ab.next()).chain(ba.next()).chain(stalls).min().expect("something must come");
+        // a host is not instant either; this also keeps time moving
+        now = Instant::from_micros(next.max(now.as_micros() + 1 + random.below(300)));
+    }
+}
+
+/// One end takes what came, lets its user act, and sends what is due.
+fn step(end: &mut End, out: &mut Line, into: &mut Line, now: Instant, random: &mut Random, wire: &mut [u8], bytes: &mut Vec<u8>) {
+    into.take(now, bytes);
+    end.link.handle_bytes(bytes, now);
+    end.link.handle_timeout(now);
+    end.user(now, random);
+    while let Some(n) = end.link.poll_transmit(wire, now) {
+        out.send(&wire[..n], now);
+    }
+}
