@@ -17,9 +17,10 @@
 //!
 //! ```
 //! use link::{Config, Event, Instant, Link};
+//! type Wire = Link<[u8; 8192], 64>; // 8 KiB each way, at most 64 transmissions under way
 //! let now = Instant::from_micros(0);
-//! let mut a = Link::new(Config::for_baud(115_200), 1, now, [0u8; 8192], [0u8; 8192]);
-//! let mut b = Link::new(Config::for_baud(115_200), 2, now, [0u8; 8192], [0u8; 8192]);
+//! let mut a = Wire::new(Config::for_baud(115_200), 1, now, [0u8; 8192], [0u8; 8192]);
+//! let mut b = Wire::new(Config::for_baud(115_200), 2, now, [0u8; 8192], [0u8; 8192]);
 //! a.write(b"hello");
 //! a.finish();
 //! b.finish();
@@ -65,4 +66,4 @@ pub use pace::Pace;
 pub use stats::Stats;
 pub use time::Instant;
 pub use wire::frame::FRAME_MAX;
-pub use wire::segment::CloseCode;
+pub use wire::segment::{CloseCode, VERSION};

@@ -75,6 +75,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
         self.endpoint.confirm();
         self.handle_timeout(now);
     }
+    /// Everything was delivered both ways; at most the peer does not know yet.
+    pub fn is_delivered(&self) -> bool {
+        self.endpoint.is_delivered()
+    }
     /// Ends the session at once, undelivered data and all, and tells the peer why: send what
     /// [`Link::poll_transmit`] still yields.
     pub fn close(&mut self, code: CloseCode) {

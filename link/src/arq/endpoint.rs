@@ -161,6 +161,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.confirmed |= self.recv.at_end();
         self.check_done();
     }
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.peer_done && self.done_sent
+    }
     pub(crate) fn close(&mut self, code: CloseCode) {
         if !self.is_over() {
             self.end(Loss::Local);

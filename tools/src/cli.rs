@@ -1,0 +1,230 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::port::{Flow, Options, Spec};
+
+/// A bare serial wire, made trustworthy.
+#[derive(Debug, Parser)]
+#[command(name = "hardline", version, max_term_width = 100)]
+#[command(after_help = "Exit: 0 all delivered and acknowledged, 1 failed, 2 usage, 3 session lost or data undelivered, \
+5 peer refused or no hardline, 6 port unavailable or busy, 128+N by signal N.")]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Say more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How to write logs
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log: LogFormat,
+    /// Write one JSON object of statistics at the end and on SIGUSR1
+    #[arg(long, global = true, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// No hardware: simulate a noisy wire, carry a file each way over it, verify
+    Demo(DemoArgs),
+    /// Two pseudo-terminals joined by a modelled wire
+    Sim(SimArgs),
+    /// stdin and stdout (or a command's) to the peer's, over a port
+    Pipe(PipeArgs),
+}
+
+/// A port and how to open it.
+#[derive(Args, Clone, Debug)]
+pub struct PortArgs {
+    /// /dev/ttyUSB0, usb:SERIAL-NUMBER, tcp:HOST:PORT, tcp-listen:ADDR:PORT, unix:PATH,
+    /// unix-listen:PATH, exec:COMMAND LINE, stdio:
+    #[arg(value_name = "PORT")]
+    pub port: Spec,
+    /// Baud rate of a serial port (8N1)
+    #[arg(short, long, default_value_t = 115_200)]
+    pub baud: u32,
+    /// Flow control of a serial port
+    #[arg(long, default_value = "none")]
+    pub flow: Flow,
+    /// Wait for the port to appear
+    #[arg(long)]
+    pub wait: bool,
+    /// How long a lost port or a silent peer is waited for before the session is lost
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub grace: Duration,
+}
+
+impl PortArgs {
+    /// How to open the port.
+    pub fn options(&self) -> Options {
+        Options { baud: self.baud, flow: self.flow }
+    }
+}
+
+/// `hardline pipe`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Start it on both ends, in any order. The end of input passes to the other side; \
+the command ends when both directions have ended and everything is acknowledged.\n\n\
+  tar c dir | hardline pipe /dev/ttyUSB0 -b 2000000        hardline pipe /dev/ttyUSB0 -b 2000000 </dev/null | tar x\n  \
+ssh -o ProxyCommand='hardline pipe /dev/ttyUSB0' box      hardline pipe /dev/ttyUSB0 -- /usr/sbin/sshd -i")]
+pub struct PipeArgs {
+    /// The port.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Command whose stdin and stdout take the place of our own
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `hardline demo`
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Baud rate of the simulated wire
+    #[arg(short, long, default_value_t = 2_000_000)]
+    pub baud: u32,
+    /// Bit error rate of the simulated wire
+    #[arg(long, default_value_t = 1e-5)]
+    pub ber: f64,
+    /// Kilobytes to carry each way
+    #[arg(long, default_value_t = 1000, value_name = "KB")]
+    pub size: usize,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `hardline sim`
+#[derive(Args, Clone, Debug)]
+pub struct SimArgs {
+    /// One end: a link to a pseudo-terminal is made here
+    #[arg(short, value_name = "PATH")]
+    pub a: PathBuf,
+    /// The other end
+    #[arg(short, value_name = "PATH")]
+    pub b: PathBuf,
+    /// Bits per second on the wire, 10 per byte
+    #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(50..=100_000_000))]
+    pub baud: u32,
+    /// Chance of each data bit to be flipped
+    #[arg(long, default_value_t = 0.0, value_parser = chance)]
+    pub ber: f64,
+    /// Bursts: chance per byte that one begins, mean length in bytes, bit error rate inside
+    /// (Gilbert-Elliott)
+    #[arg(long, value_name = "P:LEN:BER", value_parser = burst)]
+    pub burst: Option<Burst>,
+    /// Chance per byte that LEN bytes (1 unless said) are lost
+    #[arg(long, value_name = "P[:LEN]", value_parser = drop_)]
+    pub drop: Option<(f64, u32)>,
+    /// Chance per byte that a random byte is put in
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = chance)]
+    pub insert: f64,
+    /// Time each byte takes beside its own length
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    pub latency: Duration,
+    /// USB adapter: full packets of 62 bytes arrive at once, the rest when this timer ends
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    pub timer: Duration,
+    /// Only from a to b
+    #[arg(long)]
+    pub one_way: bool,
+    /// START:LENGTH in seconds: nothing passes; may be given several times
+    #[arg(long, value_name = "S:D", value_parser = span)]
+    pub outage: Vec<Span>,
+    /// START:LENGTH in seconds: the adapters vanish and come back; may be given several times
+    #[arg(long, value_name = "S:D", value_parser = span)]
+    pub unplug: Vec<Span>,
+    /// Seed of all noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// A stretch of time since the start of the simulation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// When it begins.
+    pub start: Duration,
+    /// How long it lasts.
+    pub length: Duration,
+}
+
+/// Gilbert-Elliott bursts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Burst {
+    /// Chance per byte that a burst begins.
+    pub begin: f64,
+    /// Mean length in bytes.
+    pub length: f64,
+    /// Bit error rate inside.
+    pub ber: f64,
+}
+
+/// `60s`, `16ms`, `2m`, `500us`; a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("unknown unit '{unit}'; use us, ms, s, m or h")),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| "write a number and a unit, such as 16ms or 60s".to_owned())?;
+    Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a number"))
+}
+
+fn chance(text: &str) -> Result<f64, String> {
+    match number(text)? {
+        p if (0.0..=1.0).contains(&p) => Ok(p),
+        p => Err(format!("{p} is not between 0 and 1")),
+    }
+}
+
+fn burst(text: &str) -> Result<Burst, String> {
+    match text.split(':').collect::<Vec<_>>()[..] {
+        [begin, length, ber] => Ok(Burst { begin: chance(begin)?, length: number(length)?, ber: chance(ber)? }),
+        _ => Err("write it as P:LEN:BER, such as 1e-4:20:0.3".into()),
+    }
+}
+
+fn drop_(text: &str) -> Result<(f64, u32), String> {
+    match text.split_once(':') {
+        None => Ok((chance(text)?, 1)),
+        Some((p, len)) => Ok((chance(p)?, len.parse().map_err(|_| format!("'{len}' is not a number of bytes"))?)),
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let (start, length) = text.split_once(':').ok_or("write it as START:LENGTH in seconds, such as 2:0.5")?;
+    Ok(Span { start: duration(start)?, length: duration(length)? })
+}

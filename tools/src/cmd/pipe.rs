@@ -1,0 +1,22 @@
+//! `hardline pipe`: stdin and stdout, or a command's, to the peer's.
+
+use crate::cli::{Common, PipeArgs};
+use crate::drive::link::{Session, Settings};
+use crate::drive::user::User;
+use crate::error::{Doing, Exit, Failure};
+use crate::port::Opener;
+use crate::signal::Signals;
+
+/// Runs the command to its end.
+pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
+    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    if !opener.can_reopen() && args.command.is_empty() {
+        return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));
+    }
+    let settings = Settings { grace: args.port.grace, wait: args.port.wait, stats: common.stats.clone() };
+    // the port first: a command must not start for a port that is not there
+    let session = Session::open(opener, settings, signals)?;
+    let user = if args.command.is_empty() { User::stdio()? } else { User::command(&args.command)? };
+    session.run(user)
+}

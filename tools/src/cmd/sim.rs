@@ -1,0 +1,30 @@
+//! `hardline sim`: two pseudo-terminals joined by a modelled wire.
+
+use crate::cli::{Common, SimArgs};
+use crate::error::{Doing, Exit, Failure};
+use crate::signal::{Signal, Signals};
+use crate::sim::run::Simulation;
+use crate::stats;
+
+/// Runs until a signal; SIGUSR1 writes the statistics.
+pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
+    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let mut simulation = Simulation::new(args)?;
+    tracing::info!("ready: {} and {}", args.a.display(), args.b.display());
+    loop {
+        simulation.step(signals.fds()).doing(Exit::Failed, || "simulate the wire".into())?;
+        let end = match signals.take() {
+            None => continue,
+            Some(Signal::Stats) => false,
+            Some(Signal::End(_)) => true,
+        };
+        match &common.stats {
+            Some(path) => stats::write_json(path, &simulation.stats())?,
+            None if !end => eprintln!("{}", simulation.stats()),
+            None => {}
+        }
+        if end {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Joins a port, a [`Link`] and a user until the session is over.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use link::{CloseCode, Config, Event, FRAME_MAX, Link, Loss, State};
+use nix::poll::PollFlags;
+
+use super::user::User;
+use super::wait;
+use crate::clock::{Clock, random_id};
+use crate::error::{Doing, Exit, Failure};
+use crate::port::{Opener, Port};
+use crate::signal::{Signal, Signals};
+use crate::stats;
+
+/// How often a lost port is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long timers may be late while the port takes nothing.
+const BLOCKED: Duration = Duration::from_millis(10);
+/// Room there must be before the input is read: many small reads cost more than they bring.
+const READ_LEAST: usize = 2048;
+/// Bytes without any frame, and how long they may come, before a warning.
+const STRANGE_BYTES: u64 = 64;
+const STRANGE_AFTER: Duration = Duration::from_secs(3);
+/// Time for a last message to leave a port that takes nothing.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// What the loop needs beside the port and the user.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a lost port or a silent peer is waited for.
+    pub grace: Duration,
+    /// Wait for a port that is not there yet.
+    pub wait: bool,
+    /// Where to write the statistics.
+    pub stats: Option<PathBuf>,
+}
+
+/// One session between a port and a user.
+pub struct Session {
+    link: Box<Link<Box<[u8]>>>,
+    clock: Clock,
+    began: Instant,
+    opener: Opener,
+    port: Option<Port>,
+    user: User,
+    settings: Settings,
+    signals: Signals,
+    /// The frame on its way into the port: its bytes, how many there are, how many went.
+    frame: Box<[u8; FRAME_MAX]>,
+    frame_len: usize,
+    frame_at: usize,
+    /// Bytes on their way to the user.
+    pending: Vec<u8>,
+    lost_at: Option<Instant>,
+    strange_since: Option<(Instant, u64)>,
+    warned: bool,
+    input_ended: bool,
+    output_error: Option<io::Error>,
+    outcome: Option<Result<(), Failure>>,
+}
+
+/// Stream buffers: half a second of the wire on the way out, so that little is hidden from the
+/// writer; plenty on the way in.
+fn buffers(baud: u32) -> (usize, usize) {
+    let out = if baud == 0 { 1 << 20 } else { (baud as usize / 20).clamp(8192, 1 << 20) };
+    (out, if baud == 0 { 1 << 20 } else { 1 << 18 })
+}
+
+impl Session {
+    /// Opens the port (unless it is to be waited for) and begins to call.
+    pub fn open(mut opener: Opener, settings: Settings, signals: Signals) -> Result<Session, Failure> {
+        let port = match opener.open() {
+            Ok(port) => port,
+            Err(failure) if settings.wait && failure.exit == Exit::Port => {
+                tracing::info!("{failure}; waiting for it");
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        let config = Config { grace_us: settings.grace.as_micros() as u64, ..Config::for_baud(opener.baud()) };
+        let (out, into) = buffers(opener.baud());
+        let id = random_id().doing(Exit::Failed, || "read /dev/urandom".into())?;
+        let clock = Clock::new();
+        let buffer = |len| vec![0u8; len].into_boxed_slice();
+        Ok(Session {
+            link: Box::new(Link::new(config, id, clock.now(), buffer(out), buffer(into))),
+            clock,
+            began: Instant::now(),
+            opener,
+            port,
+            user: User::none(),
+            settings,
+            signals,
+            frame: Box::new([0; FRAME_MAX]),
+            frame_len: 0,
+            frame_at: 0,
+            pending: Vec::new(),
+            lost_at: None,
+            strange_since: None,
+            warned: false,
+            input_ended: false,
+            output_error: None,
+            outcome: None,
+        })
+    }
+
+    /// Runs the session to its end.
+    pub fn run(mut self, user: User) -> Result<(), Failure> {
+        self.user = user;
+        let mut buffer = vec![0u8; 65536];
+        let result = loop {
+            let ready = match self.poll() {
+                Ok(ready) => ready,
+                Err(e) => break Err(Failure::new(Exit::Failed, format!("cannot wait for input: {e}"))),
+            };
+            self.serve_signals();
+            self.serve_port(ready.port, &mut buffer);
+            self.link.handle_timeout(self.clock.now());
+            self.serve_input(ready.input, &mut buffer);
+            self.serve_output(ready.output);
+            self.transmit();
+            self.serve_events();
+            self.watch_strangers();
+            if let Some(outcome) = self.outcome.take() {
+                break outcome;
+            }
+        };
+        self.farewell();
+        drop(self.port.take());
+        let mut result = result;
+        if let Some(path) = &self.settings.stats {
+            let written = stats::write(path, &self.link.stats(), self.began);
+            result = result.and(written);
+        }
+        match (result, self.user.end()) {
+            (Ok(()), Some((name, Ok(status)))) if !status.success() => {
+                Err(Failure::new(Exit::Failed, format!("'{name}' ended with {status}; everything it sent was delivered")))
+            }
+            (Ok(()), Some((name, Err(e)))) => Err(Failure::new(Exit::Failed, format!("cannot wait for '{name}': {e}"))),
+            (result, _) => result,
+        }
+    }
+
+    fn fail(&mut self, exit: Exit, message: impl Into<String>) {
+        self.outcome.get_or_insert(Err(Failure::new(exit, message)));
+    }
+
+    fn poll(&mut self) -> io::Result<Ready> {
+        let now = self.clock.now();
+        let mut timeout = self.link.poll_timeout().map(|at| Duration::from_micros(at.since(now)));
+        if self.frame_at < self.frame_len {
+            // what is due waits for the port to take this frame; timers still count
+            timeout = timeout.map(|t| t.max(BLOCKED));
+        }
+        let mut fds = Vec::with_capacity(8);
+        let mut port_slots = None;
+        if let Some(port) = &self.port {
+            let writing = self.frame_at < self.frame_len;
+            fds.push((port.reader(), PollFlags::POLLIN));
+            fds.push((port.writer(), if writing { PollFlags::POLLOUT } else { PollFlags::empty() }));
+            port_slots = Some(0);
+        } else {
+            timeout = Some(if self.opener.listener().is_some() { Duration::from_secs(1) } else { LOOK });
+            fds.extend(self.opener.listener().map(|fd| (fd, PollFlags::POLLIN)));
+        }
+        let input = self.user.input().filter(|_| self.link.writable() >= READ_LEAST).map(|fd| {
+            fds.push((fd, PollFlags::POLLIN));
+            fds.len() - 1
+        });
+        let to_write = !self.pending.is_empty() || self.link.readable() > 0;
+        let output = self.user.output().map(|fd| {
+            fds.push((fd, if to_write { PollFlags::POLLOUT } else { PollFlags::empty() }));
+            fds.len() - 1
+        });
+        fds.extend(self.signals.fds().map(|fd| (fd, PollFlags::POLLIN)));
+        let flags = wait(&fds, timeout)?;
+        let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
+        Ok(Ready { port: at(port_slots) | at(port_slots.map(|i| i + 1)), input: at(input), output: at(output) })
+    }
+
+    // ---- the port -----------------------------------------------------------------------------
+
+    fn serve_port(&mut self, ready: PollFlags, buffer: &mut [u8]) {
+        let Some(port) = &self.port else { return self.look_for_port() };
+        if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+            match port.read(buffer) {
+                Ok(Some(n)) => self.link.handle_bytes(&buffer[..n], self.clock.now()),
+                Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost("hung up"),
+                Ok(None) => {}
+                Err(e) => self.port_lost(&e.to_string()),
+            }
+        }
+    }
+
+    fn port_lost(&mut self, why: &str) {
+        // every descriptor must go, or the adapter comes back under another name
+        self.port = None;
+        (self.frame_at, self.frame_len) = (0, 0);
+        let spec = self.opener.spec().clone();
+        if self.link.is_delivered() && self.opener.closes_with_peer() {
+            self.outcome.get_or_insert(Ok(()));
+        } else if !self.opener.can_reopen() {
+            self.fail(Exit::Lost, format!("{spec} was closed ({why}) before everything was delivered; {}", self.undelivered()));
+        } else {
+            tracing::warn!("{spec} is gone ({why}); looking for it for {} s", self.settings.grace.as_secs());
+            self.lost_at = Some(Instant::now());
+        }
+    }
+
+    fn look_for_port(&mut self) {
+        match self.opener.open() {
+            Ok(Some(port)) => {
+                tracing::info!("{} is open", self.opener.spec());
+                if let Some(at) = self.lost_at.take() {
+                    tracing::warn!("{} is back after {:.1} s", self.opener.spec(), at.elapsed().as_secs_f64());
+                }
+                self.port = Some(port);
+                self.link.handle_reopen(self.clock.now());
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                let lost_for = self.lost_at.map(|at| at.elapsed());
+                if lost_for.is_some_and(|t| t >= self.settings.grace) {
+                    let exit = if self.link.state() == State::Open { Exit::Lost } else { Exit::Port };
+                    self.fail(exit, format!("{failure} (after waiting {} s); {}", self.settings.grace.as_secs(), self.undelivered()));
+                } else if lost_for.is_none() && failure.exit != Exit::Port {
+                    self.fail(failure.exit, failure.message);
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        while let Some(port) = &self.port {
+            if self.frame_at == self.frame_len {
+                let Some(len) = self.link.poll_transmit(&mut self.frame[..], self.clock.now()) else { return };
+                (self.frame_at, self.frame_len) = (0, len);
+            }
+            match port.write(&self.frame[self.frame_at..self.frame_len]) {
+                Ok(0) => return,
+                Ok(n) => self.frame_at += n,
+                Err(e) => return self.port_lost(&e.to_string()),
+            }
+        }
+    }
+
+    /// Lets a last message leave, and what was written before it.
+    fn farewell(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        while self.port.is_some() && Instant::now() < until {
+            self.transmit();
+            let now = self.clock.now();
+            let busy = self.frame_at < self.frame_len || self.link.poll_timeout().is_some_and(|at| at.since(now) < 1_000_000);
+            let queued = self.port.as_ref().map_or(0, Port::queued);
+            if !busy && queued == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    // ---- the user -----------------------------------------------------------------------------
+
+    fn serve_input(&mut self, ready: PollFlags, buffer: &mut [u8]) {
+        if ready.is_empty() || self.input_ended {
+            return;
+        }
+        let room = self.link.writable().min(buffer.len());
+        match self.user.read(&mut buffer[..room]) {
+            Ok(Some(0)) => {
+                self.input_ended = true;
+                self.link.finish();
+            }
+            Ok(Some(n)) => {
+                self.link.write(&buffer[..n]);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                self.link.close(CloseCode::Failed);
+                self.fail(Exit::Failed, format!("cannot read the input: {e}"));
+            }
+        }
+    }
+
+    fn serve_output(&mut self, ready: PollFlags) {
+        if self.output_error.is_none() && !ready.contains(PollFlags::POLLOUT) && ready.contains(PollFlags::POLLERR) {
+            // the reader is gone; that only matters if there is, or comes, something to read
+            self.output_error = Some(nix::errno::Errno::EPIPE.into());
+            self.user.close_output();
+        }
+        if self.pending.is_empty() && self.link.readable() > 0 {
+            self.pending.resize(self.user.piece(), 0);
+            let n = self.link.read(&mut self.pending);
+            self.pending.truncate(n);
+        }
+        if !self.pending.is_empty() && (ready.contains(PollFlags::POLLOUT) || self.output_error.is_some()) {
+            match self.user.write(&self.pending) {
+                Ok(n) => {
+                    self.pending.drain(..n);
+                }
+                Err(e) => return self.output_failed(e),
+            }
+        }
+        if self.pending.is_empty() && self.link.at_end() {
+            self.user.close_output();
+            self.link.confirm(self.clock.now());
+        }
+    }
+
+    fn output_failed(&mut self, e: io::Error) {
+        self.link.close(CloseCode::OutputClosed);
+        let e = self.output_error.take().unwrap_or(e);
+        let left = self.pending.len() + self.link.readable();
+        self.fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
+    }
+
+    // ---- news ---------------------------------------------------------------------------------
+
+    fn serve_signals(&mut self) {
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Stats => {
+                    let value = stats::as_json(&self.link.stats(), self.began);
+                    match &self.settings.stats {
+                        Some(path) => {
+                            if let Err(e) = stats::write_json(path, &value) {
+                                tracing::warn!("{e}");
+                            }
+                        }
+                        None => eprintln!("{value}"),
+                    }
+                }
+                Signal::End(number) => {
+                    self.link.close(CloseCode::Interrupted);
+                    let undelivered = self.undelivered();
+                    self.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
+                }
+            }
+        }
+    }
+
+    fn serve_events(&mut self) {
+        while let Some(event) = self.link.poll_event() {
+            let spec = self.opener.spec();
+            match event {
+                Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
+                Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
+                Event::Finished => {
+                    self.outcome.get_or_insert(Ok(()));
+                }
+                Event::Lost(loss) => {
+                    let (exit, why) = explain(loss, self.settings.grace);
+                    let message = format!("{spec}: {why}; {}", self.undelivered());
+                    self.fail(exit, message);
+                }
+            }
+        }
+    }
+
+    fn undelivered(&self) -> String {
+        let stats = self.link.stats();
+        format!("{} bytes sent and acknowledged, {} received", stats.bytes_out, stats.bytes_in)
+    }
+
+    /// Bytes come, but no frame among them: says so once, and gives up after the grace time.
+    fn watch_strangers(&mut self) {
+        let stats = self.link.stats();
+        if stats.frames_in > 0 || self.link.state() != State::Opening {
+            self.strange_since = None;
+            return;
+        }
+        if stats.wire_in == 0 {
+            return;
+        }
+        let (since, seen) = *self.strange_since.get_or_insert((Instant::now(), 0));
+        let complaint = || {
+            format!(
+                "{}: {} bytes arrived, none were hardline frames: wrong baud rate or another program?",
+                self.opener.spec(),
+                stats.wire_in
+            )
+        };
+        if stats.wire_in >= STRANGE_BYTES && since.elapsed() >= STRANGE_AFTER && !self.warned {
+            tracing::warn!("{}", complaint());
+            self.warned = true;
+        }
+        if since.elapsed() >= self.settings.grace {
+            if stats.wire_in > seen + STRANGE_BYTES {
+                let message = complaint();
+                self.fail(Exit::Refused, message);
+            }
+            self.strange_since = Some((Instant::now(), stats.wire_in));
+        }
+    }
+}
+
+/// What is ready.
+struct Ready {
+    port: PollFlags,
+    input: PollFlags,
+    output: PollFlags,
+}
+
+fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
+    match loss {
+        Loss::Silence => (Exit::Lost, format!("nothing came from the peer for {} s", grace.as_secs())),
+        Loss::PeerRestarted => (Exit::Lost, "the peer was restarted, this session is lost".into()),
+        Loss::PeerClosed(CloseCode::OutputClosed) => (Exit::Lost, "the peer's output was closed before it had everything".into()),
+        Loss::PeerClosed(CloseCode::Interrupted) => (Exit::Lost, "the peer was interrupted".into()),
+        Loss::PeerClosed(code) => (Exit::Lost, format!("the peer failed ({code:?})")),
+        Loss::Version(v) => {
+            (Exit::Refused, format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION))
+        }
+        Loss::Local => (Exit::Failed, "closed".into()),
+    }
+}

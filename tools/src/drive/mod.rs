@@ -1,0 +1,22 @@
+//! The loops that move bytes between ports, protocol and user. All waiting happens here, in one
+//! `ppoll` on one thread: it takes every kind of descriptor (epoll refuses regular files and the
+//! null device), and nothing is ever flushed or drained (that can block for ever).
+
+pub mod link;
+pub mod user;
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+/// Waits until a descriptor is ready or the time has passed; returns what each is ready for.
+pub(crate) fn wait(fds: &[(BorrowedFd<'_>, PollFlags)], timeout: Option<Duration>) -> std::io::Result<Vec<PollFlags>> {
+    let mut polled: Vec<PollFd<'_>> = fds.iter().map(|&(fd, flags)| PollFd::new(fd, flags)).collect();
+    match ppoll(&mut polled, timeout.map(TimeSpec::from_duration), None) {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled.iter().map(|p| p.revents().unwrap_or(PollFlags::empty())).collect()),
+        Err(e) => Err(e.into()),
+    }
+}

@@ -1,0 +1,114 @@
+//! The user's side of a stream: stdin and stdout, or a command.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::errno::Errno;
+
+use crate::error::{Doing, Exit, Failure};
+use crate::port::exec::Running;
+
+/// What a blocking descriptor takes for sure once it polls writable.
+const PIPE_PIECE: usize = 4096;
+const TTY_PIECE: usize = 256;
+
+/// Where the stream comes from and goes to. Both descriptors keep their blocking mode: others may
+/// share them.
+#[derive(Debug)]
+pub struct User {
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    piece: usize,
+    command: Option<(String, Running)>,
+}
+
+impl User {
+    /// Nobody.
+    pub(crate) fn none() -> User {
+        User { input: None, output: None, piece: PIPE_PIECE, command: None }
+    }
+    /// Our own stdin and stdout.
+    pub fn stdio() -> Result<User, Failure> {
+        let own = || -> io::Result<User> {
+            let (input, output) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
+            let piece = match nix::unistd::isatty(&output) {
+                Ok(true) => TTY_PIECE,
+                _ => PIPE_PIECE,
+            };
+            Ok(User { input: Some(input), output: Some(output), piece, command: None })
+        };
+        own().doing(Exit::Failed, || "use stdin and stdout".into())
+    }
+
+    /// The stdin and stdout of a command started now.
+    pub fn command(words: &[String]) -> Result<User, Failure> {
+        let name = words.join(" ");
+        let started = || -> io::Result<User> {
+            let mut child = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let missing = || io::Error::other("no pipe to the command");
+            Ok(User {
+                input: Some(child.stdout.take().ok_or_else(missing)?.into()),
+                output: Some(child.stdin.take().ok_or_else(missing)?.into()),
+                piece: PIPE_PIECE,
+                command: Some((name.clone(), Running { child, group: false })),
+            })
+        };
+        started().doing(Exit::Failed, || format!("run '{name}'"))
+    }
+
+    /// What to read from; none after its end.
+    pub fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.input.as_ref().map(AsFd::as_fd)
+    }
+    /// What to write to; none once closed.
+    pub fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().map(AsFd::as_fd)
+    }
+    /// Most bytes to give to [`User::write`] at once.
+    pub fn piece(&self) -> usize {
+        self.piece
+    }
+
+    /// Reads once; `Ok(Some(0))` is the end, after which the input is closed.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(input) = &self.input else { return Ok(None) };
+        match nix::unistd::read(input, buffer) {
+            Ok(0) | Err(Errno::EIO) => {
+                self.input = None;
+                Ok(Some(0))
+            }
+            Ok(n) => Ok(Some(n)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+    /// Writes once, at most [`User::piece`] bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(output) = &self.output else { return Err(Errno::EPIPE.into()) };
+        match nix::unistd::write(output, bytes) {
+            Ok(n) => Ok(n),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+            Err(e) => Err(e.into()),
+        }
+    }
+    /// Passes the end of the stream on. Our own stdout is only let go.
+    pub fn close_output(&mut self) {
+        self.output = None;
+    }
+
+    /// Closes the pipes and waits for the command to end, at most about a second by itself.
+    pub fn end(mut self) -> Option<(String, io::Result<ExitStatus>)> {
+        (self.input, self.output) = (None, None);
+        let (name, mut running) = self.command.take()?;
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
+        while std::time::Instant::now() < until {
+            match running.child.try_wait() {
+                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Ok(Some(status)) => return Some((name, Ok(status))),
+                Err(e) => return Some((name, Err(e))),
+            }
+        }
+        None // still running: dropping it makes it end
+    }
+}

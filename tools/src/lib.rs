@@ -1,0 +1,17 @@
+//! Everything of hardline with a side effect: ports, drive loops, the wire simulator, commands.
+//!
+//! ```text
+//! cmd/    one file per command        drive/  the loop that joins a port, a link and a user
+//! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
+//! ```
+
+pub mod cli;
+pub mod clock;
+pub mod cmd;
+pub mod drive;
+pub mod error;
+pub mod log;
+pub mod port;
+pub mod signal;
+pub mod sim;
+pub mod stats;

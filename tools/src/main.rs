@@ -1,0 +1,25 @@
+//! The command `hardline`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tools::cli::{Cli, Command};
+use tools::{cmd, log};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::init(&cli.common);
+    let result = match &cli.command {
+        Command::Demo(args) => cmd::demo::run(&cli.common, args),
+        Command::Sim(args) => cmd::sim::run(&cli.common, args),
+        Command::Pipe(args) => cmd::pipe::run(&cli.common, args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::debug!("exit {}", failure.exit.code());
+            eprintln!("hardline: {failure}");
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A command whose stdin and stdout are the wire, and our own stdin and stdout as the wire.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::{Port, Spec};
+use crate::error::{Doing, Exit, Failure};
+
+/// How long a command may take to end by itself, and then after SIGTERM.
+const END: Duration = Duration::from_millis(500);
+
+pub(super) fn open(spec: &Spec) -> Result<Port, Failure> {
+    let opened = || -> io::Result<Port> {
+        let mut child =
+            Command::new("/bin/sh").arg("-c").arg(&spec.rest).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+        let missing = || io::Error::other("no pipe to the command");
+        let reader = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
+        let writer = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
+        let mut port = Port::new(reader, writer)?;
+        port.child = Some(Running { child, group: true });
+        Ok(port)
+    };
+    opened().doing(Exit::Port, || format!("run {spec}"))
+}
+
+pub(super) fn stdio() -> Result<Port, Failure> {
+    let opened = || -> io::Result<Port> {
+        let (reader, writer) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
+        let flags = |fd: &OwnedFd| -> io::Result<_> { Ok((fd.try_clone()?, super::set_nonblocking(fd.as_fd())?)) };
+        let restore = vec![flags(&reader)?, flags(&writer)?];
+        let mut port = Port::new(reader, writer)?;
+        port.restore = restore;
+        Ok(port)
+    };
+    opened().doing(Exit::Port, || "use stdin and stdout as the wire".into())
+}
+
+/// A command that is made to end when this is dropped, if it does not do so by itself.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    /// It leads a process group of its own, to be ended as a whole.
+    pub(crate) group: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let id = self.child.id() as i32;
+        let target = nix::unistd::Pid::from_raw(if self.group { -id } else { id });
+        for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
+            if signal.is_some() {
+                let _ = nix::sys::signal::kill(target, signal);
+            }
+            let until = Instant::now() + END;
+            while Instant::now() < until {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}

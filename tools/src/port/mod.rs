@@ -1,0 +1,241 @@
+//! Ports: opened byte pipes. One file per kind; the table [`KINDS`] is the one list of them.
+
+pub(crate) mod exec;
+mod serial;
+mod socket;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
+
+use crate::error::{Exit, Failure};
+
+/// Flow control of a serial port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Flow {
+    /// None: three wires.
+    #[default]
+    None,
+    /// RTS/CTS.
+    Rtscts,
+}
+
+/// How to open a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bits per second on a serial line; other kinds ignore it.
+    pub baud: u32,
+    /// Flow control on a serial line.
+    pub flow: Flow,
+}
+
+/// Which port, as the user wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    kind: Kind,
+    rest: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Serial,
+    Usb,
+    Tcp,
+    TcpListen,
+    Unix,
+    UnixListen,
+    Exec,
+    Stdio,
+}
+
+/// Every scheme and what follows it.
+const KINDS: [(&str, Kind, &str); 8] = [
+    ("serial", Kind::Serial, "PATH"),
+    ("usb", Kind::Usb, "SERIAL-NUMBER"),
+    ("tcp", Kind::Tcp, "HOST:PORT"),
+    ("tcp-listen", Kind::TcpListen, "ADDR:PORT"),
+    ("unix", Kind::Unix, "PATH"),
+    ("unix-listen", Kind::UnixListen, "PATH"),
+    ("exec", Kind::Exec, "COMMAND LINE"),
+    ("stdio", Kind::Stdio, ""),
+];
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Spec, String> {
+        if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") {
+            return Ok(Spec { kind: Kind::Serial, rest: text.to_owned() });
+        }
+        let known = || KINDS.map(|(scheme, _, rest)| format!("{scheme}:{rest}")).join(", ");
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(format!("'{text}' is neither a path (/dev/ttyUSB0, ./wire) nor one of {}", known()));
+        };
+        let Some((_, kind, usage)) = KINDS.iter().find(|k| k.0 == scheme) else {
+            return Err(format!("unknown scheme '{scheme}:'; known are a path and {}", known()));
+        };
+        if rest.is_empty() != usage.is_empty() {
+            return Err(format!("write it as {scheme}:{usage}"));
+        }
+        if matches!(kind, Kind::Tcp | Kind::TcpListen) && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none() {
+            return Err(format!("write it as {scheme}:{usage}, PORT a number up to 65535"));
+        }
+        Ok(Spec { kind: *kind, rest: rest.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Kind::Serial => f.write_str(&self.rest),
+            kind => {
+                let scheme = KINDS.iter().find(|k| k.1 == kind).map_or("", |k| k.0);
+                write!(f, "{scheme}:{}", self.rest)
+            }
+        }
+    }
+}
+
+/// An open port: one descriptor to read, one to write, both non-blocking.
+#[derive(Debug)]
+pub struct Port {
+    reader: OwnedFd,
+    writer: OwnedFd,
+    /// A serial line: paced, and with an output queue that may have to be discarded.
+    tty: bool,
+    /// Flags of inherited descriptors, put back at the end.
+    restore: Vec<(OwnedFd, nix::fcntl::OFlag)>,
+    /// Ended once its pipes above are closed: fields are dropped in order.
+    child: Option<exec::Running>,
+}
+
+impl Port {
+    /// From descriptors; makes them non-blocking.
+    fn new(reader: OwnedFd, writer: OwnedFd) -> io::Result<Port> {
+        set_nonblocking(reader.as_fd())?;
+        set_nonblocking(writer.as_fd())?;
+        Ok(Port { reader, writer, tty: false, restore: Vec::new(), child: None })
+    }
+    /// What to poll and read.
+    pub fn reader(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+    /// What to poll and write.
+    pub fn writer(&self) -> BorrowedFd<'_> {
+        self.writer.as_fd()
+    }
+    /// Reads what is there. `Ok(None)`: nothing now. A hung-up tty reads 0 or EIO, a closed socket
+    /// reads 0: all of them are errors here.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match nix::unistd::read(&self.reader, buffer) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "hung up")),
+            Ok(n) => Ok(Some(n)),
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+    /// Writes what fits; 0 when nothing does now.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match nix::unistd::write(&self.writer, bytes) {
+            Ok(n) => Ok(n),
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(0),
+            Err(e) => Err(e.into()),
+        }
+    }
+    /// Bytes of output the kernel still holds; 0 where it cannot say.
+    pub fn queued(&self) -> usize {
+        if self.tty { serial::queued(self.writer.as_fd()) } else { 0 }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if self.tty && self.queued() > 0 {
+            // a stuck transmitter would hold the close for up to 30 s
+            let _ = nix::sys::termios::tcflush(&self.writer, nix::sys::termios::FlushArg::TCOFLUSH);
+        }
+        for (fd, flags) in &self.restore {
+            let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(*flags));
+        }
+    }
+}
+
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<nix::fcntl::OFlag> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let before = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(before | OFlag::O_NONBLOCK))?;
+    Ok(before)
+}
+
+/// Opens a port, again and again if it is lost.
+#[derive(Debug)]
+pub struct Opener {
+    spec: Spec,
+    options: Options,
+    listener: Option<socket::Listener>,
+    opened_before: bool,
+}
+
+impl Opener {
+    /// Nothing is opened yet, but a listening port listens from now on.
+    pub fn new(spec: Spec, options: Options) -> Result<Opener, Failure> {
+        if options.baud == 0 && matches!(spec.kind, Kind::Serial | Kind::Usb) {
+            return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: a baud rate of 0 does not exist")));
+        }
+        let listener = socket::Listener::bind(&spec)?;
+        Ok(Opener { spec, options, listener, opened_before: false })
+    }
+    /// Which port it opens.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+    /// Bytes per second the wire carries, 0 when not known.
+    pub fn baud(&self) -> u32 {
+        if matches!(self.spec.kind, Kind::Serial | Kind::Usb) { self.options.baud } else { 0 }
+    }
+    /// Whether a lost port can come back at all.
+    pub fn can_reopen(&self) -> bool {
+        self.spec.kind != Kind::Stdio
+    }
+    /// Whether its other end going away means that the peer has closed (a socket), and not that a
+    /// cable was pulled.
+    pub fn closes_with_peer(&self) -> bool {
+        !matches!(self.spec.kind, Kind::Serial | Kind::Usb)
+    }
+    /// What to poll while waiting for somebody to connect.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(socket::Listener::fd)
+    }
+    /// Tries once; `Ok(None)`: nobody has connected yet.
+    pub fn open(&mut self) -> Result<Option<Port>, Failure> {
+        if self.opened_before && !self.can_reopen() {
+            return Err(Failure::new(Exit::Lost, format!("{} was closed", self.spec)));
+        }
+        let opened = match self.spec.kind {
+            Kind::Serial => serial::open(&self.spec, &self.spec.rest, self.options).map(Some),
+            Kind::Usb => serial::by_usb_serial(&self.spec.rest).and_then(|path| serial::open(&self.spec, &path, self.options)).map(Some),
+            Kind::Tcp | Kind::Unix => socket::connect(&self.spec).map(Some),
+            Kind::TcpListen | Kind::UnixListen => self.listener.as_ref().map_or(Ok(None), socket::Listener::accept),
+            Kind::Exec => exec::open(&self.spec).map(Some),
+            Kind::Stdio => exec::stdio().map(Some),
+        };
+        self.opened_before |= matches!(opened, Ok(Some(_)));
+        opened
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_are_read_and_printed() {
+        for text in ["/dev/ttyUSB0", "./wire", "tcp:localhost:99", "tcp:[::1]:99", "unix-listen:/a b", "exec:ssh a b", "stdio:", "usb:FT123"] {
+            assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
+        }
+        assert_eq!("serial:/dev/x".parse::<Spec>().unwrap().to_string(), "/dev/x");
+        for text in ["ttyUSB0", "http:x", "tcp:host", "tcp:host:99999", "stdio:x", "unix:", ""] {
+            assert!(text.parse::<Spec>().is_err(), "{text}");
+        }
+    }
+}

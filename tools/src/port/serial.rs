@@ -1,0 +1,130 @@
+//! Serial ports: a path, or an adapter by its USB serial number.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use serialport::SerialPort;
+
+use super::{Flow, Options, Port, Spec};
+use crate::error::{Exit, Failure};
+
+/// Largest difference between the rate asked for and the rate the driver reports, in percent.
+const BAUD_TOLERANCE: u64 = 2;
+
+/// Opens, locks (TIOCEXCL and flock) and sets up a serial port: raw, 8N1.
+pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Failure> {
+    let fail = |exit, why: String| Failure::new(exit, format!("cannot open {spec}: {why}"));
+    // opening a file that is no terminal must not touch it
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(fail(Exit::Port, "there is no such device; is the adapter plugged in? (--wait waits for it)".into()));
+        }
+        Err(e) => return Err(fail(Exit::Port, e.to_string())),
+        Ok(meta) if !std::os::unix::fs::FileTypeExt::is_char_device(&meta.file_type()) => {
+            return Err(fail(Exit::Port, "this is not a serial port".into()));
+        }
+        Ok(_) => {}
+    }
+    if let Err(e) = nix::unistd::access(path, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK) {
+        return Err(fail(Exit::Port, format!("{}; are you in the group 'dialout'?", e.desc().to_lowercase())));
+    }
+    let flow = match options.flow {
+        Flow::None => serialport::FlowControl::None,
+        Flow::Rtscts => serialport::FlowControl::Hardware,
+    };
+    let tty = serialport::new(path, options.baud).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, options.baud))?;
+    if let Ok(real) = tty.baud_rate() {
+        let (real, asked) = (u64::from(real), u64::from(options.baud));
+        if real.abs_diff(asked) * 100 > asked * BAUD_TOLERANCE {
+            return Err(fail(Exit::Usage, format!("the port cannot do {asked} baud (it chose {real})")));
+        }
+    }
+    low_latency(path);
+    port(tty).map_err(|e| fail(Exit::Port, e.to_string()))
+}
+
+#[allow(unsafe_code)]
+fn port(tty: serialport::TTYPort) -> io::Result<Port> {
+    // SAFETY: into_raw_fd hands over the only owner of the descriptor
+    let reader = unsafe { OwnedFd::from_raw_fd(tty.into_raw_fd()) };
+    let writer = reader.try_clone()?;
+    let mut port = Port::new(reader, writer)?;
+    port.tty = true;
+    Ok(port)
+}
+
+fn explain(fail: &dyn Fn(Exit, String) -> Failure, path: &str, error: &serialport::Error, baud: u32) -> Failure {
+    let text = error.to_string();
+    let low = text.to_lowercase();
+    if low.contains("busy") || low.contains("temporarily unavailable") || low.contains("would block") || low.contains("lock") {
+        return fail(Exit::Port, format!("busy, in use by {}", holders(path)));
+    }
+    if matches!(error.kind(), serialport::ErrorKind::InvalidInput | serialport::ErrorKind::Io(io::ErrorKind::InvalidInput)) {
+        return fail(Exit::Usage, format!("the port cannot do {baud} baud ({text})"));
+    }
+    fail(Exit::Port, text)
+}
+
+/// Who has the device open, as far as it may be known.
+fn holders(path: &str) -> String {
+    let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let holds = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == device));
+        if holds && pid != std::process::id() {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            found.push(format!("{} (process {pid})", name.trim()));
+        }
+    }
+    if found.is_empty() { "another program".into() } else { found.join(", ") }
+}
+
+/// An FTDI adapter holds what it receives for 16 ms unless told otherwise: 1 ms, where permitted.
+fn low_latency(path: &str) {
+    let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    if let Some(name) = device.file_name() {
+        let timer = Path::new("/sys/class/tty").join(name).join("device/latency_timer");
+        if timer.exists() {
+            match std::fs::write(&timer, "1") {
+                Ok(()) => tracing::debug!("latency timer of {path} set to 1 ms"),
+                Err(e) => tracing::info!("latency timer of {path} left as it is: {e}"),
+            }
+        }
+    }
+}
+
+/// The device of the USB adapter with this serial number.
+pub(super) fn by_usb_serial(serial: &str) -> Result<String, Failure> {
+    let mut seen = Vec::new();
+    for tty in std::fs::read_dir("/sys/class/tty").into_iter().flatten().flatten() {
+        let Ok(device) = std::fs::canonicalize(tty.path().join("device")) else { continue };
+        let number = device.ancestors().find_map(|dir| std::fs::read_to_string(dir.join("serial")).ok());
+        if let Some(number) = number.map(|n| n.trim().to_owned()) {
+            if number == serial {
+                return Ok(format!("/dev/{}", tty.file_name().to_string_lossy()));
+            }
+            seen.push(number);
+        }
+    }
+    let seen = if seen.is_empty() { "no USB adapter is plugged in".into() } else { format!("plugged in are {}", seen.join(", ")) };
+    Err(Failure::new(Exit::Port, format!("cannot open usb:{serial}: no adapter has this serial number; {seen}")))
+}
+
+nix::ioctl_read_bad!(tiocoutq, libc::TIOCOUTQ, libc::c_int);
+
+/// Bytes in the driver's output queue; 0 where it cannot say.
+#[allow(unsafe_code)]
+pub(super) fn queued(fd: BorrowedFd<'_>) -> usize {
+    let mut n = 0;
+    // SAFETY: TIOCOUTQ writes one int
+    match unsafe { tiocoutq(fd.as_raw_fd(), &raw mut n) } {
+        Ok(_) => n.max(0) as usize,
+        Err(_) => 0,
+    }
+}

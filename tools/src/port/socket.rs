@@ -1,0 +1,97 @@
+//! TCP and Unix sockets, connecting and listening.
+
+use std::io;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Kind, Port, Spec};
+use crate::error::{Doing, Exit, Failure};
+
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// A listening socket; a Unix one leaves no file behind.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// The listener of this port, if it is one that listens.
+    pub(super) fn bind(spec: &Spec) -> Result<Option<Listener>, Failure> {
+        let bound = match spec.kind {
+            Kind::TcpListen => TcpListener::bind(&spec.rest).map(Listener::Tcp),
+            Kind::UnixListen => bind_unix(Path::new(&spec.rest)),
+            _ => return Ok(None),
+        };
+        let bound = bound.and_then(|l| super::set_nonblocking(l.fd()).map(|_| l));
+        bound.map(Some).doing(Exit::Port, || format!("listen on {spec}"))
+    }
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(l) => l.as_fd(),
+            Listener::Unix(l, _) => l.as_fd(),
+        }
+    }
+    pub(super) fn accept(&self) -> Result<Option<Port>, Failure> {
+        let accepted = match self {
+            Listener::Tcp(l) => l.accept().and_then(|(s, _)| tcp(s)),
+            Listener::Unix(l, _) => l.accept().and_then(|(s, _)| port(s.into())),
+        };
+        match accepted {
+            Ok(port) => Ok(Some(port)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(Failure::new(Exit::Port, format!("cannot accept a connection: {e}"))),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket left by a process that is gone is taken over; one that answers is not.
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    let stale = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if stale && matches!(UnixStream::connect(path), Err(e) if e.kind() == io::ErrorKind::ConnectionRefused) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(Listener::Unix(UnixListener::bind(path)?, path.to_owned()))
+}
+
+pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
+    let opened = match spec.kind {
+        Kind::Unix => UnixStream::connect(&spec.rest).and_then(|s| port(s.into())),
+        _ => connect_tcp(&spec.rest),
+    };
+    opened.doing(Exit::Port, || format!("connect to {spec}"))
+}
+
+fn connect_tcp(address: &str) -> io::Result<Port> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return tcp(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn tcp(stream: TcpStream) -> io::Result<Port> {
+    stream.set_nodelay(true)?;
+    port(stream.into())
+}
+
+fn port(socket: OwnedFd) -> io::Result<Port> {
+    let writer = socket.try_clone()?;
+    Port::new(socket, writer)
+}

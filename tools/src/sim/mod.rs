@@ -1,0 +1,6 @@
+//! A modelled wire: the model itself (a pure function of time and seed), pseudo-terminals, and the
+//! loop that joins them.
+
+pub mod model;
+pub mod pty;
+pub mod run;

@@ -1,0 +1,223 @@
+//! One direction of a serial wire, as a function of time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use link::sim::{Noise, NoiseConfig, NoiseStats};
+
+use crate::cli::Span;
+
+/// What the driver and the UART hold on the way out (Linux tty buffer).
+const TRANSMIT_BUFFER: usize = 4096;
+/// Payload of a full USB packet of an FTDI adapter.
+const USB_PACKET: usize = 62;
+/// Under load, deliveries are gathered for this long.
+const GATHER_NS: u64 = 400_000;
+
+/// What a direction does to bytes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bits per second, 10 per byte.
+    pub baud: u32,
+    /// Delay of each byte beside its own length.
+    pub latency: Duration,
+    /// Latency timer of the receiving adapter; zero for none.
+    pub timer: Duration,
+    /// Noise on the wire.
+    pub noise: NoiseConfig,
+    /// Stretches in which nothing passes.
+    pub outages: Vec<Span>,
+    /// Never anything passes: the missing direction of a diode.
+    pub cut: bool,
+}
+
+/// Counters of one direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Bytes that left the sender.
+    pub carried: u64,
+    /// Bytes lost to outages.
+    pub outage: u64,
+    /// Bytes the receiver was too slow to take, or that came while nobody had its port open.
+    pub unread: u64,
+    /// Flips, losses and insertions.
+    pub noise: NoiseStats,
+}
+
+/// One direction of the wire. Times are nanoseconds since the start.
+#[derive(Debug)]
+pub struct Direction {
+    settings: Settings,
+    noise: Noise,
+    /// Waiting in the sender's driver.
+    queue: VecDeque<u8>,
+    /// Busy since then, with so many bytes sent: exact, so the rate does not drift.
+    busy_since_ns: u64,
+    sent_in_row: u64,
+    flight: VecDeque<(u64, u8)>,
+    timer_began_ns: u64,
+    delivered_ns: u64,
+    counters: Counters,
+}
+
+impl Direction {
+    /// An idle wire.
+    pub fn new(settings: Settings, seed: u64) -> Direction {
+        Direction {
+            noise: Noise::new(settings.noise, seed),
+            settings,
+            queue: VecDeque::new(),
+            busy_since_ns: 0,
+            sent_in_row: 0,
+            flight: VecDeque::new(),
+            timer_began_ns: 0,
+            delivered_ns: 0,
+            counters: Counters::default(),
+        }
+    }
+    /// Bytes the sender may write now.
+    pub fn room(&self) -> usize {
+        TRANSMIT_BUFFER - self.queue.len()
+    }
+    /// The sender writes; at most [`Direction::room`] bytes.
+    pub fn write(&mut self, bytes: &[u8], now_ns: u64) {
+        self.advance(now_ns);
+        if self.queue.is_empty() && self.byte_done_ns(0) <= now_ns {
+            (self.busy_since_ns, self.sent_in_row) = (now_ns, 0);
+        }
+        self.queue.extend(bytes);
+    }
+    /// When the byte that is `ahead` places behind the next has left.
+    fn byte_done_ns(&self, ahead: u64) -> u64 {
+        let bits = u128::from(self.sent_in_row + ahead) * 10_000_000_000;
+        self.busy_since_ns + (bits / u128::from(self.settings.baud)) as u64
+    }
+    fn advance(&mut self, now_ns: u64) {
+        while !self.queue.is_empty() && self.byte_done_ns(1) <= now_ns {
+            let left = self.byte_done_ns(1);
+            self.sent_in_row += 1;
+            let Some(byte) = self.queue.pop_front() else { break };
+            self.counters.carried += 1;
+            let out = |s: &Span| s.start.as_nanos() as u64 <= left && left < (s.start + s.length).as_nanos() as u64;
+            if self.settings.cut || self.settings.outages.iter().any(out) {
+                self.counters.outage += 1;
+                continue;
+            }
+            let arrival = left + self.settings.latency.as_nanos() as u64;
+            let flight = &mut self.flight;
+            if flight.is_empty() {
+                self.timer_began_ns = self.timer_began_ns.max(arrival);
+            }
+            self.noise.pass(byte, |b| flight.push_back((arrival, b)));
+        }
+    }
+    /// Everything on the way is lost (the adapter was unplugged).
+    pub fn cut_off(&mut self) {
+        self.counters.outage += (self.queue.len() + self.flight.len()) as u64;
+        self.queue.clear();
+        self.flight.clear();
+    }
+    /// Bytes that reach the receiver by now.
+    pub fn deliver(&mut self, now_ns: u64, out: &mut Vec<u8>) {
+        self.advance(now_ns);
+        let arrived = self.flight.partition_point(|b| b.0 <= now_ns);
+        let timer = self.settings.timer.as_nanos() as u64;
+        let n = if timer == 0 || now_ns >= self.timer_began_ns + timer {
+            arrived
+        } else {
+            arrived - arrived % USB_PACKET
+        };
+        if n > 0 {
+            out.extend(self.flight.drain(..n).map(|b| b.1));
+            self.delivered_ns = now_ns;
+            self.timer_began_ns = self.flight.front().map_or(now_ns, |b| b.0.max(now_ns));
+        }
+    }
+    /// The receiver did not take `n` of the bytes delivered last.
+    pub fn unread(&mut self, n: usize) {
+        self.counters.unread += n as u64;
+    }
+    /// When to call [`Direction::deliver`] again; none while the wire is idle.
+    pub fn next_ns(&self) -> Option<u64> {
+        let gathered = self.delivered_ns + GATHER_NS;
+        let timer = self.settings.timer.as_nanos() as u64;
+        if let Some(first) = self.flight.front() {
+            let due = match (timer, self.flight.get(USB_PACKET - 1)) {
+                (0, _) => first.0,
+                (_, Some(full)) => full.0.min(self.timer_began_ns + timer),
+                (_, None) => self.timer_began_ns + timer,
+            };
+            let more = (!self.queue.is_empty()).then(|| gathered.max(self.byte_done_ns(USB_PACKET as u64)));
+            return Some(due.max(gathered).min(more.unwrap_or(u64::MAX)).max(self.delivered_ns + 1));
+        }
+        (!self.queue.is_empty()).then(|| self.byte_done_ns(1).max(gathered))
+    }
+    /// The counters.
+    pub fn counters(&self) -> Counters {
+        Counters { noise: self.noise.stats, ..self.counters }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(baud: u32) -> Settings {
+        Settings {
+            baud,
+            latency: Duration::ZERO,
+            timer: Duration::ZERO,
+            noise: NoiseConfig::default(),
+            outages: Vec::new(),
+            cut: false,
+        }
+    }
+
+    /// Ten seconds of a saturated wire, served at irregular moments: within 0.1 % of its rate.
+    #[test]
+    fn keeps_its_rate() {
+        for baud in [9600, 115_200, 2_000_000, 10_000_000] {
+            let mut wire = Direction::new(settings(baud), 1);
+            let (mut now, mut got, mut out, mut step) = (0u64, 0u64, Vec::new(), 7u64);
+            // a pause first: an idle wire must not save up time
+            now += 3_000_000_000;
+            let began = now;
+            while now < began + 10_000_000_000 {
+                wire.write(&vec![0x55; wire.room()], now);
+                step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                now += 50_000 + (step >> 40) % 300_000;
+                wire.deliver(now, &mut out);
+                got += out.len() as u64;
+                out.clear();
+            }
+            let expected = (now - began) as f64 / 1e9 * f64::from(baud) / 10.0;
+            assert!((got as f64 / expected - 1.0).abs() < 1e-3, "{baud}: {got} of {expected}");
+        }
+    }
+
+    #[test]
+    fn the_usb_timer_holds_the_rest_of_a_packet() {
+        let mut wire = Direction::new(Settings { timer: Duration::from_millis(16), ..settings(2_000_000) }, 1);
+        let mut out = Vec::new();
+        wire.write(&[1; 70], 0);
+        wire.deliver(1_000_000, &mut out);
+        assert_eq!(out.len(), 62);
+        wire.deliver(16_000_000, &mut out);
+        assert_eq!(out.len(), 62);
+        let due = wire.next_ns().unwrap();
+        assert!((16_000_000..18_000_000).contains(&due), "{due}");
+        wire.deliver(due, &mut out);
+        assert_eq!(out.len(), 70);
+        assert_eq!(wire.next_ns(), None);
+    }
+
+    #[test]
+    fn an_outage_swallows_what_is_sent_in_it() {
+        let outage = Span { start: Duration::from_millis(10), length: Duration::from_millis(10) };
+        let mut wire = Direction::new(Settings { outages: vec![outage], ..settings(100_000) }, 1);
+        let mut out = Vec::new();
+        wire.write(&[1; 300], 0); // 30 ms
+        wire.deliver(50_000_000, &mut out);
+        assert!((198..=202).contains(&out.len()), "{}", out.len());
+    }
+}

@@ -1,0 +1,166 @@
+//! The loop: pseudo-terminals on both ends of two modelled directions.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use link::sim::NoiseConfig;
+use nix::poll::PollFlags;
+use serde_json::json;
+
+use super::model::{Counters, Direction, Settings};
+use super::pty::Pty;
+use crate::cli::{SimArgs, Span};
+use crate::drive::wait;
+use crate::error::{Doing, Exit, Failure};
+
+/// How often an end that nobody has open is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+struct End {
+    path: PathBuf,
+    /// None while unplugged.
+    pty: Option<Pty>,
+    /// The wire away from here.
+    away: Direction,
+    open: bool,
+}
+
+/// A running simulation.
+#[derive(Debug)]
+pub struct Simulation {
+    began: Instant,
+    ends: [End; 2],
+    unplugs: Vec<Span>,
+    buffer: Vec<u8>,
+}
+
+fn noise(args: &SimArgs) -> NoiseConfig {
+    let (drop, drop_len) = args.drop.unwrap_or((0.0, 0));
+    let mut noise = NoiseConfig { ber: args.ber, drop, drop_len, insert: args.insert, ..NoiseConfig::default() };
+    if let Some(burst) = args.burst {
+        (noise.burst, noise.burst_len, noise.burst_ber) = (burst.begin, burst.length, burst.ber);
+    }
+    noise
+}
+
+impl Simulation {
+    /// Makes both ends.
+    pub fn new(args: &SimArgs) -> Result<Simulation, Failure> {
+        let end = |path: &PathBuf, seed, cut| -> Result<End, Failure> {
+            let settings = Settings {
+                baud: args.baud,
+                latency: args.latency,
+                timer: args.timer,
+                noise: noise(args),
+                outages: args.outage.clone(),
+                cut,
+            };
+            let pty = Pty::new(path).doing(Exit::Port, || format!("make a pseudo-terminal at {}", path.display()))?;
+            Ok(End { path: path.clone(), pty: Some(pty), away: Direction::new(settings, seed), open: false })
+        };
+        let seed = args.seed.wrapping_mul(2);
+        let ends = [end(&args.a, seed, false)?, end(&args.b, seed.wrapping_add(1), args.one_way)?];
+        Ok(Simulation { began: Instant::now(), ends, unplugs: args.unplug.clone(), buffer: vec![0; 4096] })
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Waits for something to do (or for one of `others` to be readable), and does it.
+    pub fn step<'a>(&mut self, others: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
+        self.plug()?;
+        let mut fds: Vec<(BorrowedFd<'_>, PollFlags)> = others.map(|fd| (fd, PollFlags::POLLIN)).collect();
+        let mut timeout = None;
+        let mut until = |t: Duration| timeout = Some(timeout.map_or(t, |old: Duration| old.min(t)));
+        let now = self.now_ns();
+        for end in &mut self.ends {
+            end.open = end.pty.as_ref().is_some_and(Pty::is_open);
+            if let Some(next) = end.away.next_ns() {
+                until(Duration::from_nanos(next.saturating_sub(now)));
+            }
+        }
+        for end in &self.ends {
+            match &end.pty {
+                Some(pty) if end.open && end.away.room() > 0 => fds.push((pty.fd(), PollFlags::POLLIN)),
+                Some(_) if end.open => {}
+                _ => until(LOOK),
+            }
+        }
+        if let Some(change) = self.next_unplug() {
+            until(change);
+        }
+        wait(&fds, timeout)?;
+        drop(fds);
+        self.carry()
+    }
+
+    fn carry(&mut self) -> io::Result<()> {
+        let now = self.now_ns();
+        for end in &mut self.ends {
+            // also from an end that was just closed: what was written before still leaves
+            if let Some(pty) = &end.pty {
+                let room = end.away.room().min(self.buffer.len());
+                if room > 0 {
+                    let n = pty.read(&mut self.buffer[..room])?;
+                    end.away.write(&self.buffer[..n], now);
+                }
+            }
+        }
+        let [a, b] = &mut self.ends;
+        let mut out = Vec::new();
+        for (from, to) in [(&mut a.away, (&b.pty, b.open)), (&mut b.away, (&a.pty, a.open))] {
+            out.clear();
+            from.deliver(now, &mut out);
+            let taken = match to {
+                (Some(pty), true) if !out.is_empty() => pty.write(&out)?,
+                _ => 0,
+            };
+            from.unread(out.len() - taken);
+        }
+        Ok(())
+    }
+
+    fn unplugged(&self, at: Duration) -> bool {
+        self.unplugs.iter().any(|s| s.start <= at && at < s.start + s.length)
+    }
+
+    fn next_unplug(&self) -> Option<Duration> {
+        let now = self.began.elapsed();
+        let changes = self.unplugs.iter().flat_map(|s| [s.start, s.start + s.length]);
+        changes.filter(|&t| t > now).min().map(|t| t - now)
+    }
+
+    fn plug(&mut self) -> io::Result<()> {
+        let unplugged = self.unplugged(self.began.elapsed());
+        for end in &mut self.ends {
+            match (&end.pty, unplugged) {
+                (Some(_), true) => {
+                    end.pty = None;
+                    end.away.cut_off();
+                }
+                (None, false) => end.pty = Some(Pty::new(&end.path)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The counters of both directions as JSON.
+    pub fn stats(&self) -> serde_json::Value {
+        let one = |c: Counters| {
+            json!({
+                "carried": c.carried, "outage": c.outage, "unread": c.unread,
+                "flipped": c.noise.flipped, "dropped": c.noise.dropped, "inserted": c.noise.inserted,
+            })
+        };
+        json!({
+            "seconds": self.began.elapsed().as_secs_f64(),
+            "a_to_b": one(self.ends[0].away.counters()),
+            "b_to_a": one(self.ends[1].away.counters()),
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! `--stats FILE`: one JSON object at the end and on SIGUSR1.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::error::{Doing, Exit, Failure};
+
+/// Writes the counters of a link to `path`, replacing what was there in one step.
+pub fn write(path: &Path, stats: &link::Stats, began: Instant) -> Result<(), Failure> {
+    write_json(path, &as_json(stats, began))
+}
+
+/// The counters as the contract names them. `goodput` is user bytes per second, both ways together;
+/// `ber` is the estimate for the direction sent to.
+pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
+    let seconds = began.elapsed().as_secs_f64();
+    serde_json::json!({
+        "bytes_in": stats.bytes_in,
+        "bytes_out": stats.bytes_out,
+        "wire_in": stats.wire_in,
+        "wire_out": stats.wire_out,
+        "frames_in": stats.frames_in,
+        "frames_out": stats.frames_out,
+        "frames_bad": stats.frames_bad,
+        "resends": stats.resends,
+        "rtt_us": stats.rtt_us,
+        "ber": stats.ber_ppb as f64 / 1e9,
+        "seconds": seconds,
+        "goodput": (stats.bytes_in + stats.bytes_out) as f64 / seconds.max(1e-9),
+        "junk": stats.junk,
+        "corrected": stats.corrected,
+    })
+}
+
+/// Writes one JSON object to a file, by way of a temporary name.
+pub fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    std::fs::write(&name, format!("{value}\n"))
+        .and_then(|()| std::fs::rename(&name, path))
+        .doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+}
