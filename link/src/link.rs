@@ -111,6 +111,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
         }
     }
 
+    /// Bytes missing until the frame under way is whole; 0 when not known. On a paced wire nothing
+    /// can be done before they have come, so a host may sleep that long (but not longer: the
+    /// estimate is wrong when a head was damaged).
+    pub fn missing(&self) -> usize {
+        self.deframer.missing()
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pause.take_if(|at| *at <= now).is_some() {
@@ -149,6 +156,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
         self.endpoint.stats.wire_out += wire as u64;
         self.endpoint.stats.frames_out += 1;
         Some(wire)
+    }
+
+    /// Whether anything waits to be sent, now or once the wire is free.
+    pub fn is_transmit_due(&self) -> bool {
+        self.endpoint.is_due(0)
     }
 
     /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.

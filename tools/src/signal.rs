@@ -1,8 +1,10 @@
-//! Signals, as bytes on a socket the loops poll.
+//! Signals, as a socket the loops poll.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
@@ -18,39 +20,34 @@ pub enum Signal {
 /// The signals a command listens to, from the moment this is made.
 #[derive(Debug)]
 pub struct Signals {
-    sockets: [(Signal, UnixStream); 4],
+    wake: UnixStream,
+    seen: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
 impl Signals {
     /// Begins to listen.
     pub fn new() -> io::Result<Signals> {
-        let one = |signal, number| -> io::Result<(Signal, UnixStream)> {
-            let (reader, writer) = UnixStream::pair()?;
-            reader.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(number, writer)?;
-            Ok((signal, reader))
-        };
-        Ok(Signals {
-            sockets: [
-                one(Signal::End(SIGINT), SIGINT)?,
-                one(Signal::End(SIGTERM), SIGTERM)?,
-                one(Signal::End(SIGHUP), SIGHUP)?,
-                one(Signal::Stats, SIGUSR1)?,
-            ],
-        })
+        let (wake, writer) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut seen = Vec::new();
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(number, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
+            seen.push((if number == SIGUSR1 { Signal::Stats } else { Signal::End(number) }, flag));
+        }
+        Ok(Signals { wake, seen })
     }
 
     /// What to poll for reading.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(|s| s.1.as_fd())
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
     }
 
     /// A signal that came in since the last call.
     pub fn take(&self) -> Option<Signal> {
-        self.sockets.iter().find_map(|(signal, socket)| {
-            let mut buffer = [0u8; 16];
-            let mut socket = socket;
-            matches!(socket.read(&mut buffer), Ok(n) if n > 0).then_some(*signal)
-        })
+        let signal = self.seen.iter().find(|s| s.1.swap(false, Ordering::Relaxed)).map(|s| s.0)?;
+        let _ = (&self.wake).read(&mut [0u8; 16]);
+        Some(signal)
     }
 }

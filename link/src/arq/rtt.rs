@@ -1,5 +1,7 @@
 //! Round-trip time, measured from the moment the last byte left (RFC 6298 section 2 for the filter).
 
+/// Shortest wait (µs): hosts are not instant, and only the tail of a transfer waits at all.
+const PROBE_MIN_US: u64 = 20_000;
 /// Backed-off waits stop growing here, so that a wire that comes back is noticed soon (µs).
 const PROBE_MAX_US: u64 = 250_000;
 
@@ -31,11 +33,11 @@ impl Rtt {
     pub(crate) fn smoothed_us(&self) -> u64 {
         self.smoothed_us.unwrap_or(0)
     }
-    /// How long to wait for an answer: max(2 R, R + 4 var), doubled per probe in a row, at most
+    /// How long to wait for an answer: max(2 R, R + 4 var, 20 ms), doubled per probe in a row, at most
     /// the larger of 250 ms and 4 R.
     pub(crate) fn wait_us(&self) -> u64 {
-        let r = self.smoothed_us.unwrap_or(self.initial_us).max(2_000);
-        let wait = (2 * r).max(r + 4 * self.variation_us);
+        let r = self.smoothed_us.unwrap_or(self.initial_us);
+        let wait = (2 * r).max(r + 4 * self.variation_us).max(PROBE_MIN_US);
         (wait << self.backoff.min(16)).min(PROBE_MAX_US.max(4 * r))
     }
     pub(crate) fn back_off(&mut self) {

@@ -82,6 +82,21 @@ impl Deframer {
         self.start < self.end
     }
 
+    /// Bytes missing until the frame under way is whole; 0 when not known.
+    pub fn missing(&self) -> usize {
+        match self.look_head(self.start) {
+            Some(head) if self.synced => head.frame_len().saturating_sub(self.end - self.start),
+            _ => 0,
+        }
+    }
+    fn look_head(&self, at: usize) -> Option<Head> {
+        match *self.buffer.get(at..self.end)? {
+            [PLAIN_SYNC, low, high, ..] => Head::parse(u16::from_le_bytes([low, high])),
+            [_, _, _, _, low, high, ..] => Head::parse(u16::from_le_bytes([low, high])),
+            _ => None,
+        }
+    }
+
     /// The wire fell silent inside a frame: from now on its head is no longer believed.
     pub fn doubt(&mut self) {
         self.synced = false;

@@ -12,7 +12,7 @@ pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
     let mut simulation = Simulation::new(args)?;
     tracing::info!("ready: {} and {}", args.a.display(), args.b.display());
     loop {
-        simulation.step(signals.fds()).doing(Exit::Failed, || "simulate the wire".into())?;
+        simulation.step(signals.fd()).doing(Exit::Failed, || "simulate the wire".into())?;
         let end = match signals.take() {
             None => continue,
             Some(Signal::Stats) => false,

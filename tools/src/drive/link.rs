@@ -19,6 +19,10 @@ use crate::stats;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long timers may be late while the port takes nothing.
 const BLOCKED: Duration = Duration::from_millis(10);
+/// Longest sleep through the bytes of a frame that is not whole yet, in time and in bytes: well
+/// below what a tty holds (4 KiB).
+const GATHER_US: u64 = 8_000;
+const GATHER_BYTES: usize = 2_000;
 /// Room there must be before the input is read: many small reads cost more than they bring.
 const READ_LEAST: usize = 2048;
 /// Bytes without any frame, and how long they may come, before a warning.
@@ -54,6 +58,8 @@ pub struct Session {
     frame_at: usize,
     /// Bytes on their way to the user.
     pending: Vec<u8>,
+    /// Until then the port need not be read: no frame can be whole before.
+    gather_until: Option<link::Instant>,
     lost_at: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
@@ -98,6 +104,7 @@ impl Session {
             frame_len: 0,
             frame_at: 0,
             pending: Vec::new(),
+            gather_until: None,
             lost_at: None,
             strange_since: None,
             warned: false,
@@ -159,7 +166,16 @@ impl Session {
         let mut port_slots = None;
         if let Some(port) = &self.port {
             let writing = self.frame_at < self.frame_len;
-            fds.push((port.reader(), PollFlags::POLLIN));
+            self.gather_until = self.gather_until.filter(|&until| until > now);
+            let reading = match self.gather_until {
+                Some(until) => {
+                    let wait = Duration::from_micros(until.since(now));
+                    timeout = Some(timeout.map_or(wait, |t| t.min(wait)));
+                    PollFlags::empty()
+                }
+                None => PollFlags::POLLIN,
+            };
+            fds.push((port.reader(), reading));
             fds.push((port.writer(), if writing { PollFlags::POLLOUT } else { PollFlags::empty() }));
             port_slots = Some(0);
         } else {
@@ -175,10 +191,14 @@ impl Session {
             fds.push((fd, if to_write { PollFlags::POLLOUT } else { PollFlags::empty() }));
             fds.len() - 1
         });
-        fds.extend(self.signals.fds().map(|fd| (fd, PollFlags::POLLIN)));
+        fds.push((self.signals.fd(), PollFlags::POLLIN));
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
-        Ok(Ready { port: at(port_slots) | at(port_slots.map(|i| i + 1)), input: at(input), output: at(output) })
+        let mut port = at(port_slots) | at(port_slots.map(|i| i + 1));
+        if self.gather_until.is_some_and(|until| until <= self.clock.now()) {
+            port |= PollFlags::POLLIN;
+        }
+        Ok(Ready { port, input: at(input), output: at(output) })
     }
 
     // ---- the port -----------------------------------------------------------------------------
@@ -187,7 +207,15 @@ impl Session {
         let Some(port) = &self.port else { return self.look_for_port() };
         if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
             match port.read(buffer) {
-                Ok(Some(n)) => self.link.handle_bytes(&buffer[..n], self.clock.now()),
+                Ok(Some(n)) => {
+                    let now = self.clock.now();
+                    self.link.handle_bytes(&buffer[..n], now);
+                    if self.opener.baud() > 0 {
+                        let bytes = self.link.missing().min(GATHER_BYTES) as u64;
+                        let wait = bytes * 10_000_000 / u64::from(self.opener.baud());
+                        self.gather_until = Some(now.after(wait.min(GATHER_US)));
+                    }
+                }
                 Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost("hung up"),
                 Ok(None) => {}
                 Err(e) => self.port_lost(&e.to_string()),
@@ -252,8 +280,7 @@ impl Session {
         let until = Instant::now() + FAREWELL;
         while self.port.is_some() && Instant::now() < until {
             self.transmit();
-            let now = self.clock.now();
-            let busy = self.frame_at < self.frame_len || self.link.poll_timeout().is_some_and(|at| at.since(now) < 1_000_000);
+            let busy = self.frame_at < self.frame_len || self.link.is_transmit_due();
             let queued = self.port.as_ref().map_or(0, Port::queued);
             if !busy && queued == 0 {
                 return;

@@ -70,10 +70,10 @@ impl Simulation {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Waits for something to do (or for one of `others` to be readable), and does it.
-    pub fn step<'a>(&mut self, others: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
+    /// Waits for something to do (or for `other` to be readable), and does it.
+    pub fn step(&mut self, other: BorrowedFd<'_>) -> io::Result<()> {
         self.plug()?;
-        let mut fds: Vec<(BorrowedFd<'_>, PollFlags)> = others.map(|fd| (fd, PollFlags::POLLIN)).collect();
+        let mut fds = vec![(other, PollFlags::POLLIN)];
         let mut timeout = None;
         let mut until = |t: Duration| timeout = Some(timeout.map_or(t, |old: Duration| old.min(t)));
         let now = self.now_ns();
