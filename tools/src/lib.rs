@@ -12,6 +12,7 @@ pub mod drive;
 pub mod error;
 pub mod log;
 pub mod port;
+pub mod rig;
 pub mod signal;
 pub mod sim;
 pub mod stats;

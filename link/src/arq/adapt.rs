@@ -16,9 +16,21 @@ const PAYLOAD_MIN: u64 = 24;
 const PLAIN_OVERHEAD: u64 = 8 + (SEGMENT_HEAD + DATA_HEAD) as u64;
 const ARMOURED_OVERHEAD: u64 = 14 + (SEGMENT_HEAD + DATA_HEAD) as u64;
 
-/// From how many wrong bytes per 1e9 on the level above is better: where the chance that a
+/// From how many wrong bytes per 1e9 on the armour above is better: where the chance that a
 /// codeword of 255 has more errors than the lower level repairs outweighs the added parity.
-const THRESHOLDS_PPB: [u64; 5] = [25_000, 250_000, 1_000_000, 4_000_000, 12_000_000];
+const THRESHOLDS_PPB: [u64; 4] = [250_000, 1_000_000, 4_000_000, 12_000_000];
+
+/// From how many wrong bytes per 1e9 on any armour is better than none, when a frame can carry
+/// `max` bytes: where repeating frames of the best plain size costs as much as parity does.
+fn armour_pays_ppb(max: u64) -> u64 {
+    // shares in 1e-9
+    let armour = ARMOURED_OVERHEAD * 1_000_000_000 / max + 2 * 1_000_000_000 / 253;
+    let plain = PLAIN_OVERHEAD * 1_000_000_000 / max;
+    // best plain size √(h/λ): cost 2 √(h λ)
+    let free = armour * armour / 4 / PLAIN_OVERHEAD / 1_000_000_000;
+    let size = (PLAIN_OVERHEAD * 1_000_000_000 / free.max(1)).isqrt();
+    if size <= max { free } else { armour.saturating_sub(plain) / max }
+}
 
 #[derive(Clone, Debug, Default)]
 struct Rate {
@@ -76,8 +88,9 @@ impl Batch {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Adapt {
+    thresholds_ppb: [u64; 5],
     /// Wrong bytes, as the peer reports them.
     noise: Rate,
     /// Armoured frames lost all the same: lost or added bytes, bursts.
@@ -86,6 +99,19 @@ pub(crate) struct Adapt {
 }
 
 impl Adapt {
+    /// For frames with at most `max` bytes of payload.
+    pub(crate) fn new(max: u16) -> Adapt {
+        let [two, four, eight, sixteen] = THRESHOLDS_PPB;
+        let one = armour_pays_ppb(u64::from(max.max(1))).min(two / 2);
+        let mut adapt = Adapt {
+            thresholds_ppb: [one, two, four, eight, sixteen],
+            noise: Rate::default(),
+            slips: Rate::default(),
+            level: 0,
+        };
+        adapt.choose();
+        adapt
+    }
     /// Takes in what an ACK says. What vanished without any damage at the other end fell into an
     /// outage and says nothing about noise.
     pub(crate) fn learn(&mut self, batch: Batch) {
@@ -101,7 +127,7 @@ impl Adapt {
 
     /// Most of what was sent was destroyed: the estimate is far too low, and would take long to rise.
     fn step_up(&mut self) {
-        if let Some(threshold) = THRESHOLDS_PPB.get(self.level) {
+        if let Some(threshold) = self.thresholds_ppb.get(self.level) {
             let fifths = threshold * 2 * 5 * 2 * PRIOR_BYTES / 1_000_000_000;
             self.noise = Rate { bytes: PRIOR_BYTES, fifths };
             self.slips = Rate::default();
@@ -110,10 +136,10 @@ impl Adapt {
 
     fn choose(&mut self) {
         let ppb = self.noise.ppb();
-        while self.level < THRESHOLDS_PPB.len() && ppb > THRESHOLDS_PPB[self.level] {
+        while self.level < self.thresholds_ppb.len() && ppb > self.thresholds_ppb[self.level] {
             self.level += 1;
         }
-        while self.level > 0 && ppb * 2 < THRESHOLDS_PPB[self.level - 1] {
+        while self.level > 0 && ppb * 2 < self.thresholds_ppb[self.level - 1] {
             self.level -= 1;
         }
     }
@@ -150,7 +176,7 @@ mod tests {
 
     #[test]
     fn follows_the_noise_and_comes_back() {
-        let mut adapt = Adapt::default();
+        let mut adapt = Adapt::new(4000);
         learn(&mut adapt, 500, 0, 0);
         assert_eq!(adapt.plan(4000), Plan { level: Level::Plain, payload: 4000 });
         for _ in 0..50 {
@@ -161,7 +187,7 @@ mod tests {
             learn(&mut adapt, 10, 10, 20);
         }
         assert!(adapt.plan(4000).level > Level::One);
-        for _ in 0..2000 {
+        for _ in 0..6000 {
             learn(&mut adapt, 1, 0, 0);
         }
         assert_eq!(adapt.plan(4000).level, Level::Plain);
@@ -169,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_not_noise() {
-        let mut adapt = Adapt::default();
+        let mut adapt = Adapt::new(4000);
         let before = adapt.plan(4000);
         learn(&mut adapt, 200, 200, 0);
         assert_eq!(adapt.plan(4000), before);

@@ -22,6 +22,9 @@ const CALL_MAX_US: u64 = 1_000_000;
 const HOST_US: u64 = 40_000;
 /// Received transmissions after which an acknowledgement is not held back any longer.
 const ACK_EVERY: u8 = 4;
+/// A piece of this size is acknowledged at once: the cost is small beside it, and waiting would
+/// wake the host once more.
+const ACK_BYTES: usize = 1024;
 /// Copies of a last message that nothing will answer.
 const FAREWELLS: u8 = 2;
 /// How long to wait for the last acknowledgement once both ends have said they are done (µs):
@@ -124,7 +127,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             closing: None,
             echo_told: false,
             rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
-            adapt: Adapt::default(),
+            adapt: Adapt::new(config.payload_max),
             timers,
             events: Deque::new(),
             stats: Stats::default(),
@@ -278,6 +281,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
                         return;
                     }
                     wants_ack = true;
+                    self.ack_now |= fin || payload.len() >= ACK_BYTES;
                 }
                 Record::Window(limit) => {
                     self.send.raise_limit(seq::expand(limit, OFFSET_BITS, self.send.limit()));

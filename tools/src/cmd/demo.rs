@@ -1,9 +1,154 @@
-//! `hardline demo`: no hardware needed.
+//! `hardline demo`: no hardware needed. Everything it shows is the real thing: `hardline sim` and
+//! two `hardline pipe` as processes of their own.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use link::sim::Random;
+use sha2::{Digest, Sha256};
 
 use crate::cli::{Common, DemoArgs};
-use crate::error::Failure;
+use crate::error::{Doing, Exit, Failure};
+use crate::rig::Rig;
+use crate::signal::{Signal, Signals};
 
-/// placeholder
-pub fn run(_: &Common, _: &DemoArgs) -> Result<(), Failure> {
+/// The cable is pulled once, for so long.
+const OUTAGE: &str = "1.5:0.5";
+
+/// Runs the demonstration.
+pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
+    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let hardline = std::env::current_exe().doing(Exit::Failed, || "find this program".into())?;
+    let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), args.seed.to_string());
+    let wire = ["--baud", &baud, "--ber", &ber, "--seed", &seed, "--latency", "500us", "--outage", OUTAGE];
+    let rig = Rig::start(&hardline, &wire).doing(Exit::Failed, || "start the simulated wire".into())?;
+    println!("A simulated serial wire: {baud} baud, one bit in {:.0} wrong, the cable pulled for 0.5 s.", 1.0 / args.ber.max(1e-12));
+    println!("One file of {} kB goes each way at the same time.", args.size);
+
+    let began = Instant::now();
+    let directions = [Direction::new(&rig, "a", "b", args)?, Direction::new(&rig, "b", "a", args)?];
+    let mut ends = Vec::new();
+    for (end, other) in [("a", "b"), ("b", "a")] {
+        let started = start(rig.pipe(end, args.baud), &rig.path(&format!("{end}.in")), &rig.path(&format!("{other}.out")));
+        ends.push((end, started.doing(Exit::Failed, || format!("start hardline pipe on end {end}"))?));
+    }
+    let shown = watch(&mut ends, &directions, &signals);
+    let seconds = began.elapsed().as_secs_f64();
+    if let Err(failure) = shown {
+        for (_, child) in &mut ends {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        return Err(failure);
+    }
+
+    for direction in &directions {
+        direction.verify(&rig, seconds, args.baud)?;
+    }
+    let noise = rig.stop().doing(Exit::Failed, || "read what the wire did".into())?;
+    for (way, name) in [("a_to_b", "a to b"), ("b_to_a", "b to a")] {
+        println!("{name}: the wire flipped {} bits and lost {} bytes", noise[way]["flipped"], noise[way]["outage"]);
+    }
+    println!("Both files arrived byte-exact. With two adapters: hardline pipe /dev/ttyUSB0 -b 2000000");
+    Ok(())
+}
+
+fn start(mut pipe: Command, input: &Path, output: &Path) -> std::io::Result<Child> {
+    pipe.arg("-q").stdin(File::open(input)?).stdout(File::create(output)?).spawn()
+}
+
+/// One file on its way.
+struct Direction {
+    from: &'static str,
+    to: &'static str,
+    size: u64,
+    digest: String,
+    output: std::path::PathBuf,
+}
+
+impl Direction {
+    fn new(rig: &Rig, from: &'static str, to: &'static str, args: &DemoArgs) -> Result<Direction, Failure> {
+        let mut random = Random::new(args.seed ^ u64::from(from.as_bytes()[0]));
+        let bytes: Vec<u8> = (0..args.size * 1000).map(|_| random.bits() as u8).collect();
+        let input = rig.path(&format!("{from}.in"));
+        let written = File::create(&input).and_then(|mut f| f.write_all(&bytes));
+        written.doing(Exit::Failed, || format!("write {}", input.display()))?;
+        let output = rig.path(&format!("{from}.out"));
+        Ok(Direction { from, to, size: bytes.len() as u64, digest: hex(&bytes), output })
+    }
+    fn arrived(&self) -> u64 {
+        std::fs::metadata(&self.output).map_or(0, |m| m.len())
+    }
+    fn verify(&self, rig: &Rig, seconds: f64, baud: u32) -> Result<(), Failure> {
+        let got = std::fs::read(&self.output).doing(Exit::Failed, || format!("read {}", self.output.display()))?;
+        let digest = hex(&got);
+        if digest != self.digest {
+            return Err(Failure::new(Exit::Failed, format!("the file from {} to {} differs: please report this", self.from, self.to)));
+        }
+        let stats = rig.stats(self.from).doing(Exit::Failed, || "read the statistics".into())?;
+        let rate = self.size as f64 / seconds;
+        println!(
+            "{} to {}: {} bytes, sha256 {}.., {:.0} kB/s ({:.0} % of the wire), {} frames, {} pieces sent again",
+            self.from,
+            self.to,
+            self.size,
+            &digest[..16],
+            rate / 1000.0,
+            rate / f64::from(baud) * 1000.0,
+            stats["frames_out"],
+            stats["resends"],
+        );
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Shows both directions until both ends have ended well.
+fn watch(ends: &mut [(&str, Child)], directions: &[Direction; 2], signals: &Signals) -> Result<(), Failure> {
+    let terminal = std::io::stderr().is_terminal();
+    let all = MultiProgress::new();
+    let style = ProgressStyle::with_template("  {msg} {wide_bar} {bytes:>10} {bytes_per_sec:>12}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bars: Vec<ProgressBar> = directions
+        .iter()
+        .map(|d| all.add(ProgressBar::new(d.size)).with_style(style.clone()).with_message(format!("{} to {}", d.from, d.to)))
+        .collect();
+    let mut said = Instant::now();
+    let mut left = ends.len();
+    while left > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+        if let Some(Signal::End(number)) = signals.take() {
+            return Err(Failure::new(Exit::Signal(number), "interrupted"));
+        }
+        for (bar, direction) in bars.iter().zip(directions) {
+            if terminal {
+                bar.set_position(direction.arrived());
+            }
+        }
+        if !terminal && said.elapsed() >= Duration::from_secs(1) {
+            said = Instant::now();
+            let lines = directions.iter().map(|d| format!("{} to {}: {} %", d.from, d.to, d.arrived() * 100 / d.size.max(1)));
+            eprintln!("  {}", lines.collect::<Vec<_>>().join(", "));
+        }
+        left = 0;
+        for (end, child) in ends.iter_mut() {
+            match child.try_wait() {
+                Ok(None) => left += 1,
+                Ok(Some(status)) if status.success() => {}
+                Ok(Some(status)) => return Err(Failure::new(Exit::Failed, format!("hardline pipe on end {end} ended with {status}"))),
+                Err(e) => return Err(Failure::new(Exit::Failed, format!("cannot wait for hardline pipe: {e}"))),
+            }
+        }
+    }
+    for bar in bars {
+        bar.finish();
+    }
     Ok(())
 }

@@ -21,10 +21,12 @@ const LOOK: Duration = Duration::from_millis(50);
 const BLOCKED: Duration = Duration::from_millis(10);
 /// Longest sleep through the bytes of a frame that is not whole yet, in time and in bytes: well
 /// below what a tty holds (4 KiB).
-const GATHER_US: u64 = 8_000;
-const GATHER_BYTES: usize = 2_000;
-/// Room there must be before the input is read: many small reads cost more than they bring.
-const READ_LEAST: usize = 2048;
+const GATHER_US: u64 = 15_000;
+/// A little more, or the last byte is missed by a hair.
+const GATHER_MORE_US: u64 = 100;
+const GATHER_BYTES: usize = 3_000;
+/// Room there must be before the input is read, at most: many small reads cost more than they bring.
+const READ_LEAST: usize = 16_384;
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
 const STRANGE_AFTER: Duration = Duration::from_secs(3);
@@ -60,6 +62,7 @@ pub struct Session {
     pending: Vec<u8>,
     /// Until then the port need not be read: no frame can be whole before.
     gather_until: Option<link::Instant>,
+    read_least: usize,
     lost_at: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
@@ -105,6 +108,7 @@ impl Session {
             frame_at: 0,
             pending: Vec::new(),
             gather_until: None,
+            read_least: READ_LEAST.min(out / 4),
             lost_at: None,
             strange_since: None,
             warned: false,
@@ -182,7 +186,7 @@ impl Session {
             timeout = Some(if self.opener.listener().is_some() { Duration::from_secs(1) } else { LOOK });
             fds.extend(self.opener.listener().map(|fd| (fd, PollFlags::POLLIN)));
         }
-        let input = self.user.input().filter(|_| self.link.writable() >= READ_LEAST).map(|fd| {
+        let input = self.user.input().filter(|_| self.link.writable() >= self.read_least).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
             fds.len() - 1
         });
@@ -213,7 +217,7 @@ impl Session {
                     if self.opener.baud() > 0 {
                         let bytes = self.link.missing().min(GATHER_BYTES) as u64;
                         let wait = bytes * 10_000_000 / u64::from(self.opener.baud());
-                        self.gather_until = Some(now.after(wait.min(GATHER_US)));
+                        self.gather_until = (bytes > 0).then(|| now.after(wait.min(GATHER_US) + GATHER_MORE_US));
                     }
                 }
                 Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost("hung up"),
