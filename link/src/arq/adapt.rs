@@ -150,7 +150,7 @@ impl Adapt {
         let (overhead, rate) =
             if level == Level::Plain { (PLAIN_OVERHEAD, &self.noise) } else { (ARMOURED_OVERHEAD, &self.slips) };
         let best = (overhead * 1_000_000_000 / rate.ppb().max(1)).isqrt();
-        Plan { level, payload: best.clamp(PAYLOAD_MIN, u64::from(max).max(1)).min(u64::from(max)) as usize }
+        Plan { level, payload: best.max(PAYLOAD_MIN).min(u64::from(max)) as usize }
     }
     /// How to send something short: armour costs most there and helps least.
     pub(crate) fn short(&self) -> Level {

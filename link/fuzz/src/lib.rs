@@ -1,0 +1,76 @@
+//! What the fuzz targets do, and the plain tests that run their corpus: anything may come from the
+//! wire, nothing may panic, and what is said of it stays true.
+#![allow(missing_docs)]
+
+use link::wire::frame::{body_at, frame_len};
+use link::wire::{BODY_MAX, Deframer, Level, Segment, write_frame};
+use link::{Config, Event, FRAME_MAX, Instant, Link};
+
+/// Bytes as they are, in cuts of a size given by the first byte.
+pub fn deframe(data: &[u8]) {
+    let Some((&cut, wire)) = data.split_first() else { return };
+    let mut deframer = Deframer::default();
+    let mut found = 0;
+    for piece in wire.chunks(usize::from(cut) + 1) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let n = deframer.push(rest);
+            rest = &rest[n..];
+            let mut yielded = false;
+            while let Some(frame) = deframer.next_frame() {
+                assert!(frame.body.len() >= 2 && frame.body.len() <= BODY_MAX);
+                found += frame_len(frame.body.len(), frame.level);
+                yielded = true;
+                if let Ok(segment) = Segment::parse(frame.body) {
+                    assert!(segment.records().count() > 0);
+                }
+            }
+            assert!(n > 0 || yielded, "no progress");
+        }
+        let _ = deframer.missing();
+    }
+    deframer.doubt();
+    while let Some(frame) = deframer.next_frame() {
+        found += frame_len(frame.body.len(), frame.level);
+    }
+    assert!(found as u64 + deframer.junk <= wire.len() as u64, "more came out than went in");
+}
+
+/// A whole link, driven by the data: what the user does, how time passes, what the wire brings
+/// (as it is, or with a right check around it so that it gets further in).
+pub fn endpoint(data: &[u8]) {
+    let (mut now, mut wire, mut buffer) = (Instant::from_micros(0), vec![0u8; FRAME_MAX], [0u8; 512]);
+    let mut link: Link<Vec<u8>, 32> = Link::new(Config::for_baud(0), 1, now, vec![0; 4096], vec![0; 4096]);
+    let mut rest = data;
+    let mut over = 0;
+    while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
+        let (piece, tail) = tail.split_at(usize::from(len).min(tail.len()));
+        rest = tail;
+        match op % 8 {
+            0 => link.handle_bytes(piece, now),
+            1 | 2 if piece.len() >= 2 => {
+                let level = Level::ALL[usize::from(op / 8) % 6];
+                wire[body_at(level)..][..piece.len()].copy_from_slice(piece);
+                let n = write_frame(&mut wire, piece.len(), level);
+                link.handle_bytes(&wire[..n], now);
+            }
+            3 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),
+            4 => assert!(link.write(piece) <= piece.len()),
+            5 => assert!(link.read(&mut buffer) <= buffer.len()),
+            6 => link.finish(),
+            _ => link.confirm(now),
+        }
+        link.handle_timeout(now);
+        let mut frames = 0;
+        while let Some(n) = link.poll_transmit(&mut wire, now) {
+            assert!(n <= FRAME_MAX);
+            frames += 1;
+            assert!(frames < 1000, "talks without end");
+        }
+        assert!(link.readable() <= 4096 && link.writable() <= 4096);
+        while let Some(event) = link.poll_event() {
+            over += u32::from(matches!(event, Event::Finished | Event::Lost(_)));
+        }
+        assert!(over <= 1, "a session ends once");
+    }
+}

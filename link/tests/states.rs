@@ -1,0 +1,215 @@
+//! The table of PROTOCOL 4.1, row by row.
+#![allow(missing_docs)]
+
+use link::wire::segment::{Close, Open, VERSION, Writer};
+use link::wire::{Deframer, Level, Segment, segment::Record, write_frame};
+use link::{CloseCode, Config, Event, FRAME_MAX, Instant, Link, Loss, State};
+
+const ME: u64 = 5;
+const PEER: u64 = 6;
+const OTHER: u64 = 9;
+
+struct End {
+    link: Link<Vec<u8>, 64>,
+    now: Instant,
+}
+
+fn segment(tx: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    let mut wire = vec![0; FRAME_MAX];
+    let mut writer = Writer::new(&mut wire[4..], tx);
+    fill(&mut writer);
+    let len = writer.len();
+    let n = write_frame(&mut wire, len, Level::Plain);
+    wire.truncate(n);
+    wire
+}
+
+fn open(me: u64, you: u64, version: u8) -> Vec<u8> {
+    segment(0, |w| w.open(&Open { version, answer: true, me, you, limit: 4096, payload_max: 1000, features: 0 }))
+}
+
+fn close(me: u64, you: u64) -> Vec<u8> {
+    segment(0, |w| w.close(&Close { version: VERSION, me, you, code: CloseCode::Failed }))
+}
+
+fn data(tx: u64) -> Vec<u8> {
+    segment(tx, |w| w.data(0, false, 3, |out| out.copy_from_slice(b"abc")))
+}
+
+impl End {
+    fn opening() -> End {
+        let now = Instant::from_micros(1_000_000);
+        End { link: Link::new(Config::for_baud(0), ME, now, vec![0; 4096], vec![0; 4096]), now }
+    }
+    fn greeting() -> End {
+        let mut end = End::opening();
+        end.hear(&open(PEER, 0, VERSION));
+        end
+    }
+    fn open() -> End {
+        let mut end = End::opening();
+        end.hear(&open(PEER, ME, VERSION));
+        end.said();
+        end.events();
+        end
+    }
+    fn hear(&mut self, wire: &[u8]) {
+        self.link.handle_bytes(wire, self.now);
+    }
+    fn wait(&mut self, us: u64) {
+        self.now = self.now.after(us);
+        self.link.handle_timeout(self.now);
+    }
+    /// What it sends now, as text.
+    fn said(&mut self) -> Vec<String> {
+        let (mut wire, mut said) = (vec![0; FRAME_MAX], Vec::new());
+        while let Some(n) = self.link.poll_transmit(&mut wire, self.now) {
+            let mut deframer = Deframer::default();
+            deframer.push(&wire[..n]);
+            let frame = deframer.next_frame().expect("a frame");
+            for record in Segment::parse(frame.body).expect("a segment").records() {
+                said.push(match record {
+                    Record::Open(o) => format!("OPEN {} {}{}", o.me, o.you, if o.answer { " answer" } else { "" }),
+                    Record::Close(c) => format!("CLOSE {}", c.code.to_wire()),
+                    Record::Ack(a) => format!("ACK {}", a.newest),
+                    Record::Data { payload, .. } => format!("DATA {}", payload.len()),
+                    other => format!("{other:?}"),
+                });
+            }
+        }
+        said
+    }
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.link.poll_event()).collect()
+    }
+}
+
+#[test]
+fn opening_calls_and_goes_on_calling() {
+    let mut end = End::opening();
+    end.wait(0);
+    assert_eq!(end.said(), ["OPEN 5 0 answer"]);
+    assert!(end.said().is_empty());
+    for us in [250_000, 500_000, 1_000_000, 1_000_000] {
+        end.wait(us - 1);
+        assert!(end.said().is_empty());
+        end.wait(1);
+        assert_eq!(end.said(), ["OPEN 5 0 answer"]);
+    }
+    end.wait(3_600_000_000);
+    assert_eq!(end.link.state(), State::Opening);
+}
+
+#[test]
+fn opening_ignores_what_is_not_for_it() {
+    let mut end = End::opening();
+    for wire in [data(0), close(PEER, OTHER), open(ME, 0, VERSION)] {
+        end.hear(&wire);
+    }
+    assert_eq!((end.link.state(), end.events()), (State::Opening, vec![Event::Echo]));
+    assert_eq!(end.link.readable(), 0);
+}
+
+#[test]
+fn opening_learns_the_peer() {
+    let mut end = End::greeting();
+    assert_eq!(end.link.state(), State::Greeting);
+    end.wait(0);
+    assert_eq!(end.said(), ["OPEN 5 6 answer"]);
+    let end = End::open();
+    assert_eq!(end.link.state(), State::Open);
+}
+
+#[test]
+fn greeting_ignores_data_and_takes_the_latest_peer() {
+    let mut end = End::greeting();
+    end.hear(&data(0));
+    assert_eq!(end.link.state(), State::Greeting);
+    end.hear(&open(OTHER, 0, VERSION));
+    end.wait(0);
+    assert_eq!(end.said(), ["OPEN 5 9 answer"]);
+    end.hear(&open(OTHER, ME, VERSION));
+    assert_eq!(end.events(), [Event::Opened { me: ME, peer: OTHER }]);
+}
+
+#[test]
+fn greeting_forgets_a_silent_peer() {
+    let mut end = End::greeting();
+    end.wait(60_000_000);
+    assert_eq!(end.link.state(), State::Opening);
+    end.wait(1_000_000);
+    assert_eq!(end.said(), ["OPEN 5 0 answer"]);
+}
+
+#[test]
+fn open_answers_the_same_peer_and_ends_with_another() {
+    let mut end = End::open();
+    end.hear(&open(PEER, 0, VERSION));
+    assert_eq!(end.said(), ["OPEN 5 6"]);
+    end.hear(&data(0));
+    end.hear(&open(OTHER, 0, VERSION));
+    assert_eq!((end.link.state(), end.events()), (State::Ended, vec![Event::Lost(Loss::PeerRestarted)]));
+}
+
+#[test]
+fn open_begins_again_when_nothing_had_passed() {
+    let mut end = End::open();
+    end.link.write(b"xyz");
+    assert_eq!(end.said(), ["DATA 3"]);
+    end.hear(&open(OTHER, 0, VERSION));
+    assert_eq!(end.link.state(), State::Greeting);
+    end.wait(0);
+    assert_eq!(end.said(), ["OPEN 5 9 answer"]);
+    end.hear(&open(OTHER, ME, VERSION));
+    assert_eq!(end.said(), ["OPEN 5 9", "DATA 3"]);
+}
+
+#[test]
+fn silence_and_close_end_an_open_session() {
+    let mut end = End::open();
+    end.wait(60_000_000);
+    assert_eq!(end.events(), [Event::Lost(Loss::Silence)]);
+    for mut end in [End::opening(), End::greeting(), End::open()] {
+        end.hear(&close(PEER, OTHER));
+        end.hear(&close(PEER, ME));
+        assert_eq!(end.link.state(), State::Ended);
+        assert_eq!(end.events(), [Event::Lost(Loss::PeerClosed(CloseCode::Failed))]);
+        end.hear(&open(OTHER, ME, VERSION));
+        end.wait(1_000_000);
+        assert!(end.said().is_empty(), "an ended session is silent");
+    }
+}
+
+#[test]
+fn another_version_is_refused_but_cannot_end_an_open_session() {
+    let mut end = End::opening();
+    end.hear(&open(PEER, 0, 2));
+    assert_eq!(end.events(), [Event::Lost(Loss::Version(2))]);
+    assert_eq!(end.said(), ["CLOSE 1", "CLOSE 1"]);
+    let mut end = End::open();
+    end.hear(&open(PEER, 0, 2));
+    assert_eq!(end.link.state(), State::Open);
+}
+
+#[test]
+fn data_is_taken_once_and_acknowledged() {
+    let mut end = End::open();
+    end.hear(&data(0));
+    end.hear(&data(0));
+    end.wait(2_000);
+    assert_eq!(end.said(), ["ACK 0"]);
+    assert_eq!(end.link.readable(), 3);
+    end.hear(&data(4)); // a gap: told at once
+    assert_eq!(end.said(), ["ACK 4"]);
+}
+
+#[test]
+fn close_is_told_twice_and_only_to_a_known_peer() {
+    let mut end = End::open();
+    end.link.close(CloseCode::Interrupted);
+    assert_eq!(end.said(), ["CLOSE 3", "CLOSE 3"]);
+    assert_eq!(end.events(), [Event::Lost(Loss::Local)]);
+    let mut end = End::opening();
+    end.link.close(CloseCode::Interrupted);
+    assert!(end.said().is_empty());
+}
