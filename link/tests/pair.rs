@@ -32,8 +32,8 @@ fn for_seeds(count: u64, one: impl Fn(u64) + Sync) {
 }
 
 fn random_noise(random: &mut Random) -> NoiseConfig {
-    let mut noise = NoiseConfig::default();
-    noise.ber = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 2e-3][random.below(6) as usize];
+    let ber = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 2e-3][random.below(6) as usize];
+    let mut noise = NoiseConfig { ber, ..NoiseConfig::default() };
     if random.chance(0.3) {
         (noise.burst, noise.burst_len, noise.burst_ber) = (1e-4, 30.0, 0.3);
     }
@@ -114,7 +114,13 @@ fn outage_and_grace() {
         let took = run(&mut a, &mut b, &mut ab, &mut ba, 3, 200_000_000);
         if outage_us < 60_000_000 {
             assert!(a.lost.is_none() && b.lost.is_none());
-            assert!(took < 600_000 + outage_us + 500_000, "{outage_us}: {took} {:?} {:?} {:?}", a.finished_at, b.finished_at, a.link.stats());
+            assert!(
+                took < 600_000 + outage_us + 500_000,
+                "{outage_us}: {took} {:?} {:?} {:?}",
+                a.finished_at,
+                b.finished_at,
+                a.link.stats()
+            );
         } else {
             assert_eq!((a.lost, b.lost), (Some(Event::Lost(Loss::Silence)), Some(Event::Lost(Loss::Silence))));
         }
@@ -136,7 +142,7 @@ fn a_reader_may_stall_longer_than_the_grace_time() {
     assert!(ab.carried < 400_000, "{}", ab.carried);
 }
 
-/// A hung connection of user bytes never passes the window: what is unread stays bounded.
+/// On a virtual clock the share of the line is exact and the same everywhere, so it can be held to.
 #[test]
 fn goodput_is_near_the_wire() {
     for (ber, least) in [(0.0, 0.99), (1e-6, 0.98), (1e-5, 0.945), (1e-4, 0.91), (1e-3, 0.8)] {

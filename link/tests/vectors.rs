@@ -67,9 +67,7 @@ fn frame(body: &[u8], level: Level) -> Vec<u8> {
 
 #[test]
 fn frames() {
-    let mut text = String::from(
-        "# What stands on the wire, and the bodies a receiver finds in it, in order (PROTOCOL 1).\n",
-    );
+    let mut text = String::from("# What stands on the wire, and the bodies a receiver finds in it, in order (PROTOCOL 1).\n");
     let mut add = |name: &str, wire: &[u8], bodies: &[&[u8]]| {
         let mut deframer = Deframer::default();
         let mut found = Vec::new();
@@ -94,7 +92,9 @@ fn frames() {
     add("armour-3", &frame(&long, Level::Four), &[&long]);
     add("armour-5-two-codewords", &frame(&pattern(300), Level::Sixteen), &[&pattern(300)]);
     let mut damaged = frame(&long, Level::Four);
-    for (at, mask) in [(0, 0x81), (2, 0x11), (4, 0xFF), (7, 0x55), (10, 1), (11, 2), (12, 4), (100, 0xFF), (400, 8), (612, 3), (620, 9)] {
+    for (at, mask) in
+        [(0, 0x81), (2, 0x11), (4, 0xFF), (7, 0x55), (10, 1), (11, 2), (12, 4), (100, 0xFF), (400, 8), (612, 3), (620, 9)]
+    {
         damaged[at] ^= mask;
     }
     add("armour-damaged", &damaged, &[&long]);
@@ -126,7 +126,13 @@ fn says(body: &[u8]) -> String {
             Record::Open(o) => write!(
                 text,
                 " OPEN answer={} version={} me={} you={} limit={} payload={} features={}",
-                u8::from(o.answer), o.version, o.me, o.you, o.limit, o.payload_max, o.features
+                u8::from(o.answer),
+                o.version,
+                o.me,
+                o.you,
+                o.limit,
+                o.payload_max,
+                o.features
             ),
             Record::Close(c) => write!(text, " CLOSE version={} me={} you={} code={}", c.version, c.me, c.you, c.code.to_wire()),
             Record::Ack(a) => {
@@ -182,11 +188,14 @@ fn segments() {
     add("data", &build(13, &|w| w.data(0x12_3456, false, 5, |out| out.copy_from_slice(b"hello"))));
     add("data-end", &build(14, &|w| w.data(0xFF_FFFF, true, 1, |out| out[0] = 0xB5)));
     add("data-end-empty", &build(15, &|w| w.data(0, true, 0, |_| {})));
-    add("ack-data", &build(16, &|w| {
-        w.ack(&ack(1, 2, &[]));
-        w.window(4096);
-        w.data(77, false, 3, |out| out.copy_from_slice(&[1, 2, 3]));
-    }));
+    add(
+        "ack-data",
+        &build(16, &|w| {
+            w.ack(&ack(1, 2, &[]));
+            w.window(4096);
+            w.data(77, false, 3, |out| out.copy_from_slice(&[1, 2, 3]));
+        }),
+    );
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);

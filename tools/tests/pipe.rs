@@ -241,7 +241,9 @@ fn a_full_disk_is_no_success() {
     let rig = rig(&[]);
     let a = end(&rig, "a", &bytes(100_000, 6), &[]);
     let mut b = rig.pipe("b", BAUD);
-    let b = Running::start(b.stdin(Stdio::null()).stdout(File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped()));
+    let b = Running::start(
+        b.stdin(Stdio::null()).stdout(File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped()),
+    );
     assert_exit(&b.output(), 3, "No space left");
     assert_exit(&a.output(), 3, "output was closed");
 }
@@ -252,14 +254,33 @@ fn null_device_and_files_work() {
     let input = rig.path("input");
     std::fs::write(&input, bytes(50_000, 7)).unwrap();
     let mut b = rig.pipe("b", BAUD);
-    let b = Running::start(b.stdin(File::open("/dev/null").unwrap()).stdout(File::create(rig.path("out")).unwrap()).stderr(Stdio::piped()));
+    let b = Running::start(
+        b.stdin(File::open("/dev/null").unwrap()).stdout(File::create(rig.path("out")).unwrap()).stderr(Stdio::piped()),
+    );
     let mut a = rig.pipe("a", BAUD);
-    let a = Running::start(a.stdin(File::open(&input).unwrap()).stdout(File::options().write(true).open("/dev/null").unwrap()).stderr(Stdio::piped()));
+    let a = Running::start(
+        a.stdin(File::open(&input).unwrap())
+            .stdout(File::options().write(true).open("/dev/null").unwrap())
+            .stderr(Stdio::piped()),
+    );
     assert_exit(&a.output(), 0, "");
     assert_exit(&b.output(), 0, "");
     assert!(std::fs::read(input).unwrap() == std::fs::read(rig.path("out")).unwrap());
     let stats = rig.stats("a").unwrap();
-    for field in ["bytes_in", "bytes_out", "wire_in", "wire_out", "frames_in", "frames_out", "frames_bad", "resends", "rtt_us", "ber", "seconds", "goodput"] {
+    for field in [
+        "bytes_in",
+        "bytes_out",
+        "wire_in",
+        "wire_out",
+        "frames_in",
+        "frames_out",
+        "frames_bad",
+        "resends",
+        "rtt_us",
+        "ber",
+        "seconds",
+        "goodput",
+    ] {
         assert!(stats[field].is_number(), "{field} in {stats}");
     }
     assert_eq!(stats["bytes_out"], 50_000);
@@ -337,7 +358,10 @@ fn a_busy_port_names_its_holder() {
     let mut first = Running::start(rig.pipe("a", BAUD).stdin(Stdio::piped()).stdout(Stdio::null()));
     let pid = first.child().id();
     let port = std::fs::canonicalize(rig.path("a")).unwrap();
-    let holds = || std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|fds| fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == port)));
+    let holds = || {
+        std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .is_ok_and(|fds| fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == port)))
+    };
     until("the first has the port", holds);
     let second = pipe(rig.path("a").to_str().unwrap(), &[]);
     assert_exit(&second, 6, "busy");
@@ -462,7 +486,12 @@ fn waits_for_a_port_that_comes_later() {
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     let start = |port: &Path| {
         let mut command = Command::new(HARDLINE);
-        command.args(["pipe", "--wait", "-b", "2000000"]).arg(port).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["pipe", "--wait", "-b", "2000000"])
+            .arg(port)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         Running::start(&mut command)
     };
     let ends = [start(&a), start(&b)];

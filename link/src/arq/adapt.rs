@@ -103,12 +103,8 @@ impl Adapt {
     pub(crate) fn new(max: u16) -> Adapt {
         let [two, four, eight, sixteen] = THRESHOLDS_PPB;
         let one = armour_pays_ppb(u64::from(max.max(1))).min(two / 2);
-        let mut adapt = Adapt {
-            thresholds_ppb: [one, two, four, eight, sixteen],
-            noise: Rate::default(),
-            slips: Rate::default(),
-            level: 0,
-        };
+        let mut adapt =
+            Adapt { thresholds_ppb: [one, two, four, eight, sixteen], noise: Rate::default(), slips: Rate::default(), level: 0 };
         adapt.choose();
         adapt
     }

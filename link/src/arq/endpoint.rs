@@ -182,12 +182,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.timers.next()
     }
     pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            bytes_out: self.send.acked_bytes(),
-            rtt_us: self.rtt.smoothed_us(),
-            ber_ppb: self.adapt.ber_ppb(),
-            ..self.stats
-        }
+        Stats { bytes_out: self.send.acked_bytes(), rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
     }
 
     fn is_over(&self) -> bool {
@@ -532,8 +527,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
 
     fn data_due(&self, backlog_us: u64) -> bool {
         let fresh = self.send.fresh();
-        self.may_send()
-            && (self.send.urgent() || fresh >= self.plan().payload || (fresh > 0 && backlog_us <= HOLD_US))
+        self.may_send() && (self.send.urgent() || fresh >= self.plan().payload || (fresh > 0 && backlog_us <= HOLD_US))
     }
     fn control_due(&self) -> bool {
         self.window_lost || self.recv.window_due() || self.ack_now || self.done_due || self.probe
@@ -564,7 +558,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             (self.unacked, self.ack_now) = (0, false);
             self.timers.clear(Timer::AckDelay);
         }
-        let mut sent = Sent { tx, left: Instant::default(), wire: 0, level: Level::Plain, piece: None, window, done: self.done_due };
+        let mut sent =
+            Sent { tx, left: Instant::default(), wire: 0, level: Level::Plain, piece: None, window, done: self.done_due };
         if window {
             writer.window(self.recv.window_told());
             self.window_lost = false;

@@ -80,11 +80,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
             let skip = self.next.saturating_sub(start);
             self.ahead.insert(start + skip, end).map_err(|_| Refused)?;
             self.ring.put(start + skip, &payload[skip as usize..]);
-            if let Some((from, to)) = self.ahead.first() {
-                if from <= self.next {
-                    self.next = to;
-                    self.ahead.remove(from, to);
-                }
+            if let Some((from, to)) = self.ahead.first()
+                && from <= self.next
+            {
+                self.next = to;
+                self.ahead.remove(from, to);
             }
             fresh = true;
         }

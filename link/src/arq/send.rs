@@ -123,11 +123,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
             return;
         }
         self.lost.remove(piece.start, piece.end);
-        if let Some((from, to)) = self.acked.first() {
-            if from <= self.base {
-                self.base = self.base.max(to);
-                self.acked.remove(from, to);
-            }
+        if let Some((from, to)) = self.acked.first()
+            && from <= self.base
+        {
+            self.base = self.base.max(to);
+            self.acked.remove(from, to);
         }
         self.lost.remove(0, self.base);
     }

@@ -127,11 +127,11 @@ impl Deframer {
     fn search_behind(&mut self) -> Option<Found<'_>> {
         let mut at = self.start + 1;
         while at < self.end {
-            if let Look::Whole { head, head_fixed } = self.look(at) {
-                if self.verify(at, head) {
-                    self.junk += (at - self.start) as u64;
-                    return Some(self.yield_frame(at, head, head_fixed));
-                }
+            if let Look::Whole { head, head_fixed } = self.look(at)
+                && self.verify(at, head)
+            {
+                self.junk += (at - self.start) as u64;
+                return Some(self.yield_frame(at, head, head_fixed));
             }
             at += 1;
         }

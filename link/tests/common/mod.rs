@@ -153,8 +153,18 @@ pub fn run(a: &mut End, b: &mut End, ab: &mut Line, ba: &mut Line, seed: u64, li
         if over(a) && over(b) {
             return now.as_micros();
         }
-        if now.as_micros() >= limit_us && std::env::var("HARDLINE_SEED").is_ok() { std::fs::write("/tmp/a.txt", format!("{now:?} {:?}", a.link)).unwrap(); std::fs::write("/tmp/b.txt", format!("{:?}", b.link)).unwrap(); }
-        assert!(now.as_micros() < limit_us, "stalled: a {:?} {:?} b {:?} {:?}", a.link.state(), a.link.stats(), b.link.state(), b.link.stats());
+        if now.as_micros() >= limit_us && std::env::var("HARDLINE_SEED").is_ok() {
+            std::fs::write("/tmp/a.txt", format!("{now:?} {:?}", a.link)).unwrap();
+            std::fs::write("/tmp/b.txt", format!("{:?}", b.link)).unwrap();
+        }
+        assert!(
+            now.as_micros() < limit_us,
+            "stalled: a {:?} {:?} b {:?} {:?}",
+            a.link.state(),
+            a.link.stats(),
+            b.link.state(),
+            b.link.stats()
+        );
         rounds += 1;
         assert!(rounds < 20_000_000, "spinning at {now:?}");
         let next = [a.link.poll_timeout(), b.link.poll_timeout()].into_iter().flatten().map(Instant::as_micros);

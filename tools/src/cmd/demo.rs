@@ -26,7 +26,10 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
     let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), args.seed.to_string());
     let wire = ["--baud", &baud, "--ber", &ber, "--seed", &seed, "--latency", "500us", "--outage", OUTAGE];
     let rig = Rig::start(&hardline, &wire).doing(Exit::Failed, || "start the simulated wire".into())?;
-    println!("A simulated serial wire: {baud} baud, one bit in {:.0} wrong, the cable pulled for 0.5 s.", 1.0 / args.ber.max(1e-12));
+    println!(
+        "A simulated serial wire: {baud} baud, one bit in {:.0} wrong, the cable pulled for 0.5 s.",
+        1.0 / args.ber.max(1e-12)
+    );
     println!("One file of {} kB goes each way at the same time.", args.size);
 
     let began = Instant::now();
@@ -87,7 +90,10 @@ impl Direction {
         let got = std::fs::read(&self.output).doing(Exit::Failed, || format!("read {}", self.output.display()))?;
         let digest = hex(&got);
         if digest != self.digest {
-            return Err(Failure::new(Exit::Failed, format!("the file from {} to {} differs: please report this", self.from, self.to)));
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("the file from {} to {} differs: please report this", self.from, self.to),
+            ));
         }
         let stats = rig.stats(self.from).doing(Exit::Failed, || "read the statistics".into())?;
         let rate = self.size as f64 / seconds;
@@ -142,7 +148,9 @@ fn watch(ends: &mut [(&str, Child)], directions: &[Direction; 2], signals: &Sign
             match child.try_wait() {
                 Ok(None) => left += 1,
                 Ok(Some(status)) if status.success() => {}
-                Ok(Some(status)) => return Err(Failure::new(Exit::Failed, format!("hardline pipe on end {end} ended with {status}"))),
+                Ok(Some(status)) => {
+                    return Err(Failure::new(Exit::Failed, format!("hardline pipe on end {end} ended with {status}")));
+                }
                 Err(e) => return Err(Failure::new(Exit::Failed, format!("cannot wait for hardline pipe: {e}"))),
             }
         }

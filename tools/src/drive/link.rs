@@ -257,7 +257,10 @@ impl Session {
                 let lost_for = self.lost_at.map(|at| at.elapsed());
                 if lost_for.is_some_and(|t| t >= self.settings.grace) {
                     let exit = if self.link.state() == State::Open { Exit::Lost } else { Exit::Port };
-                    self.fail(exit, format!("{failure} (after waiting {} s); {}", self.settings.grace.as_secs(), self.undelivered()));
+                    self.fail(
+                        exit,
+                        format!("{failure} (after waiting {} s); {}", self.settings.grace.as_secs(), self.undelivered()),
+                    );
                 } else if lost_for.is_none() && failure.exit != Exit::Port {
                     self.fail(failure.exit, failure.message);
                 }
@@ -442,9 +445,10 @@ fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
         Loss::PeerClosed(CloseCode::OutputClosed) => (Exit::Lost, "the peer's output was closed before it had everything".into()),
         Loss::PeerClosed(CloseCode::Interrupted) => (Exit::Lost, "the peer was interrupted".into()),
         Loss::PeerClosed(code) => (Exit::Lost, format!("the peer failed ({code:?})")),
-        Loss::Version(v) => {
-            (Exit::Refused, format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION))
-        }
+        Loss::Version(v) => (
+            Exit::Refused,
+            format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION),
+        ),
         Loss::Local => (Exit::Failed, "closed".into()),
     }
 }

@@ -16,8 +16,13 @@ const END: Duration = Duration::from_millis(500);
 
 pub(super) fn open(spec: &Spec) -> Result<Port, Failure> {
     let opened = || -> io::Result<Port> {
-        let mut child =
-            Command::new("/bin/sh").arg("-c").arg(&spec.rest).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(&spec.rest)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
         let missing = || io::Error::other("no pipe to the command");
         let reader = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
         let writer = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);

@@ -77,7 +77,8 @@ impl FromStr for Spec {
         if rest.is_empty() != usage.is_empty() {
             return Err(format!("write it as {scheme}:{usage}"));
         }
-        if matches!(kind, Kind::Tcp | Kind::TcpListen) && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none() {
+        if matches!(kind, Kind::Tcp | Kind::TcpListen) && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none()
+        {
             return Err(format!("write it as {scheme}:{usage}, PORT a number up to 65535"));
         }
         Ok(Spec { kind: *kind, rest: rest.to_owned() })
@@ -213,7 +214,9 @@ impl Opener {
         }
         let opened = match self.spec.kind {
             Kind::Serial => serial::open(&self.spec, &self.spec.rest, self.options).map(Some),
-            Kind::Usb => serial::by_usb_serial(&self.spec.rest).and_then(|path| serial::open(&self.spec, &path, self.options)).map(Some),
+            Kind::Usb => {
+                serial::by_usb_serial(&self.spec.rest).and_then(|path| serial::open(&self.spec, &path, self.options)).map(Some)
+            }
             Kind::Tcp | Kind::Unix => socket::connect(&self.spec).map(Some),
             Kind::TcpListen | Kind::UnixListen => self.listener.as_ref().map_or(Ok(None), socket::Listener::accept),
             Kind::Exec => exec::open(&self.spec).map(Some),
@@ -230,7 +233,16 @@ mod tests {
 
     #[test]
     fn specs_are_read_and_printed() {
-        for text in ["/dev/ttyUSB0", "./wire", "tcp:localhost:99", "tcp:[::1]:99", "unix-listen:/a b", "exec:ssh a b", "stdio:", "usb:FT123"] {
+        for text in [
+            "/dev/ttyUSB0",
+            "./wire",
+            "tcp:localhost:99",
+            "tcp:[::1]:99",
+            "unix-listen:/a b",
+            "exec:ssh a b",
+            "stdio:",
+            "usb:FT123",
+        ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
         assert_eq!("serial:/dev/x".parse::<Spec>().unwrap().to_string(), "/dev/x");

@@ -33,7 +33,10 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
         Flow::None => serialport::FlowControl::None,
         Flow::Rtscts => serialport::FlowControl::Hardware,
     };
-    let tty = serialport::new(path, options.baud).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, options.baud))?;
+    let tty = serialport::new(path, options.baud)
+        .flow_control(flow)
+        .open_native()
+        .map_err(|e| explain(&fail, path, &e, options.baud))?;
     if let Ok(real) = tty.baud_rate() {
         let (real, asked) = (u64::from(real), u64::from(options.baud));
         if real.abs_diff(asked) * 100 > asked * BAUD_TOLERANCE {
@@ -112,7 +115,8 @@ pub(super) fn by_usb_serial(serial: &str) -> Result<String, Failure> {
             seen.push(number);
         }
     }
-    let seen = if seen.is_empty() { "no USB adapter is plugged in".into() } else { format!("plugged in are {}", seen.join(", ")) };
+    let seen =
+        if seen.is_empty() { "no USB adapter is plugged in".into() } else { format!("plugged in are {}", seen.join(", ")) };
     Err(Failure::new(Exit::Port, format!("cannot open usb:{serial}: no adapter has this serial number; {seen}")))
 }
 

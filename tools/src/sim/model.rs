@@ -122,11 +122,7 @@ impl Direction {
         self.advance(now_ns);
         let arrived = self.flight.partition_point(|b| b.0 <= now_ns);
         let timer = self.settings.timer.as_nanos() as u64;
-        let n = if timer == 0 || now_ns >= self.timer_began_ns + timer {
-            arrived
-        } else {
-            arrived - arrived % USB_PACKET
-        };
+        let n = if timer == 0 || now_ns >= self.timer_began_ns + timer { arrived } else { arrived - arrived % USB_PACKET };
         if n > 0 {
             out.extend(self.flight.drain(..n).map(|b| b.1));
             self.delivered_ns = now_ns;

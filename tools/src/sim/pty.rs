@@ -21,7 +21,9 @@ impl Pty {
     /// Makes one; an older link at `path` is replaced, anything else there is left alone.
     pub fn new(path: &Path) -> io::Result<Pty> {
         match std::fs::symlink_metadata(path) {
-            Ok(meta) if !meta.file_type().is_symlink() => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else already")),
+            Ok(meta) if !meta.file_type().is_symlink() => {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else already"));
+            }
             _ => {}
         }
         let pty = openpty(None, None)?;

@@ -1,0 +1,1 @@
+//! hardline on real adapters: the tests are in `tests/`, the wiring in `README.md`.
