@@ -37,13 +37,17 @@ fn compare(file: &str, text: &str) {
 
 #[test]
 fn checks_and_codes() {
-    let mut text = String::from("# Check values of the two CRCs over the ASCII digits 1 to 9 (PROTOCOL 1.1, 1.2).\n");
+    let mut text = String::from(
+        "# crc32c-check: catalogue check value, over the ASCII digits 1 to 9 (PROTOCOL 1.1).\n\
+         # crc8-head-XXXX: CRC-8 of the head word 0xXXXX (PROTOCOL 1.2). Values are numbers, highest digit first.\n",
+    );
     let digits = b"123456789";
-    // both checks cover the head word first; the catalogue value needs the digits alone
+    // the check covers the head word first, so the digits are cut there
     let word = u16::from_le_bytes([digits[0], digits[1]]);
-    writeln!(text, "crc32c-check = {}", hex(&check::body(word, &digits[2..]).to_be_bytes())).unwrap();
-    writeln!(text, "crc8-head-0005 = {:02x}", check::head(5)).unwrap();
-    writeln!(text, "crc8-head-3fff = {:02x}", check::head(0x3fff)).unwrap();
+    writeln!(text, "crc32c-check = {:08x}", check::body(word, &digits[2..])).unwrap();
+    for word in [0x0002, 0x0005, 0x0fff] {
+        writeln!(text, "crc8-head-{word:04x} = {:02x}", check::head(word)).unwrap();
+    }
     compare("crc.txt", &text);
 
     let mut text = String::from("# Reed-Solomon parity (PROTOCOL 6.1): data, then parity.\n");
@@ -101,10 +105,27 @@ fn frames() {
     let mut spoiled = frame(&short, Level::Plain);
     spoiled[6] ^= 1;
     add("plain-spoiled", &spoiled, &[]);
-    let mut reserved = frame(&short, Level::Plain);
-    reserved[2] |= 0x80;
-    reserved[3] = check::head(u16::from_le_bytes([reserved[1], reserved[2]]));
-    add("plain-reserved-bit", &reserved, &[]);
+    for (name, word) in [("reserved-bit", 0x8005u16), ("level-6", 0x6005), ("armour-level", 0x1005), ("length-1", 0x0001)] {
+        // right in everything but the head word
+        let body = &short[..usize::from(word & 0xFFF)];
+        let mut wire = vec![0xB5, word as u8, (word >> 8) as u8, check::head(word)];
+        wire.extend(body);
+        wire.extend(check::body(word, body).to_le_bytes());
+        add(&format!("plain-bad-{name}"), &wire, &[]);
+    }
+    let spoil = |hits: &[(usize, u8)]| {
+        let mut wire = frame(&long, Level::Four);
+        hits.iter().for_each(|&(at, mask)| wire[at] ^= mask);
+        wire
+    };
+    add("spoiled-sync", &spoil(&[(0, 0x81), (2, 0x81), (3, 1)]), &[]);
+    add("spoiled-head", &spoil(&[(4, 1), (6, 1), (9, 1)]), &[]);
+    add("spoiled-codeword", &spoil(&[(10, 1), (13, 1), (16, 1), (19, 1), (22, 1)]), &[]);
+    let mut parity_only = frame(&short, Level::One);
+    let end = parity_only.len();
+    parity_only[end - 2] ^= 1;
+    parity_only[end - 1] ^= 1;
+    add("spoiled-parity", &parity_only, &[&short]);
     let mut mixed = b"U-Boot\r\nlogin: \xb5\xb5\x1a\xcf".to_vec();
     mixed.extend(frame(&short, Level::Plain));
     mixed.extend(&frame(&long, Level::Four)[..300]); // cut short by a pulled cable
@@ -200,6 +221,15 @@ fn segments() {
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);
     add("open-version-2", &other);
+    let changed = |at: usize, to: &[u8]| {
+        let mut wire = build(0, &|w| w.open(&open));
+        wire[at..at + to.len()].copy_from_slice(to);
+        hex(&wire)
+    };
+    let ping_before_close = build(0, &|w| {
+        w.ping();
+        w.close(&Close { version: VERSION, me: 5, you: 6, code: CloseCode::Failed });
+    });
     for (name, bad) in [
         ("bad-empty", "0500"),
         ("bad-one-byte", "05"),
@@ -207,10 +237,15 @@ fn segments() {
         ("bad-kind-8", "050080"),
         ("bad-argument", "050061"),
         ("bad-cut-window", "0500401234"),
-        ("bad-zero-run", "050030010000c8"),
-        ("bad-nine-pairs", "0500390100000101010101010101010101010101010101010101"),
+        ("bad-zero-run", "0500300100c800"),
+        ("bad-long-count", "0500300100c88100"),
+        ("bad-nine-pairs", "05003901000001010101010101010101010101010101010101"),
         ("bad-empty-data", "050070010000"),
-        ("bad-open-id-0", "0000110100000000000000000000000000000000000004cd0f0000"),
+        ("bad-open-id-0", &changed(4, &[0; 8])),
+        ("bad-open-payload-0", &changed(23, &[0; 2])),
+        ("bad-open-number", &changed(0, &[1])),
+        ("bad-open-not-alone", &format!("{}60", changed(0, &[]))),
+        ("bad-ping-before-close", &hex(&ping_before_close)),
     ] {
         assert_eq!(says(&bytes_of(bad)), "malformed", "{name}");
         add(name, &bytes_of(bad));

@@ -4,7 +4,7 @@
 //! segment  tx number (2) | record | record ..
 //! record   tag: kind (high four bits), argument (low four) | fields by kind
 //!   1 OPEN    argument bit 0: answer wanted; version (1) | own id (8) | peer's id or 0 (8) | receive limit (3) | most payload (2) | features (2)
-//!   2 CLOSE   version (1) | own id (8) | peer's id or 0 (8) | code (1)
+//!   2 CLOSE   version (1) | own id (8) | peer's id (8) | code (1)
 //!   3 ACK     newest tx (2) | damage, modulo 256 (1) | run (v) | argument times: gap (v), run (v)
 //!   4 WINDOW  receive limit (3)
 //!   5 DONE    -
@@ -96,9 +96,9 @@ pub struct Open {
 pub struct Close {
     /// Protocol version.
     pub version: u8,
-    /// The sender's session id.
+    /// The sender's session id, not 0.
     pub me: u64,
-    /// The receiver's session id as far as the sender knows it, else 0.
+    /// The receiver's session id.
     pub you: u64,
     /// Why.
     pub code: CloseCode,
@@ -165,8 +165,14 @@ impl<'a> Segment<'a> {
         if records.is_empty() {
             return Err(Malformed);
         }
+        let mut count = 0;
         while !reader.0.is_empty() {
-            reader.record()?;
+            let record = reader.record()?;
+            let alone = matches!(record, Record::Open(_) | Record::Close(_));
+            if alone && (tx != 0 || count > 0 || !reader.0.is_empty()) {
+                return Err(Malformed);
+            }
+            count += 1;
         }
         Ok(Segment { tx, records })
     }
@@ -201,8 +207,11 @@ impl<'a> Reader<'a> {
     /// A count: (v), not 0.
     fn count(&mut self) -> Result<u16, Malformed> {
         let low = self.u8()?;
-        let n = if low < 0x80 { u16::from(low) } else { u16::from(low & 0x7F) | (u16::from(self.u8()?) << 7) };
-        if n == 0 { Err(Malformed) } else { Ok(n) }
+        if low < 0x80 {
+            return if low == 0 { Err(Malformed) } else { Ok(u16::from(low)) };
+        }
+        let n = u16::from(low & 0x7F) | (u16::from(self.u8()?) << 7);
+        if n < 0x80 { Err(Malformed) } else { Ok(n) }
     }
 
     fn record(&mut self) -> Result<Record<'a>, Malformed> {
@@ -212,7 +221,11 @@ impl<'a> Reader<'a> {
             (1, 0 | 1) => self.open(argument == 1).map(Record::Open),
             (2, 0) => {
                 let (version, me, you) = (self.u8()?, self.u64()?, self.u64()?);
-                Ok(Record::Close(Close { version, me, you, code: CloseCode::from_wire(self.u8()?) }))
+                let code = CloseCode::from_wire(self.u8()?);
+                if version != VERSION {
+                    self.0 = &[];
+                }
+                if me == 0 { Err(Malformed) } else { Ok(Record::Close(Close { version, me, you, code })) }
             }
             (3, pairs) => self.ack(pairs).map(Record::Ack),
             (4, 0) => self.u24().map(Record::Window),
