@@ -44,10 +44,10 @@ pub fn add_parity(coded: &mut [u8], len: usize, code: Parity) {
 }
 
 /// Repairs `coded` (`len` bytes and their parity) in place; returns how many bytes were wrong, or
-/// none when a codeword was beyond repair (the others are repaired all the same).
+/// none at the first codeword beyond repair: what only looked like a frame must not cost much.
 pub fn repair(coded: &mut [u8], len: usize, code: Parity) -> Option<usize> {
     let n = codewords(len, code);
-    let mut fixed = Some(0);
+    let mut fixed = 0;
     for j in 0..n {
         let mut word = [0u8; CODEWORD_MAX];
         let data = len.saturating_sub(j).div_ceil(n);
@@ -57,17 +57,15 @@ pub fn repair(coded: &mut [u8], len: usize, code: Parity) -> Option<usize> {
         for (slot, at) in word.iter_mut().zip(places.clone()) {
             *slot = coded[at];
         }
-        match byte_rs::correct(code, &mut word[..total]) {
-            Ok(wrong) => {
-                fixed = fixed.map(|f: usize| f + wrong);
-                for (slot, at) in word.iter().zip(places) {
-                    coded[at] = *slot;
-                }
+        let wrong = byte_rs::correct(code, &mut word[..total]).ok()?;
+        if wrong > 0 {
+            fixed += wrong;
+            for (slot, at) in word.iter().zip(places) {
+                coded[at] = *slot;
             }
-            Err(byte_rs::TooMany) => fixed = None,
         }
     }
-    fixed
+    Some(fixed)
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use super::{armour, check};
 const SYNC_TOLERANCE: u32 = 4;
 const CAPACITY: usize = 2 * FRAME_MAX;
 
+/// Incomplete candidates kept in mind while searching behind another.
+const OPEN_CANDIDATES: usize = 8;
+
 /// What stands at a position of the buffer.
 enum Look {
     /// Not a frame.
@@ -38,6 +41,10 @@ pub struct Deframer {
     end: usize,
     /// The byte at `start` follows a good frame, so a head there is believed.
     synced: bool,
+    /// While searching behind an incomplete candidate, counted from `start`: everything before
+    /// `searched` was tried, but for the incomplete candidates in `open`.
+    searched: usize,
+    open: heapless::Vec<usize, OPEN_CANDIDATES>,
     /// Frames whose check failed.
     pub bad: u64,
     /// Bytes passed over.
@@ -51,7 +58,18 @@ pub struct Deframer {
 
 impl Default for Deframer {
     fn default() -> Self {
-        Deframer { buffer: [0; CAPACITY], start: 0, end: 0, synced: false, bad: 0, junk: 0, corrected: 0, damage: 0 }
+        Deframer {
+            buffer: [0; CAPACITY],
+            start: 0,
+            end: 0,
+            synced: false,
+            searched: 0,
+            open: heapless::Vec::new(),
+            bad: 0,
+            junk: 0,
+            corrected: 0,
+            damage: 0,
+        }
     }
 }
 
@@ -74,7 +92,8 @@ impl Deframer {
     /// Forgets everything collected (the port was closed and opened again).
     pub fn reset(&mut self) {
         self.junk += (self.end - self.start) as u64;
-        (self.start, self.end, self.synced) = (0, 0, false);
+        (self.start, self.end, self.synced, self.searched) = (0, 0, false, 0);
+        self.open.clear();
     }
 
     /// Whether bytes wait for the rest of their frame.
@@ -123,32 +142,55 @@ impl Deframer {
         }
     }
 
-    /// The candidate at `start` is incomplete and not to be trusted: a whole, good frame behind it wins.
+    /// The candidate at `start` is incomplete and not to be trusted: a whole, good frame behind it
+    /// wins. No position is tried again before something there can have changed.
     fn search_behind(&mut self) -> Option<Found<'_>> {
-        let mut at = self.start + 1;
-        while at < self.end {
-            if let Look::Whole { head, head_fixed } = self.look(at)
-                && self.verify(at, head)
-            {
-                self.junk += (at - self.start) as u64;
-                return Some(self.yield_frame(at, head, head_fixed));
+        let mut i = 0;
+        while let Some(&ahead) = self.open.get(i) {
+            match self.try_at(ahead) {
+                Some((head, fixed)) => return Some(self.yield_frame(self.start + ahead, head, fixed)),
+                None if matches!(self.look(self.start + ahead), Look::Partial) => i += 1,
+                None => drop(self.open.remove(i)),
             }
-            at += 1;
+        }
+        self.searched = self.searched.max(1);
+        while self.start + self.searched < self.end && !self.open.is_full() {
+            let ahead = self.searched;
+            self.searched += 1;
+            if let Some((head, fixed)) = self.try_at(ahead) {
+                return Some(self.yield_frame(self.start + ahead, head, fixed));
+            }
+            if matches!(self.look(self.start + ahead), Look::Partial) {
+                let _ = self.open.push(ahead);
+            }
         }
         None
+    }
+
+    fn try_at(&mut self, ahead: usize) -> Option<(Head, usize)> {
+        match self.look(self.start + ahead) {
+            Look::Whole { head, head_fixed } if self.verify(self.start + ahead, head) => Some((head, head_fixed)),
+            _ => None,
+        }
     }
 
     fn skip(&mut self, n: usize) {
         self.start += n;
         self.junk += n as u64;
         self.damage += u64::from(core::mem::take(&mut self.synced));
+        self.searched = self.searched.saturating_sub(n);
+        self.open.retain(|ahead| *ahead > n);
+        self.open.iter_mut().for_each(|ahead| *ahead -= n);
     }
 
     fn yield_frame(&mut self, at: usize, head: Head, head_fixed: usize) -> Found<'_> {
         self.corrected += head_fixed as u64;
         self.damage += head_fixed as u64;
+        self.junk += (at - self.start) as u64;
         self.start = at + head.frame_len();
         self.synced = true;
+        self.searched = 0;
+        self.open.clear();
         let body = at + super::frame::body_at(head.level);
         Found { body: &self.buffer[body..body + head.len], level: head.level }
     }
