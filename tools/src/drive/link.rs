@@ -30,6 +30,12 @@ const READ_LEAST: usize = 16_384;
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
 const STRANGE_AFTER: Duration = Duration::from_secs(3);
+/// After SIGHUP (ssh sends it to its ProxyCommand when it is done): time to deliver what was written
+/// before, and to end in order.
+const HANGUP: Duration = Duration::from_secs(2);
+const HANGUP_SIGNAL: i32 = libc::SIGHUP;
+/// Input that is still there is read for so long.
+const READ_AFTER_HANGUP: Duration = Duration::from_millis(20);
 /// Time for a last message to leave a port that takes nothing.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -63,6 +69,7 @@ pub struct Session {
     /// Until then the port need not be read: no frame can be whole before.
     gather_until: Option<link::Instant>,
     read_least: usize,
+    hung_up: Option<Instant>,
     lost_at: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
@@ -109,6 +116,7 @@ impl Session {
             pending: Vec::new(),
             gather_until: None,
             read_least: READ_LEAST.min(out / 4),
+            hung_up: None,
             lost_at: None,
             strange_since: None,
             warned: false,
@@ -131,6 +139,7 @@ impl Session {
             self.serve_port(ready.port, &mut buffer);
             self.link.handle_timeout(self.clock.now());
             self.serve_input(ready.input, &mut buffer);
+            self.serve_hangup(ready.input);
             self.serve_output(ready.output);
             self.transmit();
             self.serve_events();
@@ -196,6 +205,9 @@ impl Session {
             fds.len() - 1
         });
         fds.push((self.signals.fd(), PollFlags::POLLIN));
+        if self.hung_up.is_some() {
+            timeout = Some(timeout.map_or(READ_AFTER_HANGUP, |t| t.min(READ_AFTER_HANGUP)));
+        }
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
         let mut port = at(port_slots) | at(port_slots.map(|i| i + 1));
@@ -367,12 +379,29 @@ impl Session {
                         None => eprintln!("{value}"),
                     }
                 }
-                Signal::End(number) => {
-                    self.link.close(CloseCode::Interrupted);
-                    let undelivered = self.undelivered();
-                    self.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
+                Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.link.state() == State::Open => {
+                    self.hung_up = Some(Instant::now());
                 }
+                Signal::End(number) => self.interrupted(number),
             }
+        }
+    }
+
+    fn interrupted(&mut self, number: i32) {
+        self.link.close(CloseCode::Interrupted);
+        let undelivered = self.undelivered();
+        self.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
+    }
+
+    /// The user hung up: no more input, and not for ever.
+    fn serve_hangup(&mut self, input: PollFlags) {
+        let Some(since) = self.hung_up else { return };
+        if input.is_empty() && !self.input_ended && since.elapsed() > READ_AFTER_HANGUP {
+            self.input_ended = true;
+            self.link.finish();
+        }
+        if since.elapsed() > HANGUP {
+            self.interrupted(HANGUP_SIGNAL);
         }
     }
 
@@ -382,9 +411,10 @@ impl Session {
             match event {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
                 Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
-                Event::Finished => {
-                    self.outcome.get_or_insert(Ok(()));
-                }
+                Event::Finished => match self.hung_up {
+                    Some(_) => self.fail(Exit::Signal(HANGUP_SIGNAL), "hung up; everything was delivered"),
+                    None => drop(self.outcome.get_or_insert(Ok(()))),
+                },
                 Event::Lost(loss) => {
                     let (exit, why) = explain(loss, self.settings.grace);
                     let message = format!("{spec}: {why}; {}", self.undelivered());
