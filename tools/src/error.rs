@@ -41,7 +41,7 @@ impl Exit {
 pub struct Failure {
     /// The code to exit with.
     pub exit: Exit,
-    /// What was being done, on what, what went wrong, what to try.
+    /// What was being done, on what, what went wrong, what to try; empty where the code says it all.
     pub message: String,
 }
 

@@ -18,7 +18,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::debug!("exit {}", failure.exit.code());
-            eprintln!("hardline: {failure}");
+            if !failure.message.is_empty() {
+                eprintln!("hardline: {failure}");
+            }
             ExitCode::from(failure.exit.code())
         }
     }

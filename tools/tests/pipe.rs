@@ -223,7 +223,8 @@ fn a_hangup_ends_in_order() {
     b.child().stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     a.signal(Signal::SIGHUP);
     let a = a.output();
-    assert_exit(&a, 129, "everything was delivered");
+    assert_exit(&a, 129, "");
+    assert!(text(&a).is_empty(), "the user's terminal is left alone: {}", text(&a));
     let b = b.output();
     assert_exit(&b, 0, "");
     assert!(first == input[..1] && b.stdout == input[1..]);

@@ -30,9 +30,9 @@ const READ_LEAST: usize = 16_384;
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
 const STRANGE_AFTER: Duration = Duration::from_secs(3);
-/// After SIGHUP (ssh sends it to its ProxyCommand when it is done): time to deliver what was written
-/// before, and to end in order.
-const HANGUP: Duration = Duration::from_secs(2);
+/// After SIGHUP (ssh sends it to its ProxyCommand when it is done) what was written before is still
+/// delivered and the session ended in order, unless nothing moves for this long.
+const HANGUP: Duration = Duration::from_secs(5);
 const HANGUP_SIGNAL: i32 = libc::SIGHUP;
 /// Input that is still there is read for so long.
 const READ_AFTER_HANGUP: Duration = Duration::from_millis(20);
@@ -70,6 +70,7 @@ pub struct Session {
     gather_until: Option<link::Instant>,
     read_least: usize,
     hung_up: Option<Instant>,
+    hung_up_progress: u64,
     lost_at: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
@@ -117,6 +118,7 @@ impl Session {
             gather_until: None,
             read_least: READ_LEAST.min(out / 4),
             hung_up: None,
+            hung_up_progress: 0,
             lost_at: None,
             strange_since: None,
             warned: false,
@@ -400,7 +402,10 @@ impl Session {
             self.input_ended = true;
             self.link.finish();
         }
-        if since.elapsed() > HANGUP {
+        let acknowledged = self.link.stats().bytes_out;
+        if acknowledged > self.hung_up_progress {
+            (self.hung_up, self.hung_up_progress) = (Some(Instant::now()), acknowledged);
+        } else if since.elapsed() > HANGUP {
             self.interrupted(HANGUP_SIGNAL);
         }
     }
@@ -412,7 +417,8 @@ impl Session {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
                 Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
                 Event::Finished => match self.hung_up {
-                    Some(_) => self.fail(Exit::Signal(HANGUP_SIGNAL), "hung up; everything was delivered"),
+                    // usual for a ProxyCommand: no word of it, but the exit code
+                    Some(_) => self.fail(Exit::Signal(HANGUP_SIGNAL), ""),
                     None => drop(self.outcome.get_or_insert(Ok(()))),
                 },
                 Event::Lost(loss) => {
