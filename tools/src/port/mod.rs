@@ -1,4 +1,4 @@
-//! Ports: opened byte pipes. One file per kind; the table [`KINDS`] is the one list of them.
+//! Ports: opened byte pipes. One file per kind; the table `KINDS` is the one list of them.
 
 pub(crate) mod exec;
 mod serial;
