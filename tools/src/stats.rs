@@ -32,11 +32,16 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
     })
 }
 
-/// Writes one JSON object to a file, by way of a temporary name.
+/// Writes one JSON object to a file, by way of a temporary name; to anything else that stands there
+/// (a device, a pipe) directly, for it must not be replaced.
 pub fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    std::fs::write(&name, format!("{value}\n"))
-        .and_then(|()| std::fs::rename(&name, path))
-        .doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+    let text = format!("{value}\n");
+    let written = if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        std::fs::write(path, text)
+    } else {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        std::fs::write(&name, text).and_then(|()| std::fs::rename(&name, path))
+    };
+    written.doing(Exit::Failed, || format!("write statistics to {}", path.display()))
 }

@@ -307,6 +307,23 @@ fn null_device_and_files_work() {
     assert_eq!(stats["bytes_out"], 50_000);
 }
 
+#[test]
+fn statistics_never_replace_a_device() {
+    use std::os::unix::fs::FileTypeExt;
+    let output = Command::new(HARDLINE).args(["sim", "-a", "/no/such/dir/a", "-b", "/no/b"]).output().unwrap();
+    assert_exit(&output, 6, "make a pseudo-terminal");
+    let fifo = tempfile::tempdir().unwrap();
+    let path = fifo.path().join("stats");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reader = {
+        let path = path.clone();
+        std::thread::spawn(move || std::fs::read_to_string(path).unwrap())
+    };
+    tools::stats::write_json(&path, &serde_json::json!({"one": 1})).unwrap();
+    assert_eq!(reader.join().unwrap(), "{\"one\":1}\n");
+    assert!(std::fs::metadata(path).unwrap().file_type().is_fifo());
+}
+
 /// Clock ticks of CPU a process has used.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
