@@ -11,7 +11,7 @@ use crate::port::{Flow, Options, Spec};
 #[derive(Debug, Parser)]
 #[command(name = "hardline", version, max_term_width = 100)]
 #[command(after_help = "Exit: 0 all delivered and acknowledged, 1 failed, 2 usage, 3 session lost or data undelivered, \
-5 peer refused or no hardline, 6 port unavailable or busy, 128+N by signal N.")]
+4 something is missing (diode), 5 peer refused or no hardline, 6 port unavailable or busy, 128+N by signal N.")]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]
@@ -56,6 +56,120 @@ pub enum Command {
     Sim(SimArgs),
     /// stdin and stdout (or a command's) to the peer's, over a port
     Pipe(PipeArgs),
+    /// One way: TX and GND, one fibre, an acoustic modem
+    #[command(subcommand)]
+    Diode(DiodeCommand),
+}
+
+/// `hardline diode`
+#[derive(Debug, Subcommand)]
+pub enum DiodeCommand {
+    /// Send files, a stream or lines; never reads the line
+    Send(DiodeSendArgs),
+    /// Receive them; never writes to the line
+    Recv(DiodeRecvArgs),
+}
+
+/// A one-way port.
+#[derive(Args, Clone, Debug)]
+pub struct OneWayPort {
+    /// /dev/ttyUSB0, usb:SERIAL-NUMBER, udp:HOST:PORT (send), udp-listen:ADDR:PORT (recv),
+    /// exec:COMMAND LINE, stdio:
+    #[arg(value_name = "PORT")]
+    pub port: Spec,
+    /// Baud rate of a serial port (8N1)
+    #[arg(short, long, default_value_t = 115_200)]
+    pub baud: u32,
+    /// Only `none`: flow control would be a way back
+    #[arg(long, default_value = "none", hide = true)]
+    pub flow: Flow,
+    /// Wait for the port to appear
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// Names of the profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileName {
+    /// A short, quiet cable: BER to 1e-6, outages to 50 ms
+    Cable,
+    /// BER to 1e-5, outages to 2 s
+    Industrial,
+    /// BER to 1e-4, outages to 10 s
+    Harsh,
+}
+
+/// `hardline diode send`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "  hardline diode send /dev/ttyUSB0 -b 2000000 backup.tar\n  \
+sensor | hardline diode send /dev/ttyUSB0 --lines\n  \
+hardline diode send udp:10.0.0.2:4000 --rate 20M --watch /var/spool/out --rounds 3")]
+pub struct DiodeSendArgs {
+    /// The port.
+    #[command(flatten)]
+    pub port: OneWayPort,
+    /// Files to send; - is stdin as one message
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Send what is put into this folder; what was sent moves to DIR/sent
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "stream", "lines"])]
+    pub watch: Option<PathBuf>,
+    /// stdin to the far stdout
+    #[arg(long, conflicts_with_all = ["files", "lines"])]
+    pub stream: bool,
+    /// Each line of stdin as a datagram
+    #[arg(long, conflicts_with = "files")]
+    pub lines: bool,
+    /// How much noise and how long an outage to expect
+    #[arg(long, default_value = "industrial")]
+    pub profile: ProfileName,
+    /// Longest outage to survive [default: of the profile]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub survive: Option<Duration>,
+    /// Repair symbols beside those for an outage, per round [default: of the profile]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub overhead: Option<u32>,
+    /// Rounds in which files are sent; each adds new symbols; `forever` until stopped
+    #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
+    pub rounds: u32,
+    /// Bytes per second at most (k, M) [default: of the baud rate]
+    #[arg(long, value_name = "BYTES", value_parser = rate)]
+    pub rate: Option<u32>,
+}
+
+/// `hardline diode recv`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Ends with the sender's session: 0 when everything is there, 4 when something is missing \
+(it is named, on stderr and in the report).\n\n  \
+hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in --state /var/lib/hardline --forever")]
+pub struct DiodeRecvArgs {
+    /// The port.
+    #[command(flatten)]
+    pub port: OneWayPort,
+    /// Where files go
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["stream", "lines"], conflicts_with_all = ["stream", "lines"])]
+    pub out: Option<PathBuf>,
+    /// The stream to stdout
+    #[arg(long, conflicts_with = "lines")]
+    pub stream: bool,
+    /// Lines to stdout
+    #[arg(long)]
+    pub lines: bool,
+    /// What becomes of a gap in a stream
+    #[arg(long, default_value = "fail")]
+    pub on_gap: crate::diode::receive::OnGap,
+    /// Keep what is not whole here, over restarts
+    #[arg(long, value_name = "DIR", requires = "out")]
+    pub state: Option<PathBuf>,
+    /// Append JSON lines: what came, what is missing and why, how the line is
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Run this for every finished file, with its path as the first argument
+    #[arg(long, value_name = "CMD", requires = "out")]
+    pub exec: Option<String>,
+    /// Go on when a session ends
+    #[arg(long)]
+    pub forever: bool,
 }
 
 /// A port and how to open it.
@@ -197,6 +311,30 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.trim().parse().map_err(|_| "write a number and a unit, such as 16ms or 60s".to_owned())?;
     Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
+}
+
+fn percent(text: &str) -> Result<u32, String> {
+    text.trim_end_matches('%').parse().map_err(|_| format!("'{text}' is not a percentage"))
+}
+
+fn rounds(text: &str) -> Result<u32, String> {
+    match text {
+        "forever" => Ok(0),
+        "0" => Err("write a number from 1, or forever".into()),
+        n => n.parse().map_err(|_| "write a number from 1, or forever".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let (digits, scale) = match text.char_indices().last() {
+        Some((at, 'k')) => (&text[..at], 1e3),
+        Some((at, 'M')) => (&text[..at], 1e6),
+        _ => (text, 1.0),
+    };
+    match number(digits)? * scale {
+        n if (1.0..=4e9).contains(&n) => Ok(n as u32),
+        _ => Err("the rate is between 1 and 4000M bytes per second".into()),
+    }
 }
 
 fn number(text: &str) -> Result<f64, String> {

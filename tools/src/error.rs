@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// 3: the session was lost, or data could not be delivered.
     Lost,
+    /// 4: something is missing (one way).
+    Incomplete,
     /// 5: the peer refused, or is no hardline.
     Refused,
     /// 6: the port is not there, not permitted or busy.
@@ -29,6 +31,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Lost => 3,
+            Exit::Incomplete => 4,
             Exit::Refused => 5,
             Exit::Port => 6,
             Exit::Signal(n) => 128u8.saturating_add(n as u8),

@@ -3,11 +3,13 @@
 //! ```text
 //! cmd/    one file per command        drive/  the loop that joins a port, a link and a user
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
+//! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! ```
 
 pub mod cli;
 pub mod clock;
 pub mod cmd;
+pub mod diode;
 pub mod drive;
 pub mod error;
 pub mod log;

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => cmd::demo::run(&cli.common, args),
         Command::Sim(args) => cmd::sim::run(&cli.common, args),
         Command::Pipe(args) => cmd::pipe::run(&cli.common, args),
+        Command::Diode(command) => cmd::diode::run(&cli.common, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

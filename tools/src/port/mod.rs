@@ -3,6 +3,7 @@
 pub(crate) mod exec;
 mod serial;
 mod socket;
+pub(crate) mod termios;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,7 +38,7 @@ pub struct Spec {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Serial,
     Usb,
     Tcp,
@@ -46,10 +47,12 @@ enum Kind {
     UnixListen,
     Exec,
     Stdio,
+    Udp,
+    UdpListen,
 }
 
 /// Every scheme and what follows it.
-const KINDS: [(&str, Kind, &str); 8] = [
+const KINDS: [(&str, Kind, &str); 10] = [
     ("serial", Kind::Serial, "PATH"),
     ("usb", Kind::Usb, "SERIAL-NUMBER"),
     ("tcp", Kind::Tcp, "HOST:PORT"),
@@ -58,6 +61,8 @@ const KINDS: [(&str, Kind, &str); 8] = [
     ("unix-listen", Kind::UnixListen, "PATH"),
     ("exec", Kind::Exec, "COMMAND LINE"),
     ("stdio", Kind::Stdio, ""),
+    ("udp", Kind::Udp, "HOST:PORT"),
+    ("udp-listen", Kind::UdpListen, "ADDR:PORT"),
 ];
 
 impl FromStr for Spec {
@@ -77,12 +82,25 @@ impl FromStr for Spec {
         if rest.is_empty() != usage.is_empty() {
             return Err(format!("write it as {scheme}:{usage}"));
         }
-        if matches!(kind, Kind::Tcp | Kind::TcpListen) && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none()
-        {
+        if usage.ends_with(":PORT") && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none() {
             return Err(format!("write it as {scheme}:{usage}, PORT a number up to 65535"));
         }
         Ok(Spec { kind: *kind, rest: rest.to_owned() })
     }
+}
+
+impl Spec {
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+    pub(crate) fn rest(&self) -> &str {
+        &self.rest
+    }
+}
+
+/// The device of a `usb:` port.
+pub(crate) fn usb_path(spec: &Spec) -> Result<String, Failure> {
+    serial::by_usb_serial(&spec.rest)
 }
 
 impl std::fmt::Display for Spec {
@@ -183,6 +201,9 @@ impl Opener {
         if options.baud == 0 && matches!(spec.kind, Kind::Serial | Kind::Usb) {
             return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: a baud rate of 0 does not exist")));
         }
+        if matches!(spec.kind, Kind::Udp | Kind::UdpListen) {
+            return Err(Failure::new(Exit::Usage, format!("{spec} is for hardline diode only: it has no way back")));
+        }
         let listener = socket::Listener::bind(&spec)?;
         Ok(Opener { spec, options, listener, opened_before: false })
     }
@@ -221,6 +242,7 @@ impl Opener {
             Kind::TcpListen | Kind::UnixListen => self.listener.as_ref().map_or(Ok(None), socket::Listener::accept),
             Kind::Exec => exec::open(&self.spec).map(Some),
             Kind::Stdio => exec::stdio().map(Some),
+            Kind::Udp | Kind::UdpListen => Ok(None),
         };
         self.opened_before |= matches!(opened, Ok(Some(_)));
         opened

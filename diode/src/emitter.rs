@@ -1,0 +1,194 @@
+//! The telemetry emitter: datagrams out, nothing in. No heap, no clock.
+//!
+//! Each datagram is sent [`COPIES`] times, evenly over 1.25 times the outage to be survived, so that an
+//! outage of that length leaves at least one copy, and without one noise would have to hit all of them.
+//! When the wire cannot carry all that is asked of it, new datagrams go before copies, and the newest
+//! of them first; what has been waiting too long is given up, and the receiver says so by number.
+
+use link::wire::Level;
+use link::{Instant, Pace};
+
+use crate::wire::{Beacon, OPEN_END, Record, Shape, VERSION, write};
+
+/// How often each datagram is sent.
+pub const COPIES: u8 = 5;
+
+/// Settings of an emitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes per second the wire carries (baud / 10 for 8N1), not 0.
+    pub rate: u32,
+    /// A number that is never used again: from a clock, a counter in flash, or a good random source.
+    pub session: u64,
+    /// Longest outage to survive, in microseconds. Default 2 s.
+    pub survive_us: u32,
+    /// Time between beacons, in microseconds. Default 1 s; at least 2 % of the wire is left free of them.
+    pub beacon_us: u32,
+    /// Armour of all frames. Default none: it pays where bits are wrong but bytes keep their places.
+    pub level: Level,
+}
+
+impl Config {
+    /// Defaults for a wire of `baud` with 10 bits per byte.
+    pub const fn for_baud(baud: u32, session: u64) -> Config {
+        Config { rate: baud / 10, session, survive_us: 2_000_000, beacon_us: 1_000_000, level: Level::Plain }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot<const LEN: usize> {
+    number: u32,
+    len: u16,
+    sent: u8,
+    due: Instant,
+    bytes: [u8; LEN],
+}
+
+/// Counters of an emitter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams taken.
+    pub datagrams: u32,
+    /// Frames sent.
+    pub frames: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Datagrams given up before their last copy, since newer ones needed their place.
+    pub cut_short: u32,
+}
+
+/// Sends datagrams of up to `LEN` bytes; keeps `SLOTS` of them for their copies.
+///
+/// Its size is about `SLOTS * (LEN + 24)` bytes; there is no other memory but the frame buffer that
+/// [`Emitter::poll_transmit`] is given.
+#[derive(Debug)]
+pub struct Emitter<const SLOTS: usize, const LEN: usize> {
+    config: Config,
+    slots: heapless::Vec<Slot<LEN>, SLOTS>,
+    pace: Pace,
+    counter: u64,
+    next_beacon: Instant,
+    ended: bool,
+    stats: Stats,
+}
+
+/// The datagram is longer than a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
+    /// An emitter that begins with a beacon.
+    pub fn new(config: Config, now: Instant) -> Self {
+        const { assert!(SLOTS > 0 && LEN > 0 && LEN <= 2048, "1 slot or more, of 1 to 2048 bytes") };
+        Emitter {
+            slots: heapless::Vec::new(),
+            pace: Pace::new(config.rate.max(1), 2_000),
+            counter: 0,
+            next_beacon: now,
+            ended: false,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Takes a datagram; returns its number. When all slots are taken, the datagram that was sent
+    /// most often (the oldest of those) gives up its place.
+    pub fn write(&mut self, bytes: &[u8], now: Instant) -> Result<u32, TooLong> {
+        if bytes.len() > LEN {
+            return Err(TooLong);
+        }
+        if self.slots.is_full() {
+            let most = self.slots.iter().enumerate().max_by_key(|(_, s)| (s.sent, u32::MAX - s.number)).map(|(i, _)| i);
+            if let Some(i) = most {
+                self.slots.swap_remove(i);
+                self.stats.cut_short += 1;
+            }
+        }
+        let number = self.stats.datagrams;
+        let mut slot = Slot { number, len: bytes.len() as u16, sent: 0, due: now, bytes: [0; LEN] };
+        slot.bytes[..bytes.len()].copy_from_slice(bytes);
+        let _ = self.slots.push(slot);
+        self.stats.datagrams = self.stats.datagrams.wrapping_add(1);
+        Ok(number)
+    }
+
+    /// No datagram will follow; the beacons say so from now on.
+    pub fn finish(&mut self, now: Instant) {
+        self.ended = true;
+        self.next_beacon = now;
+    }
+    /// Every copy of everything was handed out.
+    pub fn is_drained(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// At most one frame for the wire, written to the beginning of `out`.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`frame_max`] of the longest datagram and the level.
+    pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
+        if !self.pace.ready(now) {
+            return None;
+        }
+        let len = if self.next_beacon <= now { self.beacon(out, now) } else { self.datum(out, now)? };
+        self.counter += 1;
+        self.stats.frames += 1;
+        self.stats.bytes += len as u64;
+        self.pace.take(len, now);
+        Some(len)
+    }
+
+    fn beacon(&mut self, out: &mut [u8], now: Instant) -> usize {
+        let beacon = Record::Beacon(Beacon {
+            version: VERSION,
+            session: self.config.session,
+            counter: self.counter,
+            period_ms: (self.config.beacon_us / 1000).min(65_535) as u16,
+            survive_ms: self.config.survive_us / 1000,
+            shape: Shape::default(),
+            stream_len: OPEN_END,
+            datagrams: self.stats.datagrams,
+            end: self.ended,
+        });
+        let len = write(out, self.counter, self.config.session, &beacon, self.config.level);
+        // never more than a fiftieth of the wire
+        let floor = len as u64 * 50_000_000 / u64::from(self.config.rate.max(1));
+        self.next_beacon = now.after(u64::from(self.config.beacon_us).max(floor));
+        len
+    }
+
+    fn datum(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
+        let due = self.slots.iter().enumerate().filter(|(_, s)| s.due <= now);
+        // first what was never sent, the newest of it first; then copies, the most overdue first
+        let (i, _) = due.min_by_key(|(_, s)| match s.sent {
+            0 => (0, u64::from(u32::MAX - s.number)),
+            _ => (1, s.due.as_micros()),
+        })?;
+        let slot = &mut self.slots[i];
+        let record = Record::Datum { number: slot.number, payload: &slot.bytes[..usize::from(slot.len)] };
+        let len = write(out, self.counter, self.config.session, &record, self.config.level);
+        slot.sent += 1;
+        slot.due = now.after(u64::from(self.config.survive_us) * 5 / 4 / u64::from(COPIES - 1));
+        if slot.sent >= COPIES {
+            self.slots.swap_remove(i);
+        }
+        Some(len)
+    }
+
+    /// When to call [`Emitter::poll_transmit`] again.
+    pub fn poll_timeout(&self) -> Instant {
+        let due = self.slots.iter().map(|s| s.due).min().map_or(self.next_beacon, |d| d.min(self.next_beacon));
+        due.max(self.pace.ready_at())
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}
+
+/// Bytes a frame buffer needs for datagrams of up to `len` bytes at this level, beacons included.
+pub const fn frame_max(len: usize, level: Level) -> usize {
+    let body = crate::wire::DATUM_HEAD + len;
+    link::wire::frame::frame_len(if body < 64 { 64 } else { body }, level)
+}

@@ -1,0 +1,41 @@
+//! Profiles: how much noise and how long an outage is to be expected (PROTOCOL 5.6 has their losses).
+
+use link::wire::Level;
+
+/// Settings that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Bytes per symbol or shard.
+    pub payload: u16,
+    /// Data shards per stream block.
+    pub data: u8,
+    /// Parity shards per stream block.
+    pub parity: u8,
+    /// Longest outage survived, in milliseconds.
+    pub survive_ms: u32,
+    /// Repair symbols per 100 source symbols in each round of an object, beside those for an outage.
+    pub overhead_percent: u32,
+    /// Armour of every frame.
+    pub level: Level,
+}
+
+/// A short, quiet cable: bit error rates to 1e-6, outages to 50 ms.
+pub const CABLE: Profile =
+    Profile { name: "cable", payload: 1000, data: 64, parity: 12, survive_ms: 50, overhead_percent: 5, level: Level::Plain };
+/// The default: to 1e-5, outages to 2 s.
+pub const INDUSTRIAL: Profile = Profile {
+    name: "industrial",
+    payload: 480,
+    data: 64,
+    parity: 24,
+    survive_ms: 2_000,
+    overhead_percent: 15,
+    level: Level::Plain,
+};
+/// To 1e-4, outages to 10 s.
+pub const HARSH: Profile =
+    Profile { name: "harsh", payload: 220, data: 64, parity: 64, survive_ms: 10_000, overhead_percent: 50, level: Level::Plain };
+/// All of them.
+pub const ALL: [Profile; 3] = [CABLE, INDUSTRIAL, HARSH];

@@ -1,0 +1,321 @@
+//! The receiving end: bytes in, records and a judgement of the line out. It has no way to send.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use link::Instant;
+use link::wire::{Deframer, seq};
+
+use crate::wire::{Beacon, Body, OPEN_END, Record, Shape, VERSION};
+
+/// Frames kept until a beacon says which session they belong to.
+const EARLY_MAX: usize = 4096;
+const EARLY_BYTES_MAX: usize = 4 << 20;
+/// Silence inside a frame after which its head is doubted (µs).
+const PAUSE_US: u64 = 60_000;
+
+/// What the line brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A beacon, the first of its session or one that says something new.
+    Session(Beacon),
+    /// The sender speaks another version.
+    Version(u8),
+    /// A record of the session, as its body: read it with [`Body::parse`].
+    Body(Vec<u8>),
+    /// The session's last beacon has come.
+    End,
+    /// Nothing was heard for three beacon periods.
+    Silence,
+    /// Something was heard again after silence, for so many microseconds.
+    Back(u64),
+}
+
+/// Counters of the line, each named for what was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that came in.
+    pub wire_in: u64,
+    /// Good frames.
+    pub frames_in: u64,
+    /// Frames spoiled by noise, and frames that make no sense.
+    pub frames_bad: u64,
+    /// Frames that never came, by the gaps in the counter.
+    pub frames_missing: u64,
+    /// Bytes passed over.
+    pub junk: u64,
+    /// Wrong bytes repaired by armour.
+    pub corrected: u64,
+    /// Frames of another session.
+    pub foreign: u64,
+    /// Times the line fell silent.
+    pub silences: u64,
+}
+
+/// Finds frames, follows the session, keeps the counters.
+#[derive(Debug)]
+pub struct Receiver {
+    deframer: Deframer,
+    beacon: Option<Beacon>,
+    next_counter: Option<u64>,
+    early: VecDeque<Vec<u8>>,
+    early_bytes: usize,
+    events: VecDeque<Event>,
+    stats: Stats,
+    heard: Instant,
+    silent: bool,
+    pause: Option<Instant>,
+}
+
+impl Receiver {
+    /// A receiver that may join at any moment.
+    pub fn new(now: Instant) -> Receiver {
+        Receiver {
+            deframer: Deframer::default(),
+            beacon: None,
+            next_counter: None,
+            early: VecDeque::new(),
+            early_bytes: 0,
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            heard: now,
+            silent: false,
+            pause: None,
+        }
+    }
+
+    /// The latest beacon.
+    pub fn beacon(&self) -> Option<&Beacon> {
+        self.beacon.as_ref()
+    }
+
+    /// Bytes came from the wire.
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.stats.wire_in += bytes.len() as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = &rest[self.deframer.push(rest)..];
+            self.drain(now);
+        }
+        self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
+    }
+
+    /// One whole datagram that is a frame, or several (UDP).
+    pub fn handle_datagram(&mut self, bytes: &[u8], now: Instant) {
+        self.deframer.reset();
+        self.handle_bytes(bytes, now);
+        self.deframer.reset();
+        self.pause = None;
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.pause.take_if(|at| *at <= now).is_some() {
+            self.deframer.doubt();
+            self.drain(now);
+        }
+        if !self.silent && self.alarm().is_some_and(|at| at <= now) {
+            self.silent = true;
+            self.stats.silences += 1;
+            self.events.push_back(Event::Silence);
+        }
+    }
+
+    /// When to call [`Receiver::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.pause, self.alarm().filter(|_| !self.silent)].into_iter().flatten().min()
+    }
+
+    fn alarm(&self) -> Option<Instant> {
+        let beacon = self.beacon.as_ref().filter(|b| !b.end)?;
+        Some(self.heard.after(3_000 * u64::from(beacon.period_ms.max(1))))
+    }
+
+    /// What came, in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            junk: self.deframer.junk,
+            corrected: self.deframer.corrected,
+            frames_bad: self.stats.frames_bad + self.deframer.bad,
+            ..self.stats
+        }
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(frame) = self.deframer.next_frame() {
+            let body = frame.body.to_vec();
+            self.take(body, now);
+        }
+    }
+
+    fn take(&mut self, bytes: Vec<u8>, now: Instant) {
+        let Some(body) = Body::parse(&bytes) else {
+            self.stats.frames_bad += 1;
+            return;
+        };
+        if let Record::Beacon(beacon) = body.record {
+            self.take_beacon(beacon, now);
+            return;
+        }
+        let Some(current) = self.beacon else {
+            // joined late: what belongs to it is known with the next beacon
+            self.early_bytes += bytes.len();
+            self.early.push_back(bytes);
+            while self.early.len() > EARLY_MAX || self.early_bytes > EARLY_BYTES_MAX {
+                self.early_bytes -= self.early.pop_front().map_or(0, |b| b.len());
+            }
+            return;
+        };
+        if body.session_tag != current.session as u32 {
+            self.stats.foreign += 1;
+            return;
+        }
+        self.count(body.counter);
+        self.hear(now);
+        self.events.push_back(Event::Body(bytes));
+    }
+
+    fn take_beacon(&mut self, beacon: Beacon, now: Instant) {
+        if beacon.version != VERSION {
+            self.events.push_back(Event::Version(beacon.version));
+            return;
+        }
+        let new = self.beacon.is_none_or(|b| b.session != beacon.session);
+        if new {
+            self.next_counter = Some(beacon.counter);
+        }
+        self.count(beacon.counter as u16);
+        let ended = self.beacon.is_some_and(|b| b.end && !new);
+        self.beacon = Some(beacon);
+        self.hear(now);
+        self.events.push_back(Event::Session(beacon));
+        if new {
+            self.early_bytes = 0;
+            for bytes in core::mem::take(&mut self.early) {
+                if Body::parse(&bytes).is_some_and(|b| b.session_tag == beacon.session as u32) {
+                    self.stats.frames_in += 1;
+                    self.events.push_back(Event::Body(bytes));
+                }
+            }
+        }
+        if beacon.end && !ended {
+            self.events.push_back(Event::End);
+        }
+    }
+
+    fn hear(&mut self, now: Instant) {
+        if core::mem::take(&mut self.silent) {
+            self.events.push_back(Event::Back(now.since(self.heard)));
+        }
+        self.heard = now;
+    }
+
+    fn count(&mut self, low: u16) {
+        self.stats.frames_in += 1;
+        let next = self.next_counter.unwrap_or(0);
+        let counter = seq::expand(u32::from(low), 16, next);
+        if counter >= next {
+            self.stats.frames_missing += counter - next;
+            self.next_counter = Some(counter + 1);
+        } else {
+            // late (UDP): it was counted as missing
+            self.stats.frames_missing = self.stats.frames_missing.saturating_sub(1);
+        }
+    }
+}
+
+/// Puts datagrams that come several times into numbers: new or seen, and which are missing.
+#[derive(Debug, Default)]
+pub struct Datagrams {
+    /// Lowest number not settled.
+    base: u32,
+    seen: VecDeque<bool>,
+    started: bool,
+    delivered: u64,
+    missing: u64,
+}
+
+/// How far a number may run ahead of the oldest that is not settled.
+const DATAGRAM_WINDOW: u32 = 65_536;
+
+impl Datagrams {
+    /// Whether datagram `number` is new. Numbers before the first that was heard are not missed.
+    pub fn is_new(&mut self, number: u32) -> bool {
+        if !core::mem::replace(&mut self.started, true) {
+            self.base = number;
+        }
+        let ahead = number.wrapping_sub(self.base);
+        if ahead >= 1 << 31 {
+            return false;
+        }
+        if ahead >= DATAGRAM_WINDOW {
+            // far ahead: what lies before is lost
+            for _ in 0..(ahead - DATAGRAM_WINDOW + 1).min(DATAGRAM_WINDOW) {
+                self.settle_oldest();
+            }
+            let rest = number.wrapping_sub(self.base).saturating_sub(DATAGRAM_WINDOW - 1);
+            self.missing += u64::from(rest);
+            self.base = self.base.wrapping_add(rest);
+        }
+        let at = number.wrapping_sub(self.base) as usize;
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, false);
+        }
+        let new = !core::mem::replace(&mut self.seen[at], true);
+        self.delivered += u64::from(new);
+        while self.seen.front() == Some(&true) {
+            self.seen.pop_front();
+            self.base = self.base.wrapping_add(1);
+        }
+        new
+    }
+
+    fn settle_oldest(&mut self) {
+        self.missing += u64::from(self.seen.pop_front() != Some(true));
+        self.base = self.base.wrapping_add(1);
+    }
+
+    /// Gives up what has not come of all numbers below `end`; returns the gaps (first, last).
+    pub fn give_up(&mut self, end: u32) -> Vec<(u32, u32)> {
+        let mut gaps: Vec<(u32, u32)> = Vec::new();
+        if !self.started {
+            return gaps;
+        }
+        let ahead = end.wrapping_sub(self.base);
+        if ahead >= 1 << 31 {
+            return gaps;
+        }
+        for _ in 0..ahead.min(DATAGRAM_WINDOW) {
+            let number = self.base;
+            if self.seen.front() != Some(&true) {
+                match gaps.last_mut() {
+                    Some(gap) if gap.1.wrapping_add(1) == number => gap.1 = number,
+                    _ => gaps.push((number, number)),
+                }
+            }
+            self.settle_oldest();
+        }
+        gaps
+    }
+    /// Datagrams delivered.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+    /// Datagrams given up.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+}
+
+/// Whether the beacon describes a stream.
+pub fn has_stream(beacon: &Beacon) -> bool {
+    beacon.shape != Shape::default() || beacon.stream_len != OPEN_END
+}

@@ -1,0 +1,449 @@
+//! Streams: ordered bytes in groups of interleaved Reed-Solomon blocks.
+//!
+//! Piece p of a group belongs to block p mod depth, so frames that follow each other on the wire belong
+//! to different blocks: an outage takes a little of each. Data leave at once; parity follows when the
+//! group is full, or was closed because the stream rests.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use fec::reed_solomon::ReedSolomon;
+use fec::{Block, Code};
+use link::Instant;
+
+use crate::wire::Shape;
+
+/// A piece that is not full leaves after this (µs).
+const HOLD_US: u64 = 20_000;
+/// Data frames that may wait for the wire before the writer has to.
+const QUEUE_MAX: usize = 64;
+/// Parity shards of a block with few data shards, at least.
+const PARITY_MIN: usize = 5;
+/// Groups a receiver keeps open.
+const GROUPS: u32 = 3;
+
+/// A shape that survives an outage of `outage_frames` frames anywhere, with half of the parity
+/// left for noise.
+pub fn shape(data: u8, parity: u8, len: u16, outage_frames: u32) -> Shape {
+    let usable = (u32::from(parity) / 2).max(1);
+    let most = 0xFFFF / (u32::from(data) + u32::from(parity));
+    let depth = outage_frames.div_ceil(usable).clamp(1, most) as u16;
+    Shape { data, parity, depth, len }
+}
+
+/// One shard on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Group, from 0.
+    pub group: u32,
+    /// Place in the group.
+    pub place: u16,
+    /// Data pieces of the group, 0 while not known.
+    pub pieces: u16,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// Not before this moment.
+    pub due: Instant,
+}
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub struct StreamSender {
+    shape: Shape,
+    survive_us: u64,
+    group: u32,
+    /// Pieces of the open group, each with its length in front and filled up with zeros.
+    pieces: Vec<Vec<u8>>,
+    opened: Option<Instant>,
+    last: Instant,
+    fill: Vec<u8>,
+    fill_since: Option<Instant>,
+    queue: VecDeque<Shard>,
+    parity: VecDeque<Shard>,
+    written: u64,
+    finished: bool,
+}
+
+impl StreamSender {
+    /// A stream of this shape that is to survive outages of `survive_us`.
+    ///
+    /// # Panics
+    /// When the shape is not legal or has no data shards.
+    pub fn new(shape: Shape, survive_us: u64, now: Instant) -> StreamSender {
+        assert!(shape.is_legal() && shape.data > 0, "a stream needs a legal shape");
+        StreamSender {
+            shape,
+            survive_us,
+            group: 0,
+            pieces: Vec::new(),
+            opened: None,
+            last: now,
+            fill: Vec::new(),
+            fill_since: None,
+            queue: VecDeque::new(),
+            parity: VecDeque::new(),
+            written: 0,
+            finished: false,
+        }
+    }
+
+    fn room(&self) -> usize {
+        usize::from(self.shape.len) - 2
+    }
+    fn group_pieces(&self) -> usize {
+        usize::from(self.shape.data) * usize::from(self.shape.depth)
+    }
+
+    /// Adds to the stream; returns how much was taken. 0 when the wire has to catch up first.
+    pub fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && self.is_writable() && !self.finished {
+            let n = (self.room() - self.fill.len()).min(bytes.len() - taken);
+            self.fill.extend_from_slice(&bytes[taken..taken + n]);
+            self.fill_since.get_or_insert(now);
+            taken += n;
+            if self.fill.len() == self.room() {
+                self.push_piece(now);
+            }
+        }
+        self.written += taken as u64;
+        taken
+    }
+    /// Whether [`StreamSender::write`] would take anything.
+    pub fn is_writable(&self) -> bool {
+        self.queue.len() < QUEUE_MAX && self.parity.len() < usize::from(self.shape.parity) * usize::from(self.shape.depth)
+    }
+    /// Ends the stream.
+    pub fn finish(&mut self, now: Instant) {
+        self.finished = true;
+        self.push_piece(now);
+        self.close_group(now);
+    }
+    /// Bytes written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+    /// Whether the stream has ended.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+    /// Everything was handed out.
+    pub fn is_drained(&self) -> bool {
+        self.fill.is_empty() && self.queue.is_empty() && self.parity.is_empty() && self.pieces.is_empty()
+    }
+
+    fn push_piece(&mut self, now: Instant) {
+        self.fill_since = None;
+        if self.fill.is_empty() {
+            return;
+        }
+        let mut payload = Vec::with_capacity(usize::from(self.shape.len));
+        payload.extend((self.fill.len() as u16).to_le_bytes());
+        payload.append(&mut self.fill);
+        let place = self.pieces.len() as u16;
+        self.queue.push_back(Shard { group: self.group, place, pieces: 0, payload: payload.clone(), due: now });
+        payload.resize(usize::from(self.shape.len), 0);
+        self.pieces.push(payload);
+        self.opened.get_or_insert(now);
+        self.last = now;
+        if self.pieces.len() == self.group_pieces() {
+            self.close_group(now);
+        }
+    }
+
+    /// Computes the parity of the open group. What is not full is sent apart in time, over twice the
+    /// outage to be survived.
+    fn close_group(&mut self, now: Instant) {
+        self.opened = None;
+        if self.pieces.is_empty() {
+            return;
+        }
+        let (depth, full) = (usize::from(self.shape.depth), self.pieces.len() == self.group_pieces());
+        let pieces = core::mem::take(&mut self.pieces);
+        let blocks: Vec<Vec<Vec<u8>>> = (0..depth.min(pieces.len())).map(|b| self.block_parity(&pieces, b)).collect();
+        let most = blocks.iter().map(Vec::len).max().unwrap_or(0);
+        let total: usize = blocks.iter().map(Vec::len).sum();
+        let step = if full { 0 } else { 2 * self.survive_us / total.max(1) as u64 };
+        let mut made = 0;
+        for row in 0..most {
+            for (b, parity) in blocks.iter().enumerate() {
+                if let Some(payload) = parity.get(row) {
+                    made += 1;
+                    let place = (self.group_pieces() + row * depth + b) as u16;
+                    let due = now.after(step * made);
+                    let count = pieces.len() as u16;
+                    self.parity.push_back(Shard { group: self.group, place, pieces: count, payload: payload.clone(), due });
+                }
+            }
+        }
+        self.group = self.group.wrapping_add(1);
+    }
+
+    /// The parity shards of one block; of a block with few pieces only as many as it needs.
+    fn block_parity(&self, pieces: &[Vec<u8>], block: usize) -> Vec<Vec<u8>> {
+        let (data, parity, len) = (usize::from(self.shape.data), usize::from(self.shape.parity), usize::from(self.shape.len));
+        let mut bytes = vec![0u8; (data + parity) * len];
+        let mut present = vec![true; data + parity];
+        let mine = pieces.iter().skip(block).step_by(usize::from(self.shape.depth));
+        let mut count = 0;
+        for (slot, piece) in bytes.chunks_mut(len).zip(mine) {
+            slot.copy_from_slice(piece);
+            count += 1;
+        }
+        if let Ok(code) = ReedSolomon::new(data, parity) {
+            code.encode(&mut Block::new(&mut bytes, &mut present));
+        }
+        let wanted = if count == data { parity } else { (2 * count + 1).clamp(PARITY_MIN.min(parity), parity) };
+        bytes.chunks(len).skip(data).take(wanted).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The next shard that is due.
+    pub fn poll_shard(&mut self, now: Instant) -> Option<Shard> {
+        self.handle_timeout(now);
+        if let Some(shard) = self.queue.pop_front() {
+            return Some(shard);
+        }
+        if self.parity.front().is_some_and(|s| s.due <= now) { self.parity.pop_front() } else { None }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.fill_since.is_some_and(|at| at.after(HOLD_US) <= now) && self.queue.len() < 2 {
+            self.push_piece(now);
+        }
+        if self.close_at().is_some_and(|at| at <= now) {
+            self.close_group(now);
+        }
+    }
+
+    /// A group is closed early when the stream has rested for half the outage, or is four outages old.
+    fn close_at(&self) -> Option<Instant> {
+        let opened = self.opened?;
+        Some(self.last.after(self.survive_us / 2).min(opened.after(4 * self.survive_us.max(500_000))))
+    }
+
+    /// When [`StreamSender::poll_shard`] may have something.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let queued = self.queue.front().map(|s| s.due);
+        let parity = self.parity.front().map(|s| s.due);
+        let fill = self.fill_since.map(|at| at.after(HOLD_US));
+        [queued, parity, fill, self.close_at()].into_iter().flatten().min()
+    }
+}
+
+/// What a receiver of a stream has for its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// The next bytes.
+    Bytes(Vec<u8>),
+    /// So many pieces of at most so many bytes each are lost for good.
+    Gap {
+        /// Group they were in.
+        group: u32,
+        /// How many.
+        pieces: u32,
+        /// Bytes a full piece has.
+        piece_len: usize,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    shards: BTreeMap<u16, Vec<u8>>,
+    /// Data pieces, once known.
+    pieces: Option<u16>,
+    recovered: Vec<u16>,
+}
+
+/// The receiving end of a stream.
+#[derive(Debug)]
+pub struct StreamReceiver {
+    shape: Shape,
+    groups: BTreeMap<u32, Group>,
+    /// Next piece to hand out.
+    group: u32,
+    place: u16,
+    started: bool,
+    newest: u32,
+    ended: bool,
+    out: VecDeque<Out>,
+    repaired: u64,
+    lost: u64,
+    margin: Option<(u32, u32)>,
+}
+
+impl StreamReceiver {
+    /// For streams of this shape.
+    pub fn new(shape: Shape) -> StreamReceiver {
+        StreamReceiver {
+            shape,
+            groups: BTreeMap::new(),
+            group: 0,
+            place: 0,
+            started: false,
+            newest: 0,
+            ended: false,
+            out: VecDeque::new(),
+            repaired: 0,
+            lost: 0,
+            margin: None,
+        }
+    }
+    /// Pieces repaired.
+    pub fn repaired(&self) -> u64 {
+        self.repaired
+    }
+    /// Pieces lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+    /// The worst repair so far: (parity shards needed, parity shards there were).
+    pub fn margin(&self) -> Option<(u32, u32)> {
+        self.margin
+    }
+
+    /// A shard came in.
+    pub fn handle_shard(&mut self, group: u32, place: u16, pieces: u16, payload: &[u8]) {
+        let places = (u32::from(self.shape.data) + u32::from(self.shape.parity)) * u32::from(self.shape.depth);
+        let data = u32::from(self.shape.data) * u32::from(self.shape.depth);
+        let fits = payload.len() <= usize::from(self.shape.len) && payload.len() >= 2;
+        if !fits || u32::from(place) >= places || u32::from(pieces) > data || self.ended {
+            return;
+        }
+        if !self.started {
+            // joined late: what came before the first piece heard is not missed, but for the
+            // beginning of the stream, which the first group holds
+            self.started = true;
+            (self.group, self.newest) = (group, group);
+            self.place = if group > 0 && u32::from(place) < data { place } else { 0 };
+            if group > 0 && u32::from(place) >= data {
+                (self.group, self.newest) = (group.wrapping_add(1), group.wrapping_add(1));
+            }
+        }
+        if group.wrapping_sub(self.group) >= 1 << 31 {
+            return;
+        }
+        if group.wrapping_sub(self.newest) < 1 << 31 {
+            self.newest = group;
+        }
+        let mut shard = payload.to_vec();
+        shard.resize(usize::from(self.shape.len), 0);
+        let entry = self.groups.entry(group).or_default();
+        entry.shards.entry(place).or_insert(shard);
+        if pieces > 0 {
+            entry.pieces = Some(pieces);
+        }
+        if u32::from(place) >= data || entry.pieces.is_some() {
+            self.recover(group, usize::from(place) % usize::from(self.shape.depth));
+        }
+        self.hand_out();
+        while (GROUPS..1 << 31).contains(&self.newest.wrapping_sub(self.group)) {
+            self.give_up_group();
+        }
+    }
+
+    /// The stream has ended: what is missing now is lost. Call it once no parity can come any more.
+    pub fn finish(&mut self) {
+        while self.started && self.newest.wrapping_sub(self.group) < 1 << 31 {
+            self.give_up_group();
+        }
+        self.ended = true;
+    }
+
+    /// Tries to recover one block of a group.
+    fn recover(&mut self, number: u32, block: usize) {
+        let (data, parity, len, depth) = (
+            usize::from(self.shape.data),
+            usize::from(self.shape.parity),
+            usize::from(self.shape.len),
+            usize::from(self.shape.depth),
+        );
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        let Some(pieces) = group.pieces else { return };
+        if group.recovered.contains(&(block as u16)) {
+            return;
+        }
+        let mine = (usize::from(pieces).saturating_sub(block)).div_ceil(depth);
+        let have = (0..mine).filter(|row| group.shards.contains_key(&((row * depth + block) as u16))).count();
+        let spare = (0..parity).filter(|row| group.shards.contains_key(&(((data + row) * depth + block) as u16))).count();
+        if have == mine || have + spare < mine {
+            return;
+        }
+        let mut bytes = vec![0u8; (data + parity) * len];
+        let mut present = vec![false; data + parity];
+        for (row, slot) in bytes.chunks_mut(len).enumerate() {
+            if let Some(shard) = group.shards.get(&((row * depth + block) as u16)) {
+                slot.copy_from_slice(shard);
+                present[row] = true;
+            } else if row >= mine && row < data {
+                present[row] = true; // never sent: zeros
+            }
+        }
+        let Ok(code) = ReedSolomon::new(data, parity) else { return };
+        if code.recover(&mut Block::new(&mut bytes, &mut present)).is_ok() {
+            for row in 0..mine {
+                let place = (row * depth + block) as u16;
+                group.shards.entry(place).or_insert_with(|| bytes[row * len..(row + 1) * len].to_vec());
+            }
+            group.recovered.push(block as u16);
+            self.repaired += (mine - have) as u64;
+            let used = ((mine - have) as u32, spare as u32);
+            if self.margin.is_none_or(|m| used.0 * m.1 > m.0 * used.1) {
+                self.margin = Some(used);
+            }
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let data = u32::from(self.shape.data) * u32::from(self.shape.depth);
+        while let Some(group) = self.groups.get(&self.group) {
+            let end = group.pieces.map_or(data, u32::from);
+            if u32::from(self.place) >= end {
+                self.groups.remove(&self.group);
+                (self.group, self.place) = (self.group.wrapping_add(1), 0);
+                continue;
+            }
+            let Some(shard) = group.shards.get(&self.place) else { return };
+            let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
+            self.out.push_back(Out::Bytes(shard[2..2 + n].to_vec()));
+            self.place += 1;
+        }
+    }
+
+    /// The oldest group gets nothing more: hands out what there is of it and tells the gaps.
+    fn give_up_group(&mut self) {
+        let number = self.group;
+        let data = u32::from(self.shape.data) * u32::from(self.shape.depth);
+        let group = self.groups.remove(&number).unwrap_or_default();
+        // of a group whose size was never told, what lies behind the last piece heard is not known
+        let heard = group.shards.keys().filter(|p| u32::from(**p) < data).max().map_or(0, |p| u32::from(*p) + 1);
+        let end = group.pieces.map_or(if number == self.newest { heard } else { data }, u32::from);
+        let mut missing = 0;
+        for place in u32::from(self.place)..end {
+            match group.shards.get(&(place as u16)) {
+                Some(shard) => {
+                    self.tell_gap(number, &mut missing);
+                    let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
+                    self.out.push_back(Out::Bytes(shard[2..2 + n].to_vec()));
+                }
+                None => missing += 1,
+            }
+        }
+        self.tell_gap(number, &mut missing);
+        (self.group, self.place) = (number.wrapping_add(1), 0);
+        self.hand_out();
+    }
+
+    fn tell_gap(&mut self, group: u32, missing: &mut u32) {
+        let pieces = core::mem::take(missing);
+        if pieces > 0 {
+            self.lost += u64::from(pieces);
+            self.out.push_back(Out::Gap { group, pieces, piece_len: usize::from(self.shape.len) - 2 });
+        }
+    }
+
+    /// What is next for the user.
+    pub fn poll_out(&mut self) -> Option<Out> {
+        self.out.pop_front()
+    }
+}

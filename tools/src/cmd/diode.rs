@@ -1,0 +1,100 @@
+//! `hardline diode send` and `hardline diode recv`.
+
+use std::time::Duration;
+
+use diode::profile;
+use diode::receiver::Datagrams;
+
+use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, OneWayPort, ProfileName};
+use crate::diode::objects::{self, What};
+use crate::diode::port::{Input, Output};
+use crate::diode::receive::{Receiving, Sink};
+use crate::diode::report::Report;
+use crate::diode::send::{Settings, check};
+use crate::diode::spool::Spool;
+use crate::diode::{lines, streams};
+use crate::error::{Doing, Exit, Failure};
+use crate::port::{Options, Spec};
+use crate::signal::Signals;
+use crate::stats;
+
+/// How often a port that is waited for is tried.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs the command to its end.
+pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
+    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    match command {
+        DiodeCommand::Send(args) => send(common, args, &signals),
+        DiodeCommand::Recv(args) => recv(common, args, &signals),
+    }
+}
+
+fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -> Result<T, Failure>) -> Result<T, Failure> {
+    let options = Options { baud: port.baud, flow: port.flow };
+    if port.baud == 0 {
+        return Err(Failure::new(Exit::Usage, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
+    }
+    loop {
+        match open(&port.port, options) {
+            Err(failure) if port.wait && failure.exit == Exit::Port => {
+                check(signals)?;
+                std::thread::sleep(LOOK);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), Failure> {
+    if args.files.is_empty() && args.watch.is_none() && !args.stream && !args.lines {
+        return Err(Failure::new(Exit::Usage, "nothing to send: name files (or -), --watch DIR, --stream or --lines"));
+    }
+    let profile = match args.profile {
+        ProfileName::Cable => profile::CABLE,
+        ProfileName::Industrial => profile::INDUSTRIAL,
+        ProfileName::Harsh => profile::HARSH,
+    };
+    let survive = args.survive.unwrap_or(Duration::from_millis(u64::from(profile.survive_ms)));
+    let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0) };
+    let output = open(&args.port, signals, Output::open)?;
+    let sent = if args.lines {
+        lines::run(&output, &settings, signals)?
+    } else if args.stream {
+        streams::run(output, &settings, signals)?
+    } else {
+        let overhead_percent = args.overhead.unwrap_or(profile.overhead_percent);
+        let what = What { files: args.files.clone(), watch: args.watch.clone(), rounds: args.rounds, overhead_percent };
+        objects::run(output, &settings, &what, signals)?
+    };
+    common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent))
+}
+
+fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), Failure> {
+    // without --state what is not whole goes when the command ends
+    let mut temporary = None;
+    let sink = match &args.out {
+        Some(out) => {
+            let keep = || format!("use {}", out.display());
+            std::fs::create_dir_all(out).doing(Exit::Failed, keep)?;
+            let state = match &args.state {
+                Some(state) => state.clone(),
+                None => {
+                    let dir = tempfile::Builder::new().prefix(".hardline-").tempdir_in(out).doing(Exit::Failed, keep)?;
+                    let path = dir.path().to_owned();
+                    temporary = Some(dir);
+                    path
+                }
+            };
+            Sink::Objects { spool: Spool::open(&state, out).doing(Exit::Failed, keep)?, exec: args.exec.clone() }
+        }
+        None if args.lines => Sink::Lines(Datagrams::default()),
+        None => Sink::Stream(None, args.on_gap),
+    };
+    let report = Report::open(args.report.as_deref())?;
+    let input = open(&args.port, signals, Input::open)?;
+    let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone() };
+    let result = receiving.run(signals);
+    drop(temporary);
+    result
+}

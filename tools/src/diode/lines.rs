@@ -1,0 +1,89 @@
+//! `--lines`: each line of stdin is a datagram.
+
+use std::time::Duration;
+
+use diode::emitter::{Config, Emitter, frame_max};
+use link::FRAME_MAX;
+use nix::poll::PollFlags;
+
+use super::port::Output;
+use super::send::{Settings, check};
+use crate::clock::Clock;
+use crate::drive::user::User;
+use crate::drive::wait;
+use crate::error::{Doing, Exit, Failure};
+use crate::signal::Signals;
+
+/// Longest line.
+const LINE_MAX: usize = 1024;
+/// Lines kept for their copies.
+const LINES: usize = 4096;
+/// Time for the closing beacons.
+const FAREWELLS: u32 = 4;
+
+/// Sends lines until the input ends and every copy has gone.
+pub fn run(output: &Output, settings: &Settings, signals: &Signals) -> Result<serde_json::Value, Failure> {
+    let began = std::time::Instant::now();
+    let clock = Clock::new();
+    let rate = [settings.rate, output.rate, 100_000_000].into_iter().find(|r| *r > 0).unwrap_or(1);
+    let session = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
+    let config = Config {
+        survive_us: settings.survive.as_micros().min(u128::from(u32::MAX)) as u32,
+        level: settings.profile.level,
+        ..Config::for_baud(rate.saturating_mul(10), session)
+    };
+    let mut emitter: Box<Emitter<LINES, LINE_MAX>> = Box::new(Emitter::new(config, clock.now()));
+    let mut frame = vec![0u8; frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
+    let mut user = User::stdio()?;
+    let (mut buffer, mut line, mut ended) = (vec![0u8; 4096], Vec::new(), false);
+    let mut farewells = 0;
+    loop {
+        check(signals)?;
+        while let Some(n) = emitter.poll_transmit(&mut frame, clock.now()) {
+            output.write(&frame[..n]).doing(Exit::Failed, || "write to the line".into())?;
+        }
+        if ended && emitter.is_drained() {
+            if farewells == FAREWELLS {
+                break;
+            }
+            farewells += 1;
+            emitter.finish(clock.now());
+            let gap = settings.survive.mul_f64(1.1) / (FAREWELLS - 1);
+            if farewells > 1 {
+                std::thread::sleep(gap);
+            }
+            continue;
+        }
+        let due = emitter.poll_timeout().since(clock.now());
+        let fds: Vec<_> =
+            user.input().into_iter().map(|fd| (fd, PollFlags::POLLIN)).chain([(signals.fd(), PollFlags::POLLIN)]).collect();
+        let ready = wait(&fds, Some(Duration::from_micros(due.max(1)))).doing(Exit::Failed, || "wait for input".into())?;
+        if fds.len() == 2 && !ready[0].is_empty() {
+            drop(fds);
+            let read = user.read(&mut buffer).doing(Exit::Failed, || "read the input".into())?;
+            ended |= read == Some(0);
+            take(&buffer[..read.unwrap_or(0)], ended, &mut line, |datagram| {
+                // a longer line is cut: better its beginning than nothing
+                let _ = emitter.write(&datagram[..datagram.len().min(LINE_MAX)], clock.now());
+            });
+        }
+    }
+    let stats = emitter.stats();
+    let counted = link::Stats { wire_out: stats.bytes, frames_out: stats.frames, ..link::Stats::default() };
+    Ok(crate::stats::as_json(&counted, began))
+}
+
+/// Splits what was read into lines; the rest waits in `line`.
+fn take(bytes: &[u8], ended: bool, line: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+    for piece in bytes.split_inclusive(|b| *b == b'\n') {
+        line.extend_from_slice(piece);
+        if line.ends_with(b"\n") {
+            each(&line[..line.len() - 1]);
+            line.clear();
+        }
+    }
+    if ended && !line.is_empty() {
+        each(line);
+        line.clear();
+    }
+}

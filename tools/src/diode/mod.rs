@@ -1,0 +1,11 @@
+//! The one-way mode with its side effects: a line that can only be written, a line that can only be
+//! read, files, and what the receiver keeps on disk.
+
+pub mod lines;
+pub mod objects;
+pub mod port;
+pub mod receive;
+pub mod report;
+pub mod send;
+pub mod spool;
+pub mod streams;

@@ -1,0 +1,222 @@
+//! One-way ports. A sender's is opened for writing only and a receiver's for reading only, so the
+//! kernel itself refuses the other direction.
+
+use std::fs::File;
+use std::io;
+use std::net::{ToSocketAddrs, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::fcntl::OFlag;
+
+use crate::error::{Doing, Exit, Failure};
+use crate::port::Kind;
+use crate::port::exec::Running;
+use crate::port::{Flow, Options, Spec};
+
+/// Largest datagram taken from UDP.
+const DATAGRAM_MAX: usize = 65_536;
+
+/// The direction a port is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Out,
+    In,
+}
+
+#[derive(Debug)]
+enum Fd {
+    Bytes(OwnedFd),
+    Datagrams(UdpSocket),
+}
+
+/// A port that can only be written.
+#[derive(Debug)]
+pub struct Output {
+    fd: Fd,
+    /// Bytes per second, 0 when the port sets no rate.
+    pub rate: u32,
+    _child: Option<Running>,
+}
+
+/// A port that can only be read.
+#[derive(Debug)]
+pub struct Input {
+    fd: Fd,
+    _child: Option<Running>,
+}
+
+impl Output {
+    /// Opens `spec` for writing only.
+    pub fn open(spec: &Spec, options: Options) -> Result<Output, Failure> {
+        refuse_flow(options)?;
+        let (fd, child, paced) = match spec.kind() {
+            Kind::Udp => (Fd::Datagrams(udp_out(spec)?), None, false),
+            Kind::Exec => {
+                let (fd, child) = exec(spec, Way::Out)?;
+                (Fd::Bytes(fd), Some(child), false)
+            }
+            Kind::Stdio => (Fd::Bytes(own(Way::Out)?), None, false),
+            _ => {
+                let (fd, tty) = path(spec, options, Way::Out)?;
+                (Fd::Bytes(fd), None, tty)
+            }
+        };
+        Ok(Output { fd, rate: if paced { options.baud / 10 } else { 0 }, _child: child })
+    }
+    /// Whether every frame travels by itself, in a datagram.
+    pub fn is_datagrams(&self) -> bool {
+        matches!(self.fd, Fd::Datagrams(_))
+    }
+    /// Writes a whole frame, waiting while the port takes nothing.
+    pub fn write(&self, mut frame: &[u8]) -> io::Result<()> {
+        match &self.fd {
+            // nobody listening yet is no error on a diode
+            Fd::Datagrams(socket) => match socket.send(frame) {
+                Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => Err(e),
+                _ => Ok(()),
+            },
+            Fd::Bytes(fd) => {
+                while !frame.is_empty() {
+                    match nix::unistd::write(fd, frame) {
+                        Ok(n) => frame = &frame[n..],
+                        Err(nix::errno::Errno::EINTR) => {}
+                        Err(nix::errno::Errno::EAGAIN) => {
+                            crate::drive::wait(&[(fd.as_fd(), nix::poll::PollFlags::POLLOUT)], None)?;
+                        }
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Opens `spec` for reading only.
+    pub fn open(spec: &Spec, options: Options) -> Result<Input, Failure> {
+        refuse_flow(options)?;
+        let (fd, child) = match spec.kind() {
+            Kind::UdpListen => (Fd::Datagrams(udp_in(spec)?), None),
+            Kind::Exec => {
+                let (fd, child) = exec(spec, Way::In)?;
+                (Fd::Bytes(fd), Some(child))
+            }
+            Kind::Stdio => (Fd::Bytes(own(Way::In)?), None),
+            _ => (Fd::Bytes(path(spec, options, Way::In)?.0), None),
+        };
+        Ok(Input { fd, _child: child })
+    }
+    /// What to poll.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match &self.fd {
+            Fd::Bytes(fd) => fd.as_fd(),
+            Fd::Datagrams(socket) => socket.as_fd(),
+        }
+    }
+    /// Whether every read is a datagram of its own.
+    pub fn is_datagrams(&self) -> bool {
+        matches!(self.fd, Fd::Datagrams(_))
+    }
+    /// Reads what is there; none when nothing is; 0 at the end (a file, a command that ended).
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let read = match &self.fd {
+            Fd::Bytes(fd) => nix::unistd::read(fd, buffer).map_err(io::Error::from),
+            Fd::Datagrams(socket) => socket.recv(buffer),
+        };
+        match read {
+            Ok(n) => Ok(Some(n)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+    /// Room a read needs.
+    pub const BUFFER: usize = DATAGRAM_MAX;
+}
+
+fn refuse_flow(options: Options) -> Result<(), Failure> {
+    if options.flow == Flow::None {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "a diode has no flow control: --flow rtscts would be a way back"))
+}
+
+/// A terminal, a pipe or a file by its path. Says whether it is a terminal.
+fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Failure> {
+    let path = match spec.kind() {
+        Kind::Serial => spec.rest().to_owned(),
+        Kind::Usb => crate::port::usb_path(spec)?,
+        _ => return Err(Failure::new(Exit::Usage, format!("{spec} cannot be used one way"))),
+    };
+    let meta = std::fs::metadata(&path).doing(Exit::Port, || format!("open {spec}"))?;
+    let tty = meta.file_type().is_char_device();
+    let mut open = File::options();
+    open.read(way == Way::In).write(way == Way::Out);
+    // a capture that is played back, or made, is a plain file
+    open.append(way == Way::Out && !tty);
+    open.custom_flags((OFlag::O_NOCTTY | OFlag::O_NONBLOCK).bits());
+    let file = open.open(&path).doing(Exit::Port, || format!("open {spec}"))?;
+    let is_tty = nix::unistd::isatty(&file).unwrap_or(false);
+    if is_tty {
+        crate::port::termios::set_up(&file, options.baud).doing(Exit::Port, || format!("set up {spec}"))?;
+        crate::port::termios::lock(&file).doing(Exit::Port, || format!("lock {spec} (busy?)"))?;
+        if way == Way::In {
+            crate::port::termios::drop_modem_lines(&file);
+        }
+    }
+    Ok((file.into(), is_tty))
+}
+
+fn udp_out(spec: &Spec) -> Result<UdpSocket, Failure> {
+    let made = || -> io::Result<UdpSocket> {
+        let to = spec.rest().to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+        let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(from)?;
+        socket.connect(to)?;
+        // the socket could be read; nothing does, and its receive side is closed
+        let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read);
+        Ok(socket)
+    };
+    made().doing(Exit::Port, || format!("open {spec}"))
+}
+
+fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {
+    let made = || -> io::Result<UdpSocket> {
+        let socket = UdpSocket::bind(spec.rest())?;
+        // a large buffer: the queue drops what the receiver is too slow for
+        let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(8 << 20));
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    made().doing(Exit::Port, || format!("open {spec}"))
+}
+
+fn exec(spec: &Spec, way: Way) -> Result<(OwnedFd, Running), Failure> {
+    let started = || -> io::Result<(OwnedFd, Running)> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(spec.rest()).process_group(0);
+        match way {
+            Way::Out => command.stdin(Stdio::piped()).stdout(Stdio::null()),
+            Way::In => command.stdin(Stdio::null()).stdout(Stdio::piped()),
+        };
+        let mut child = command.spawn()?;
+        let fd = match way {
+            Way::Out => child.stdin.take().map(OwnedFd::from),
+            Way::In => child.stdout.take().map(OwnedFd::from),
+        };
+        let fd = fd.ok_or_else(|| io::Error::other("no pipe to the command"))?;
+        Ok((fd, Running { child, group: true }))
+    };
+    started().doing(Exit::Port, || format!("run {spec}"))
+}
+
+fn own(way: Way) -> Result<OwnedFd, Failure> {
+    let fd = match way {
+        Way::Out => io::stdout().as_fd().try_clone_to_owned(),
+        Way::In => io::stdin().as_fd().try_clone_to_owned(),
+    };
+    fd.doing(Exit::Port, || "use stdin or stdout as the wire".into())
+}

@@ -1,0 +1,339 @@
+//! The receiving loop: reads a line that cannot be written, and says what it got and what it did not.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use diode::receiver::{Datagrams, Event, Receiver};
+use diode::stream::{Out, StreamReceiver};
+use diode::wire::{Body, Record};
+use nix::poll::PollFlags;
+use serde_json::json;
+
+use super::port::Input;
+use super::report::{Report, cause, line};
+use super::spool::{News, Spool};
+use crate::clock::Clock;
+use crate::drive::wait;
+use crate::error::{Doing, Exit, Failure};
+use crate::signal::{Signal, Signals};
+use crate::stats;
+
+/// How often symbols are handed to the kernel and the report says how the line is.
+const TICK: Duration = Duration::from_secs(1);
+const REPORT: Duration = Duration::from_secs(10);
+
+/// What becomes of a gap in a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnGap {
+    /// End with exit code 4.
+    #[default]
+    Fail,
+    /// Go on behind it.
+    Skip,
+    /// Fill it with zeros.
+    Zero,
+}
+
+/// What to do with what comes.
+#[derive(Debug)]
+pub enum Sink {
+    /// Objects to a folder.
+    Objects {
+        /// Where they are put together and put.
+        spool: Spool,
+        /// Command to run for each, with its path as the first argument.
+        exec: Option<String>,
+    },
+    /// Lines to stdout.
+    Lines(Datagrams),
+    /// The stream to stdout.
+    Stream(Option<StreamReceiver>, OnGap),
+}
+
+/// One run of the receiver.
+#[derive(Debug)]
+pub struct Receiving {
+    /// The port.
+    pub input: Input,
+    /// What to do.
+    pub sink: Sink,
+    /// What to say.
+    pub report: Report,
+    /// Go on when a session ends.
+    pub forever: bool,
+    /// Statistics.
+    pub stats: Option<PathBuf>,
+}
+
+impl Receiving {
+    /// Receives until the session ends.
+    pub fn run(mut self, signals: &Signals) -> Result<(), Failure> {
+        let (clock, began) = (Clock::new(), Instant::now());
+        let mut receiver = Receiver::new(clock.now());
+        let mut buffer = vec![0u8; Input::BUFFER];
+        let (mut ticked, mut reported, mut bytes) = (Instant::now(), Instant::now(), 0u64);
+        let result = loop {
+            let timeout = receiver.poll_timeout().map_or(TICK, |at| Duration::from_micros(at.since(clock.now()))).min(TICK);
+            let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
+            let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for the line".into())?;
+            let mut over = false;
+            if !ready[0].is_empty() {
+                over = self.take_in(&mut receiver, &clock, &mut buffer)?;
+            }
+            receiver.handle_timeout(clock.now());
+            match self.serve(&mut receiver, &mut bytes) {
+                Ok(ended) => over |= ended && !self.forever,
+                Err(failure) => break Err(failure),
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.tick()?;
+            }
+            if reported.elapsed() >= REPORT {
+                reported = Instant::now();
+                self.report.line(&receiver.stats());
+            }
+            match signals.take() {
+                Some(Signal::Stats) => self.write_stats(&receiver, bytes, began, true)?,
+                Some(Signal::End(number)) => {
+                    self.tick()?;
+                    break Err(Failure::new(Exit::Signal(number), "interrupted"));
+                }
+                None => {}
+            }
+            if over {
+                break self.finish(&mut receiver, &mut bytes);
+            }
+        };
+        self.report.line(&receiver.stats());
+        self.write_stats(&receiver, bytes, began, false)?;
+        result
+    }
+
+    /// Reads what is there; true at the end of a file or command.
+    fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8]) -> Result<bool, Failure> {
+        // a burst of datagrams at once, or the kernel's queue overflows
+        for _ in 0..64 {
+            match self.input.read(buffer).doing(Exit::Failed, || "read the line".into())? {
+                Some(0) if !self.input.is_datagrams() => return Ok(true),
+                Some(n) if self.input.is_datagrams() => receiver.handle_datagram(&buffer[..n], clock.now()),
+                Some(n) => {
+                    receiver.handle_bytes(&buffer[..n], clock.now());
+                    return Ok(false);
+                }
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    fn tick(&mut self) -> Result<(), Failure> {
+        match &mut self.sink {
+            Sink::Objects { spool, .. } => spool.flush().doing(Exit::Failed, || "keep what came".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_stats(&self, receiver: &Receiver, bytes: u64, began: Instant, now: bool) -> Result<(), Failure> {
+        let seen = receiver.stats();
+        let counted = link::Stats {
+            bytes_in: bytes,
+            wire_in: seen.wire_in,
+            frames_in: seen.frames_in,
+            frames_bad: seen.frames_bad,
+            junk: seen.junk,
+            corrected: seen.corrected,
+            ..link::Stats::default()
+        };
+        let mut value = stats::as_json(&counted, began);
+        value["frames_missing"] = seen.frames_missing.into();
+        value["ber"] = line(&seen)["ber"].clone();
+        match &self.stats {
+            Some(path) => stats::write_json(path, &value),
+            None if now => {
+                eprintln!("{value}");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Works off what came; true when the session ends.
+    fn serve(&mut self, receiver: &mut Receiver, bytes: &mut u64) -> Result<bool, Failure> {
+        let mut ended = false;
+        while let Some(event) = receiver.poll_event() {
+            match event {
+                Event::Session(beacon) => {
+                    if let Sink::Stream(stream @ None, _) = &mut self.sink
+                        && beacon.shape.data > 0
+                    {
+                        *stream = Some(StreamReceiver::new(beacon.shape));
+                    }
+                }
+                Event::Version(v) => {
+                    let message =
+                        format!("the sender speaks version {v} of the one-way mode, this is version {}", diode::wire::VERSION);
+                    return Err(Failure::new(Exit::Refused, message));
+                }
+                Event::End => ended = true,
+                Event::Silence => {
+                    tracing::warn!("the line is silent: no sign of the sender for three beacon periods");
+                    self.report.say("silence", json!({}));
+                }
+                Event::Back(us) => {
+                    tracing::warn!("the line is back after {:.1} s", us as f64 / 1e6);
+                    self.report.say("back", json!({"seconds": us as f64 / 1e6}));
+                }
+                Event::Body(body) => self.take_body(&body, receiver, bytes)?,
+            }
+        }
+        Ok(ended)
+    }
+
+    fn take_body(&mut self, bytes: &[u8], receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        let Some(body) = Body::parse(bytes) else { return Ok(()) };
+        let keep = || "keep what came (is the disk full?)".to_owned();
+        match (&mut self.sink, body.record) {
+            (Sink::Objects { spool, .. }, Record::Manifest(m)) => {
+                let news = spool.handle_manifest(&m).doing(Exit::Failed, keep)?;
+                self.tell(news, receiver, count);
+            }
+            (Sink::Objects { spool, .. }, Record::Symbol { object, block, symbol, payload }) => {
+                let news = spool.handle_symbol(object, block, symbol, payload).doing(Exit::Failed, keep)?;
+                self.tell(news, receiver, count);
+            }
+            (Sink::Lines(numbers), Record::Datum { number, payload }) => {
+                let new = numbers.is_new(number);
+                if new {
+                    *count += payload.len() as u64 + 1;
+                    write_out(&[payload, b"\n"].concat())?;
+                }
+            }
+            (Sink::Stream(Some(stream), _), Record::Shard { group, place, pieces, payload }) => {
+                stream.handle_shard(group, place, pieces, payload);
+                self.hand_out(receiver, count)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        let Sink::Stream(Some(stream), on_gap) = &mut self.sink else { return Ok(()) };
+        while let Some(out) = stream.poll_out() {
+            match out {
+                Out::Bytes(bytes) => {
+                    *count += bytes.len() as u64;
+                    write_out(&bytes)?;
+                }
+                Out::Gap { group, pieces, piece_len } => {
+                    let at_most = u64::from(pieces) * piece_len as u64;
+                    let what = format!("{at_most} bytes or less of the stream are lost behind byte {count}");
+                    let why = cause(&receiver.stats());
+                    self.report.missing(&what, json!({"offset": *count, "bytes_at_most": at_most, "group": group, "cause": why}));
+                    match on_gap {
+                        OnGap::Fail => return Err(Failure::new(Exit::Incomplete, what)),
+                        OnGap::Skip => {}
+                        OnGap::Zero => {
+                            *count += at_most;
+                            write_out(&vec![0; at_most as usize])?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, news: Vec<News>, receiver: &Receiver, count: &mut u64) {
+        for one in news {
+            match one {
+                News::Announced(object) => self.report.say("announced", json!({"object": format!("{object:08x}")})),
+                News::Refused(name, why) => {
+                    self.report.missing(&format!("'{name}' is not accepted: {why}"), json!({"name": name, "cause": why}));
+                }
+                News::Delivered(d) => {
+                    *count += d.size;
+                    tracing::info!(
+                        "{} is whole ({} bytes, {} of {} repair symbols used)",
+                        d.name,
+                        d.size,
+                        d.margin.0,
+                        d.margin.1
+                    );
+                    let fields = json!({
+                        "name": d.name, "size": d.size, "path": d.path.to_string_lossy(),
+                        "repair_used": d.margin.0, "repair_made": d.margin.1, "line": line(&receiver.stats()),
+                    });
+                    self.report.say("delivered", fields);
+                    if d.margin.0 * 2 > d.margin.1 {
+                        // before anything is lost: the next outage or a little more noise would do it
+                        tracing::warn!("{} needed {} of {} repair symbols: the margin is going", d.name, d.margin.0, d.margin.1);
+                    }
+                    if let Sink::Objects { exec: Some(command), .. } = &self.sink {
+                        run_for(command, &d.path);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The session is over: what is not there now will not come.
+    fn finish(&mut self, receiver: &mut Receiver, count: &mut u64) -> Result<(), Failure> {
+        let why = cause(&receiver.stats());
+        let datagrams = receiver.beacon().map(|b| b.datagrams);
+        let length = receiver.beacon().map(|b| b.stream_len).filter(|l| *l != diode::wire::OPEN_END);
+        match &mut self.sink {
+            Sink::Objects { spool, .. } => {
+                spool.flush().doing(Exit::Failed, || "keep what came".into())?;
+                for (partial, manifest) in spool.partial() {
+                    let have = manifest.map_or(0, |m| partial.have(&m));
+                    let what = format!("{} is incomplete: {have} of {} symbols came ({why})", partial.name, partial.needed);
+                    let fields = json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
+                    self.report.missing(&what, fields);
+                }
+            }
+            Sink::Lines(numbers) => {
+                for (first, last) in numbers.give_up(datagrams.unwrap_or(0)) {
+                    let fields = json!({"first": first, "last": last, "cause": why});
+                    self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
+                }
+            }
+            Sink::Stream(stream, _) => {
+                if let Some(stream) = stream {
+                    stream.finish();
+                }
+                self.hand_out(receiver, count)?;
+                if length.is_some_and(|l| l > *count) {
+                    let missing = length.unwrap_or(0) - *count;
+                    self.report.missing(
+                        &format!("the last {missing} bytes of the stream are lost ({why})"),
+                        json!({"offset": *count, "bytes_at_most": missing, "cause": why}),
+                    );
+                }
+            }
+        }
+        match self.report.count_missing() {
+            0 => Ok(()),
+            1 => Err(Failure::new(Exit::Incomplete, "one thing is missing, see above and --report")),
+            n => Err(Failure::new(Exit::Incomplete, format!("{n} things are missing, see above and --report"))),
+        }
+    }
+}
+
+fn write_out(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).doing(Exit::Failed, || "write the output".into())
+}
+
+/// Runs the user's command with the path as its first argument; never lets a name reach a shell.
+fn run_for(command: &str, path: &std::path::Path) {
+    let ran = Command::new("/bin/sh").arg("-c").arg(format!("{command} \"$1\"")).arg("hardline").arg(path).status();
+    match ran {
+        Ok(status) if status.success() => {}
+        Ok(status) => tracing::warn!("'{command}' for {} ended with {status}", path.display()),
+        Err(e) => tracing::warn!("cannot run '{command}': {e}"),
+    }
+}

@@ -1,0 +1,79 @@
+//! What the receiver says of what it got and what it did not: JSON lines, and a judgement.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use diode::receiver::Stats;
+use serde_json::{Value, json};
+
+use crate::error::{Doing, Exit, Failure};
+
+/// Where reports go.
+#[derive(Debug, Default)]
+pub struct Report {
+    file: Option<File>,
+    missing: u64,
+}
+
+impl Report {
+    /// Appends to `path`, if there is one.
+    pub fn open(path: Option<&Path>) -> Result<Report, Failure> {
+        let open = |p: &Path| File::options().create(true).append(true).open(p);
+        let file = path.map(|p| open(p).doing(Exit::Failed, || format!("open the report {}", p.display()))).transpose()?;
+        Ok(Report { file, missing: 0 })
+    }
+    /// One line.
+    pub fn say(&mut self, event: &str, mut fields: Value) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64());
+        if let Value::Object(map) = &mut fields {
+            map.insert("event".into(), event.into());
+            map.insert("time".into(), time.into());
+        }
+        tracing::debug!("{fields}");
+        if let Some(file) = &mut self.file
+            && let Err(e) = writeln!(file, "{fields}")
+        {
+            tracing::warn!("cannot write the report: {e}");
+        }
+    }
+    /// One line about something that is missing for good.
+    pub fn missing(&mut self, what: &str, fields: Value) {
+        self.missing += 1;
+        tracing::warn!("{what}");
+        self.say("missing", fields);
+    }
+    /// Things that are missing.
+    pub fn count_missing(&self) -> u64 {
+        self.missing
+    }
+    /// The line as it was.
+    pub fn line(&mut self, stats: &Stats) {
+        self.say("line", line(stats));
+    }
+}
+
+/// The counters of the line.
+pub fn line(stats: &Stats) -> Value {
+    let bits = (stats.wire_in * 8).max(1) as f64;
+    json!({
+        "wire_in": stats.wire_in, "frames_in": stats.frames_in, "frames_bad": stats.frames_bad,
+        "frames_missing": stats.frames_missing, "junk": stats.junk, "corrected": stats.corrected,
+        "foreign": stats.foreign, "silences": stats.silences,
+        "ber": (stats.frames_bad + stats.corrected) as f64 / bits,
+    })
+}
+
+/// The likeliest cause of a loss, from what the line did.
+pub fn cause(stats: &Stats) -> &'static str {
+    if stats.frames_missing == 0 && stats.frames_bad == 0 {
+        "gap"
+    } else if stats.frames_bad * 2 >= stats.frames_missing {
+        "noise"
+    } else if stats.silences > 0 || stats.junk < stats.frames_missing {
+        "silence"
+    } else {
+        "overrun"
+    }
+}

@@ -1,0 +1,380 @@
+//! Objects on the receiving side: symbols are kept on disk until a block can be decoded, blocks until
+//! the object is whole. With a folder that stays (`--state`) a restart goes on where it was; memory
+//! holds one block while it is decoded, and a bit per symbol.
+//!
+//! ```text
+//! STATE/OBJECT.manifest    the manifest as it came
+//! STATE/OBJECT.BLOCK       symbols of a block that is not decoded yet: number (3), bytes
+//! STATE/OBJECT.data        decoded blocks in their places
+//! STATE/OBJECT.done        empty: delivered, further symbols are ignored
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+
+use diode::object::Ledger;
+use diode::wire::{Body, Manifest, Record};
+
+/// Symbol files kept open.
+const OPEN_MAX: usize = 16;
+/// Symbols kept for objects whose manifest has not come.
+const EARLY_MAX: usize = 8192;
+/// Objects under way at once; more are refused.
+const OBJECTS_MAX: usize = 1024;
+/// Counter and session of the manifests kept on disk; they mean nothing there.
+const STORED: (u64, u64) = (0, 0);
+
+/// An object that is not whole yet.
+#[derive(Debug)]
+pub struct Partial {
+    manifest: Vec<u8>,
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    ledgers: BTreeMap<u64, Ledger>,
+    blocks_done: HashSet<u64>,
+    blocks: u64,
+    /// Symbols it needs in all.
+    pub needed: u64,
+    /// Repair symbols the worst block needed, and how many each block gets in a round.
+    pub margin: (u32, u32),
+}
+
+impl Partial {
+    /// Symbols that came.
+    pub fn have(&self, manifest: &Manifest<'_>) -> u64 {
+        let done: u64 = self.blocks_done.iter().map(|b| manifest.symbols(*b)).sum();
+        done + self.ledgers.values().map(|l| u64::from(l.count())).sum::<u64>()
+    }
+    fn manifest(&self) -> Option<Manifest<'_>> {
+        match Body::parse(&self.manifest)?.record {
+            Record::Manifest(m) => Some(m),
+            _ => None,
+        }
+    }
+}
+
+/// A finished object.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name on the wire.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Repair symbols the worst block needed, and how many each block gets in a round.
+    pub margin: (u32, u32),
+}
+
+/// News from the spool.
+#[derive(Debug)]
+pub enum News {
+    /// A new object was announced.
+    Announced(u32),
+    /// An object is whole and in its place.
+    Delivered(Delivered),
+    /// An object cannot be accepted, and why.
+    Refused(String, String),
+}
+
+/// The receiving side of objects.
+#[derive(Debug)]
+pub struct Spool {
+    state: PathBuf,
+    out: PathBuf,
+    objects: BTreeMap<u32, Partial>,
+    done: HashSet<u32>,
+    refused: HashSet<u32>,
+    open: HashMap<(u32, u64), BufWriter<File>>,
+    early: BTreeMap<(u32, u16, u32), Vec<u8>>,
+}
+
+impl Spool {
+    /// Objects go to `out`; what is not whole is kept in `state`, and found there again.
+    pub fn open(state: &Path, out: &Path) -> io::Result<Spool> {
+        std::fs::create_dir_all(state)?;
+        std::fs::create_dir_all(out)?;
+        let mut spool = Spool {
+            state: state.to_owned(),
+            out: out.to_owned(),
+            objects: BTreeMap::new(),
+            done: HashSet::new(),
+            refused: HashSet::new(),
+            open: HashMap::new(),
+            early: BTreeMap::new(),
+        };
+        spool.restore()?;
+        Ok(spool)
+    }
+
+    /// Objects that are not whole.
+    pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
+        self.objects.values().map(|p| (p, p.manifest()))
+    }
+
+    fn path(&self, object: u32, what: &str) -> PathBuf {
+        self.state.join(format!("{object:08x}.{what}"))
+    }
+
+    fn restore(&mut self) -> io::Result<()> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(&self.state)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        // manifests before blocks
+        names.sort_by_key(|n| !n.ends_with(".manifest"));
+        for name in names {
+            let Some((object, what)) = name.split_once('.') else { continue };
+            let Ok(object) = u32::from_str_radix(object, 16) else { continue };
+            match (what, what.parse::<u64>()) {
+                ("done", _) => drop(self.done.insert(object)),
+                ("manifest", _) => {
+                    let bytes = std::fs::read(self.state.join(&name))?;
+                    if let Some(Record::Manifest(m)) = Body::parse(&bytes).map(|b| b.record) {
+                        self.objects.insert(object, partial(&m, bytes.clone()));
+                    }
+                }
+                (_, Ok(block)) => self.restore_block(object, block)?,
+                _ => {}
+            }
+        }
+        let done = self.done.clone();
+        self.objects.retain(|object, _| !done.contains(object));
+        // blocks that were decoded have no symbol file any more, but a mark
+        for (object, partial) in &mut self.objects {
+            let marks = std::fs::read(self.state.join(format!("{object:08x}.blocks"))).unwrap_or_default();
+            for mark in marks.chunks_exact(4) {
+                partial.blocks_done.insert(u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]])));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.
+    fn restore_block(&mut self, object: u32, block: u64) -> io::Result<()> {
+        let Some(partial) = self.objects.get_mut(&object) else { return Ok(()) };
+        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(()) };
+        let (record, symbols) = (3 + usize::from(m.symbol_len), m.symbols(block) as u32);
+        let file = File::options().read(true).write(true).open(self.state.join(format!("{object:08x}.{block}")))?;
+        let count = file.metadata()?.len() / record as u64;
+        file.set_len(count * record as u64)?;
+        let mut ledger = Ledger::default();
+        let mut number = [0u8; 3];
+        for i in 0..count {
+            file.read_exact_at(&mut number, i * record as u64)?;
+            ledger.note(u32::from_le_bytes([number[0], number[1], number[2], 0]), symbols);
+        }
+        partial.ledgers.insert(block, ledger);
+        Ok(())
+    }
+
+    /// A manifest came.
+    pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
+        if self.done.contains(&m.object) || self.refused.contains(&m.object) || self.objects.contains_key(&m.object) {
+            return Ok(Vec::new());
+        }
+        let refuse = |why: &str| Ok(vec![News::Refused(m.name.to_owned(), why.to_owned())]);
+        if !m.message && safe(m.name).is_none() {
+            self.refused.insert(m.object);
+            return refuse("its name would leave the output folder");
+        }
+        if self.objects.len() >= OBJECTS_MAX {
+            return refuse("too many objects are under way");
+        }
+        let mut frame = vec![0u8; link::FRAME_MAX];
+        let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
+        let body = frame[4..n - 4].to_vec();
+        write_whole(&self.path(m.object, "manifest"), &body)?;
+        self.objects.insert(m.object, partial(m, body));
+        let mut news = vec![News::Announced(m.object)];
+        if m.blocks() == 0 {
+            File::create(self.path(m.object, "data"))?;
+            news.extend(self.deliver(m.object)?);
+        }
+        let early: Vec<_> = self.early.range((m.object, 0, 0)..=(m.object, u16::MAX, u32::MAX)).map(|(k, _)| *k).collect();
+        for key in early {
+            if let Some(payload) = self.early.remove(&key) {
+                news.extend(self.handle_symbol(key.0, key.1, key.2, &payload)?);
+            }
+        }
+        Ok(news)
+    }
+
+    /// A symbol came.
+    pub fn handle_symbol(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
+        if self.done.contains(&object) || self.refused.contains(&object) {
+            return Ok(Vec::new());
+        }
+        let Some(partial) = self.objects.get_mut(&object) else {
+            if self.early.len() < EARLY_MAX {
+                self.early.insert((object, block, symbol), payload.to_vec());
+            }
+            return Ok(Vec::new());
+        };
+        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
+        let block = u64::from(block);
+        if block >= partial.blocks || partial.blocks_done.contains(&block) || payload.len() != usize::from(m.symbol_len) {
+            return Ok(Vec::new());
+        }
+        let symbols = m.symbols(block) as u32;
+        let ledger = partial.ledgers.entry(block).or_default();
+        if !ledger.note(symbol, symbols) {
+            return Ok(Vec::new());
+        }
+        let enough = ledger.is_enough(symbols);
+        let writer = self.writer(object, block)?;
+        writer.write_all(&symbol.to_le_bytes()[..3])?;
+        writer.write_all(payload)?;
+        if enough { self.decode(object, block) } else { Ok(Vec::new()) }
+    }
+
+    fn writer(&mut self, object: u32, block: u64) -> io::Result<&mut BufWriter<File>> {
+        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&(object, block)) {
+            self.flush()?;
+            self.open.clear();
+        }
+        let path = self.path(object, &block.to_string());
+        match self.open.entry((object, block)) {
+            std::collections::hash_map::Entry::Occupied(e) => Ok(e.into_mut()),
+            std::collections::hash_map::Entry::Vacant(e) => {
+                let file = File::options().create(true).append(true).open(path)?;
+                Ok(e.insert(BufWriter::with_capacity(1 << 16, file)))
+            }
+        }
+    }
+
+    /// Everything that came is handed to the kernel: call it about once a second.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.open.values_mut().try_for_each(BufWriter::flush)
+    }
+
+    fn decode(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {
+        if let Some(mut writer) = self.open.remove(&(object, block)) {
+            writer.flush()?;
+        }
+        let (symbols_path, data_path, marks_path) =
+            (self.path(object, &block.to_string()), self.path(object, "data"), self.path(object, "blocks"));
+        let Some(partial) = self.objects.get_mut(&object) else { return Ok(Vec::new()) };
+        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
+        let Some(whole) = decode_block(&symbols_path, &m, block)? else { return Ok(Vec::new()) };
+        let len = (m.size - block * m.block_len()).min(m.block_len()) as usize;
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(data_path)?
+            .write_all_at(&whole[..len], block * m.block_len())?;
+        File::options().create(true).append(true).open(marks_path)?.write_all(&(block as u32).to_le_bytes())?;
+        std::fs::remove_file(symbols_path)?;
+        if let Some(ledger) = partial.ledgers.remove(&block) {
+            let used = (m.symbols(block) as u32).saturating_sub(ledger.source());
+            partial.margin = (partial.margin.0.max(used), m.repair);
+        }
+        partial.blocks_done.insert(block);
+        if partial.blocks_done.len() as u64 == partial.blocks { self.deliver(object) } else { Ok(Vec::new()) }
+    }
+
+    /// All blocks are there: checks the hash and moves the object to its place.
+    fn deliver(&mut self, object: u32) -> io::Result<Vec<News>> {
+        let data = self.path(object, "data");
+        let Some(partial) = self.objects.remove(&object) else { return Ok(Vec::new()) };
+        let Some(m) = partial.manifest() else { return Ok(Vec::new()) };
+        let file = File::open(&data)?;
+        let whole = super::objects::hash(&file)? == m.sha256;
+        for what in ["manifest", "blocks"] {
+            let _ = std::fs::remove_file(self.path(object, what));
+        }
+        if !whole {
+            // cannot come from noise: every frame was checked; begin again
+            std::fs::remove_file(&data)?;
+            return Ok(vec![News::Refused(partial.name.clone(), "its SHA-256 is wrong; waiting for it anew".into())]);
+        }
+        if m.modified > 0 {
+            let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(m.modified));
+        }
+        let name = if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name).unwrap_or_default() };
+        let path = self.out.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        place(&data, &path)?;
+        File::create(self.path(object, "done"))?;
+        self.done.insert(object);
+        Ok(vec![News::Delivered(Delivered { path, name: partial.name.clone(), size: m.size, margin: partial.margin })])
+    }
+}
+
+fn partial(m: &Manifest<'_>, manifest: Vec<u8>) -> Partial {
+    Partial {
+        manifest,
+        name: if m.message { format!("message-{:08x}", m.object) } else { m.name.to_owned() },
+        size: m.size,
+        ledgers: BTreeMap::new(),
+        blocks_done: HashSet::new(),
+        blocks: m.blocks(),
+        needed: (0..m.blocks()).map(|b| m.symbols(b)).sum(),
+        margin: (0, 0),
+    }
+}
+
+fn decode_block(path: &Path, m: &Manifest<'_>, block: u64) -> io::Result<Option<Vec<u8>>> {
+    let Ok(mut decoder) = fec::raptor::Decoder::new(m.symbols(block) as usize, m.symbol_len) else { return Ok(None) };
+    let mut file = io::BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut record = vec![0u8; 3 + usize::from(m.symbol_len)];
+    loop {
+        match file.read_exact(&mut record) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        let number = u32::from_le_bytes([record[0], record[1], record[2], 0]);
+        if let Some(whole) = decoder.add(number, &record[3..]) {
+            return Ok(Some(whole));
+        }
+    }
+}
+
+/// A name from the wire as a path that cannot leave the folder; none when it tries.
+pub fn safe(name: &str) -> Option<PathBuf> {
+    let path = Path::new(name);
+    let plain = path.components().all(|c| matches!(c, Component::Normal(_)));
+    let clean = !name.chars().any(|c| c.is_control());
+    (plain && clean && !name.is_empty()).then(|| path.to_owned())
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, bytes)?;
+    std::fs::rename(temporary, path)
+}
+
+/// Moves the whole file to its place in one step, also from another file system.
+fn place(from: &Path, to: &Path) -> io::Result<()> {
+    if std::fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    let mut beside = to.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::copy(from, &beside)?;
+    std::fs::rename(&beside, to)?;
+    std::fs::remove_file(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave() {
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", ".", "a/./..", "a\n"] {
+            assert!(safe(bad).is_none_or(|p| p.components().all(|c| matches!(c, Component::Normal(_)))), "{bad}");
+        }
+        for bad in ["/etc/passwd", "../x", "a/../b", "a\0b"] {
+            assert!(safe(bad).is_none(), "{bad}");
+        }
+        assert_eq!(safe("a/b c"), Some(PathBuf::from("a/b c")));
+    }
+}

@@ -1,0 +1,57 @@
+//! `--stream`: stdin to the far stdout.
+
+use std::time::Duration;
+
+use diode::stream::{StreamSender, shape};
+use diode::wire::{OPEN_END, Record};
+use nix::poll::PollFlags;
+
+use super::port::Output;
+use super::send::{Line, Settings, Told, check};
+use crate::drive::user::User;
+use crate::drive::wait;
+use crate::error::{Doing, Exit, Failure};
+use crate::signal::Signals;
+
+/// The rate a stream is shaped for when neither port nor user says one (bytes per second).
+const UNKNOWN_RATE: u32 = 1_000_000;
+
+/// Sends stdin until it ends and all its parity has gone.
+pub fn run(output: Output, settings: &Settings, signals: &Signals) -> Result<serde_json::Value, Failure> {
+    let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
+    let p = settings.profile;
+    let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
+    let mut line = Line::new(output, &Settings { rate, ..*settings });
+    let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
+    let mut user = User::stdio()?;
+    let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
+    loop {
+        check(signals)?;
+        let told = Told { shape, stream_len: if sender.is_finished() { sender.written() } else { OPEN_END }, datagrams: 0 };
+        line.beacon(&told)?;
+        let n = sender.write(&pending, line.clock.now());
+        pending.drain(..n);
+        while line.is_ready() {
+            let Some(s) = sender.poll_shard(line.clock.now()) else { break };
+            line.send(&Record::Shard { group: s.group, place: s.place, pieces: s.pieces, payload: &s.payload })?;
+        }
+        if sender.is_finished() && sender.is_drained() {
+            line.finish(&told, signals)?;
+            return Ok(line.stats());
+        }
+        let due = sender.poll_timeout().map_or(Duration::from_secs(1), |at| Duration::from_micros(at.since(line.clock.now())));
+        let timeout = due.max(line.wait()).min(line.beacon_in().max(line.wait())).max(Duration::from_micros(100));
+        let reading = pending.is_empty() && sender.is_writable();
+        let mut fds = vec![(signals.fd(), PollFlags::POLLIN)];
+        fds.extend(user.input().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
+        let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for input".into())?;
+        if ready.len() == 2 && !ready[1].is_empty() {
+            drop(fds);
+            match user.read(&mut buffer).doing(Exit::Failed, || "read the input".into())? {
+                Some(0) => sender.finish(line.clock.now()),
+                Some(n) => pending.extend_from_slice(&buffer[..n]),
+                None => {}
+            }
+        }
+    }
+}
