@@ -79,6 +79,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
     pub fn is_delivered(&self) -> bool {
         self.endpoint.is_delivered()
     }
+    /// The outgoing stream, its end included, is acknowledged.
+    pub fn is_sent(&self) -> bool {
+        self.endpoint.is_sent()
+    }
     /// Ends the session at once, undelivered data and all, and tells the peer why: send what
     /// [`Link::poll_transmit`] still yields.
     pub fn close(&mut self, code: CloseCode) {

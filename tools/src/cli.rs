@@ -188,7 +188,7 @@ pub struct PortArgs {
     /// Wait for the port to appear
     #[arg(long)]
     pub wait: bool,
-    /// How long a lost port or a silent peer is waited for before the session is lost
+    /// How long a lost port or a peer that fell silent is waited for (us, ms, s, m, h, d)
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub grace: Duration,
 }
@@ -219,10 +219,10 @@ pub struct PipeArgs {
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// Baud rate of the simulated wire
-    #[arg(short, long, default_value_t = 2_000_000)]
+    #[arg(short, long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1200..=100_000_000))]
     pub baud: u32,
     /// Bit error rate of the simulated wire
-    #[arg(long, default_value_t = 1e-5)]
+    #[arg(long, default_value_t = 1e-5, value_parser = chance)]
     pub ber: f64,
     /// Kilobytes to carry each way
     #[arg(long, default_value_t = 1000, value_name = "KB")]
@@ -297,7 +297,7 @@ pub struct Burst {
     pub ber: f64,
 }
 
-/// `60s`, `16ms`, `2m`, `500us`; a bare number is seconds.
+/// `60s`, `16ms`, `2m`, `500us`, `1d`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -307,7 +307,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("unknown unit '{unit}'; use us, ms, s, m or h")),
+        "d" => 86_400.0,
+        _ => return Err(format!("unknown unit '{unit}'; use us, ms, s, m, h or d")),
     };
     let number: f64 = number.trim().parse().map_err(|_| "write a number and a unit, such as 16ms or 60s".to_owned())?;
     Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())

@@ -36,6 +36,7 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
 /// (a device, a pipe) directly, for it must not be replaced.
 pub fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
     let text = format!("{value}\n");
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let written = if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
         std::fs::write(path, text)
     } else {

@@ -230,6 +230,52 @@ fn a_hangup_ends_in_order() {
     assert!(first == input[..1] && b.stdout == input[1..]);
 }
 
+/// A hangup while there is more to read is no end in order.
+#[test]
+fn a_hangup_in_the_middle_is_no_success() {
+    let rig = rig(&[]);
+    let (a, mut b) = endless(&rig, &[]);
+    b.signal(Signal::SIGHUP);
+    assert_exit(&b.output(), 129, "interrupted by signal 1");
+    assert_exit(&a.output(), 3, "the peer was interrupted");
+}
+
+#[test]
+fn what_a_command_never_read_was_not_delivered() {
+    for end_of_command in ["exit 0", "exit 3", "kill -9 $$"] {
+        let rig = rig(&[]);
+        let b = end(&rig, "b", b"", &["--", "sh", "-c", &format!("sleep 0.3; {end_of_command}")]);
+        assert_exit(&end(&rig, "a", &bytes(5000, 1), &[]).output(), 3, "");
+        assert!(!b.output().status.success());
+    }
+}
+
+#[test]
+fn half_of_what_a_killed_command_said_is_no_success() {
+    let rig = rig(&[]);
+    let b = end(&rig, "b", b"", &["--", "sh", "-c", "echo half; kill -9 $$"]);
+    let a = end(&rig, "a", b"", &[]).output();
+    assert_exit(&a, 3, "the peer failed");
+    assert_exit(&b.output(), 1, "killed by signal 9");
+}
+
+#[test]
+fn a_command_that_stops_reading_may_still_answer() {
+    let rig = rig(&[]);
+    let b = end(&rig, "b", b"", &["--", "sh", "-c", "exec <&-; sleep 0.2; echo reply"]);
+    let a = end(&rig, "a", &bytes(500_000, 1), &[]).output();
+    assert_exit(&a, 3, "output was closed");
+    assert_eq!(a.stdout, b"reply\n");
+    assert_exit(&b.output(), 3, "cannot write the output");
+}
+
+#[test]
+fn a_wire_command_that_keeps_failing_is_given_up() {
+    let output = pipe("exec:false", &["--grace", "1s"]);
+    assert_exit(&output, 6, "did not come back for 1 s");
+    assert!(text(&output).lines().count() <= 2, "{}", text(&output));
+}
+
 #[test]
 fn a_stalled_reader_holds_the_data_not_the_session() {
     let rig = rig(&[]);
@@ -379,6 +425,8 @@ fn what_cannot_be_opened_is_said_in_one_line() {
         ("unix-listen:/no/such/dir/socket", &[], 6, "listen on unix-listen:"),
         ("/dev/tty", &["-b", "0"], 2, "baud rate of 0"),
         ("stdio:", &[], 2, "needs a command"),
+        ("/dev/null", &[], 6, "this is not a serial port"),
+        ("udp:127.0.0.1:9", &[], 2, "no way back"),
     ] {
         let output = pipe(port, args);
         assert_exit(&output, code, says);

@@ -14,6 +14,11 @@ pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
     if !opener.can_reopen() && args.command.is_empty() {
         return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));
     }
+    if let Some(path) = &common.stats {
+        // better now than after hours; what is there is left alone
+        let there = std::fs::File::options().create(true).append(true).open(path);
+        there.doing(Exit::Failed, || format!("write statistics to {}", path.display()))?;
+    }
     let settings = Settings { grace: args.port.grace, wait: args.port.wait, stats: common.stats.clone() };
     // the port first: a command must not start for a port that is not there
     let session = Session::open(opener, settings, signals)?;

@@ -8,6 +8,9 @@ use crate::stats;
 
 /// Runs until a signal; SIGUSR1 writes the statistics.
 pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
+    if args.a == args.b {
+        return Err(Failure::new(Exit::Usage, "the two ends need two paths: -a and -b are the same"));
+    }
     let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
     let mut simulation = Simulation::new(args)?;
     tracing::info!("ready: {} and {}", args.a.display(), args.b.display());

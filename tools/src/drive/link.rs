@@ -34,8 +34,14 @@ const STRANGE_AFTER: Duration = Duration::from_secs(3);
 /// delivered and the session ended in order, unless nothing moves for this long.
 const HANGUP: Duration = Duration::from_secs(5);
 const HANGUP_SIGNAL: i32 = libc::SIGHUP;
-/// Input that is still there is read for so long.
-const READ_AFTER_HANGUP: Duration = Duration::from_millis(20);
+/// Time for whoever writes the input to end as well.
+const WRITER_ENDS: Duration = Duration::from_millis(100);
+/// Time for a reader to take what came before a session was lost.
+const HAND_OVER: Duration = Duration::from_millis(100);
+/// How often a command is looked at that has not read its last bytes.
+const LAST_BYTES: Duration = Duration::from_millis(5);
+/// Nobody has answered for so long: worth a word.
+const NO_ANSWER: Duration = Duration::from_secs(5);
 /// Time for a last message to leave a port that takes nothing.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -70,12 +76,15 @@ pub struct Session {
     gather_until: Option<link::Instant>,
     read_least: usize,
     hung_up: Option<Instant>,
-    hung_up_progress: u64,
+    hung_up_progress: (Instant, u64),
     lost_at: Option<Instant>,
+    lost_frames: u64,
+    looked: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
     input_ended: bool,
     output_error: Option<io::Error>,
+    left_unread: usize,
     outcome: Option<Result<(), Failure>>,
 }
 
@@ -118,12 +127,15 @@ impl Session {
             gather_until: None,
             read_least: READ_LEAST.min(out / 4),
             hung_up: None,
-            hung_up_progress: 0,
+            hung_up_progress: (Instant::now(), 0),
             lost_at: None,
+            lost_frames: 0,
+            looked: None,
             strange_since: None,
             warned: false,
             input_ended: false,
             output_error: None,
+            left_unread: 0,
             outcome: None,
         })
     }
@@ -141,11 +153,12 @@ impl Session {
             self.serve_port(ready.port, &mut buffer);
             self.link.handle_timeout(self.clock.now());
             self.serve_input(ready.input, &mut buffer);
-            self.serve_hangup(ready.input);
+            self.serve_hangup();
             self.serve_output(ready.output);
             self.transmit();
             self.serve_events();
             self.watch_strangers();
+            self.watch_return();
             if let Some(outcome) = self.outcome.take() {
                 break outcome;
             }
@@ -162,6 +175,9 @@ impl Session {
                 Err(Failure::new(Exit::Failed, format!("'{name}' ended with {status}; everything it sent was delivered")))
             }
             (Ok(()), Some((name, Err(e)))) => Err(Failure::new(Exit::Failed, format!("cannot wait for '{name}': {e}"))),
+            (Err(failure), Some((name, Ok(status)))) if !status.success() => {
+                Err(Failure::new(failure.exit, format!("{failure}; '{name}' ended with {status}")))
+            }
             (result, _) => result,
         }
     }
@@ -197,7 +213,9 @@ impl Session {
             timeout = Some(if self.opener.listener().is_some() { Duration::from_secs(1) } else { LOOK });
             fds.extend(self.opener.listener().map(|fd| (fd, PollFlags::POLLIN)));
         }
-        let input = self.user.input().filter(|_| self.link.writable() >= self.read_least).map(|fd| {
+        // nothing is read before somebody can take it: a command that fails then can still be told
+        let reading = self.link.state() == State::Open && self.link.writable() >= self.read_least;
+        let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
             fds.len() - 1
         });
@@ -207,8 +225,9 @@ impl Session {
             fds.len() - 1
         });
         fds.push((self.signals.fd(), PollFlags::POLLIN));
-        if self.hung_up.is_some() {
-            timeout = Some(timeout.map_or(READ_AFTER_HANGUP, |t| t.min(READ_AFTER_HANGUP)));
+        let look_again = self.hung_up.is_some() || (self.link.at_end() && self.user.unread() > 0);
+        if look_again {
+            timeout = Some(timeout.map_or(LAST_BYTES, |t| t.min(LAST_BYTES)));
         }
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
@@ -251,34 +270,49 @@ impl Session {
         } else if !self.opener.can_reopen() {
             self.fail(Exit::Lost, format!("{spec} was closed ({why}) before everything was delivered; {}", self.undelivered()));
         } else {
-            tracing::warn!("{spec} is gone ({why}); looking for it for {} s", self.settings.grace.as_secs());
-            self.lost_at = Some(Instant::now());
+            // a port that comes and goes without a frame in between never came back
+            if self.lost_at.is_none() || self.link.stats().frames_in > self.lost_frames {
+                tracing::warn!("{spec} is gone ({why}); looking for it for {} s", self.settings.grace.as_secs());
+                self.lost_at = Some(Instant::now());
+                self.lost_frames = self.link.stats().frames_in;
+            }
+            self.check_grace(&format!("{spec} went away ({why})"));
+        }
+    }
+
+    fn check_grace(&mut self, why: &str) {
+        if self.lost_at.is_some_and(|at| at.elapsed() >= self.settings.grace) {
+            let exit = if self.link.state() == State::Open { Exit::Lost } else { Exit::Port };
+            let undelivered = self.undelivered();
+            self.fail(exit, format!("{why} and did not come back for {} s; {undelivered}", self.settings.grace.as_secs()));
         }
     }
 
     fn look_for_port(&mut self) {
+        if self.looked.is_some_and(|at| at.elapsed() < self.opener.pause()) {
+            return;
+        }
+        self.looked = Some(Instant::now());
         match self.opener.open() {
             Ok(Some(port)) => {
                 tracing::info!("{} is open", self.opener.spec());
-                if let Some(at) = self.lost_at.take() {
-                    tracing::warn!("{} is back after {:.1} s", self.opener.spec(), at.elapsed().as_secs_f64());
-                }
                 self.port = Some(port);
                 self.link.handle_reopen(self.clock.now());
             }
             Ok(None) => {}
-            Err(failure) => {
-                let lost_for = self.lost_at.map(|at| at.elapsed());
-                if lost_for.is_some_and(|t| t >= self.settings.grace) {
-                    let exit = if self.link.state() == State::Open { Exit::Lost } else { Exit::Port };
-                    self.fail(
-                        exit,
-                        format!("{failure} (after waiting {} s); {}", self.settings.grace.as_secs(), self.undelivered()),
-                    );
-                } else if lost_for.is_none() && failure.exit != Exit::Port {
-                    self.fail(failure.exit, failure.message);
-                }
-            }
+            Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.fail(failure.exit, failure.message),
+            Err(failure) => self.check_grace(&failure.message),
+        }
+    }
+
+    /// A lost port is back once a frame has come through it.
+    fn watch_return(&mut self) {
+        if let Some(at) = self.lost_at
+            && self.port.is_some()
+            && self.link.stats().frames_in > self.lost_frames
+        {
+            tracing::warn!("{} is back after {:.1} s", self.opener.spec(), at.elapsed().as_secs_f64());
+            self.lost_at = None;
         }
     }
 
@@ -320,7 +354,14 @@ impl Session {
         match self.user.read(&mut buffer[..room]) {
             Ok(Some(0)) => {
                 self.input_ended = true;
-                self.link.finish();
+                match self.user.killed_by() {
+                    // half of what it had to say is not the whole
+                    Some(signal) => {
+                        self.link.close(CloseCode::Failed);
+                        self.fail(Exit::Failed, format!("the command was killed by signal {signal}"));
+                    }
+                    None => self.link.finish(),
+                }
             }
             Ok(Some(n)) => {
                 self.link.write(&buffer[..n]);
@@ -335,7 +376,8 @@ impl Session {
 
     fn serve_output(&mut self, ready: PollFlags) {
         if self.output_error.is_none() && !ready.contains(PollFlags::POLLOUT) && ready.contains(PollFlags::POLLERR) {
-            // the reader is gone; that only matters if there is, or comes, something to read
+            // the reader is gone; that matters if it left something, or if something more comes
+            self.left_unread = self.user.unread();
             self.output_error = Some(nix::errno::Errno::EPIPE.into());
             self.user.close_output();
         }
@@ -352,17 +394,43 @@ impl Session {
                 Err(e) => return self.output_failed(e),
             }
         }
-        if self.pending.is_empty() && self.link.at_end() {
+        if self.left_unread > 0 {
+            self.output_failed(nix::errno::Errno::EPIPE.into());
+        } else if self.pending.is_empty() && self.link.at_end() && self.user.unread() == 0 {
             self.user.close_output();
             self.link.confirm(self.clock.now());
         }
     }
 
+    /// The output takes nothing more. What a command still has to say is delivered first; our own
+    /// stdin could go on for ever.
     fn output_failed(&mut self, e: io::Error) {
+        let e = self.output_error.get_or_insert(e).to_string();
+        if self.user.is_command() && !(self.input_ended && self.link.is_sent()) && self.link.state() == State::Open {
+            self.left_unread += self.pending.len().max(1);
+            self.pending.clear();
+            return;
+        }
         self.link.close(CloseCode::OutputClosed);
-        let e = self.output_error.take().unwrap_or(e);
-        let left = self.pending.len() + self.link.readable();
+        let left = self.left_unread.max(self.pending.len() + self.link.readable());
         self.fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
+    }
+
+    /// The session was lost: what came before still goes to whoever reads at once.
+    fn hand_over(&mut self) {
+        while self.output_error.is_none() && (self.link.readable() > 0 || !self.pending.is_empty()) {
+            if self.pending.is_empty() {
+                self.pending.resize(self.user.piece(), 0);
+                let n = self.link.read(&mut self.pending);
+                self.pending.truncate(n);
+            }
+            let Some(output) = self.user.output() else { return };
+            let takes = wait(&[(output, PollFlags::POLLOUT)], Some(HAND_OVER)).is_ok_and(|r| r[0].contains(PollFlags::POLLOUT));
+            match if takes { self.user.write(&self.pending) } else { Ok(0) } {
+                Ok(n) if n > 0 => drop(self.pending.drain(..n)),
+                _ => return,
+            }
+        }
     }
 
     // ---- news ---------------------------------------------------------------------------------
@@ -395,17 +463,17 @@ impl Session {
         self.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
     }
 
-    /// The user hung up: no more input, and not for ever.
-    fn serve_hangup(&mut self, input: PollFlags) {
+    /// The user hung up. What a writer that has ended left behind is still delivered; input that
+    /// could have gone on was cut off, and that is no end in order.
+    fn serve_hangup(&mut self) {
         let Some(since) = self.hung_up else { return };
-        if input.is_empty() && !self.input_ended && since.elapsed() > READ_AFTER_HANGUP {
-            self.input_ended = true;
-            self.link.finish();
+        if !self.input_ended && !self.user.writer_is_gone() && since.elapsed() > WRITER_ENDS {
+            return self.interrupted(HANGUP_SIGNAL);
         }
         let acknowledged = self.link.stats().bytes_out;
-        if acknowledged > self.hung_up_progress {
-            (self.hung_up, self.hung_up_progress) = (Some(Instant::now()), acknowledged);
-        } else if since.elapsed() > HANGUP {
+        if acknowledged > self.hung_up_progress.1 {
+            self.hung_up_progress = (Instant::now(), acknowledged);
+        } else if since.elapsed().min(self.hung_up_progress.0.elapsed()) > HANGUP {
             self.interrupted(HANGUP_SIGNAL);
         }
     }
@@ -422,6 +490,8 @@ impl Session {
                     None => drop(self.outcome.get_or_insert(Ok(()))),
                 },
                 Event::Lost(loss) => {
+                    self.hand_over();
+                    let spec = self.opener.spec();
                     let (exit, why) = explain(loss, self.settings.grace);
                     let message = format!("{spec}: {why}; {}", self.undelivered());
                     self.fail(exit, message);
@@ -443,6 +513,10 @@ impl Session {
             return;
         }
         if stats.wire_in == 0 {
+            if !self.warned && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
+                tracing::warn!("{}: no answer from the peer yet; calling on", self.opener.spec());
+                self.warned = true;
+            }
             return;
         }
         let (since, seen) = *self.strange_since.get_or_insert((Instant::now(), 0));

@@ -1,10 +1,13 @@
 //! The user's side of a stream: stdin and stdout, or a command.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Doing, Exit, Failure};
 use crate::port::exec::Running;
@@ -97,6 +100,45 @@ impl User {
         self.output = None;
     }
 
+    /// Bytes written that the command has not read; 0 for our own stdout.
+    pub fn unread(&self) -> usize {
+        match (&self.command, &self.output) {
+            (Some(_), Some(output)) => unread(output.as_fd()),
+            _ => 0,
+        }
+    }
+    /// Whether there is a command in the place of stdin and stdout.
+    pub fn is_command(&self) -> bool {
+        self.command.is_some()
+    }
+    /// Whether whoever writes the input is gone for good: a pipe or socket without a writer. What is
+    /// in it can still be read to its end.
+    pub fn writer_is_gone(&self) -> bool {
+        let Some(input) = &self.input else { return true };
+        let kind = std::fs::File::from(match input.try_clone() {
+            Ok(fd) => fd,
+            Err(_) => return false,
+        })
+        .metadata()
+        .map(|m| m.file_type());
+        let mut fds = [PollFd::new(input.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut fds, PollTimeout::ZERO);
+        let hung_up = fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
+        hung_up && kind.is_ok_and(|k| k.is_fifo() || k.is_socket())
+    }
+    /// The signal that killed the command, if one did; waits for its end for a moment.
+    pub fn killed_by(&mut self) -> Option<i32> {
+        let (_, running) = self.command.as_mut()?;
+        for _ in 0..50 {
+            match running.child.try_wait() {
+                Ok(Some(status)) => return status.signal(),
+                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(1)),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// Closes the pipes and waits for the command to end, at most about a second by itself.
     pub fn end(mut self) -> Option<(String, io::Result<ExitStatus>)> {
         (self.input, self.output) = (None, None);
@@ -110,5 +152,21 @@ impl User {
             }
         }
         None // still running: dropping it makes it end
+    }
+}
+
+#[allow(missing_docs)]
+mod ioctl {
+    nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
+}
+
+/// Bytes in a pipe.
+#[allow(unsafe_code)]
+fn unread(pipe: BorrowedFd<'_>) -> usize {
+    let mut n = 0;
+    // SAFETY: FIONREAD writes one int
+    match unsafe { ioctl::fionread(pipe.as_raw_fd(), &raw mut n) } {
+        Ok(_) => n.max(0) as usize,
+        Err(_) => 0,
     }
 }

@@ -224,6 +224,10 @@ impl Opener {
     pub fn closes_with_peer(&self) -> bool {
         !matches!(self.spec.kind, Kind::Serial | Kind::Usb)
     }
+    /// How long to wait between two tries.
+    pub fn pause(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(if self.spec.kind == Kind::Exec { 1000 } else { 0 })
+    }
     /// What to poll while waiting for somebody to connect.
     pub fn listener(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(socket::Listener::fd)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serialport::SerialPort;
@@ -28,6 +29,10 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
     }
     if let Err(e) = nix::unistd::access(path, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK) {
         return Err(fail(Exit::Port, format!("{}; are you in the group 'dialout'?", e.desc().to_lowercase())));
+    }
+    let tty = std::fs::File::options().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(path);
+    if tty.is_ok_and(|f| !nix::unistd::isatty(&f).unwrap_or(false)) {
+        return Err(fail(Exit::Port, "this is not a serial port".into()));
     }
     let flow = match options.flow {
         Flow::None => serialport::FlowControl::None,

@@ -58,13 +58,24 @@ impl Drop for Listener {
     }
 }
 
-/// A socket left by a process that is gone is taken over; one that answers is not.
+/// A socket left by a process that is gone is taken over; one that is listened on is not (and is not
+/// connected to either: whoever listens would take that for its peer).
 fn bind_unix(path: &Path) -> io::Result<Listener> {
-    let stale = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    if stale && matches!(UnixStream::connect(path), Err(e) if e.kind() == io::ErrorKind::ConnectionRefused) {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if is_socket && !is_listened_on(path) {
         std::fs::remove_file(path)?;
     }
     Ok(Listener::Unix(UnixListener::bind(path)?, path.to_owned()))
+}
+
+/// By the kernel's own list; paths are compared as they were given to bind, and in full.
+fn is_listened_on(path: &Path) -> bool {
+    let list = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    list.lines()
+        .filter_map(|line| line.split_whitespace().nth(7))
+        .map(Path::new)
+        .any(|listed| listed == path || listed == full || (listed.is_relative() && listed.file_name() == path.file_name()))
 }
 
 pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {

@@ -23,6 +23,8 @@ use crate::wire::segment::CloseCode;
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
 const CALL_US: u64 = 250_000;
+/// About what a call or a sign of life takes on the wire, in bytes.
+const SHORT_FRAME: usize = 50;
 /// What two USB adapters with their default timers add to a round trip (µs), until it is measured.
 const HOST_US: u64 = 40_000;
 /// Copies of a last message that nothing will answer.
@@ -91,6 +93,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
     pub(crate) fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
         const { assert!(N > 2 * RESERVE, "a link needs room for more than 16 transmissions under way") };
         let frame_us = config.wire_us(usize::from(config.payload_max));
+        // on a slow wire calls and signs of life must not fill it
+        let call_us = CALL_US.max(4 * config.wire_us(SHORT_FRAME));
+        let idle_us = (20 * config.wire_us(SHORT_FRAME)).min(config.grace_us / 4);
+        let keepalive_us = u64::from(config.keepalive_us).max(idle_us).min(u64::from(u32::MAX)) as u32;
+        let config = Config { keepalive_us, ..config };
         let mut timers = Timers::default();
         timers.set(Timer::Open, now);
         Endpoint {
@@ -109,7 +116,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             peer_damage: 0,
             unacked: 0,
             ack_now: false,
-            call_us: CALL_US,
+            call_us,
             owe_open: false,
             window_lost: false,
             probe: false,
@@ -161,6 +168,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
     }
     pub(crate) fn is_delivered(&self) -> bool {
         self.peer_done && self.done_sent
+    }
+    pub(crate) fn is_sent(&self) -> bool {
+        self.send.is_done()
     }
     pub(crate) fn close(&mut self, code: CloseCode) {
         if !self.is_over() {
@@ -225,7 +235,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             }
             Timer::Silence if self.state == State::Greeting => {
                 (self.state, self.peer) = (State::Opening, 0);
-                self.call_us = CALL_US;
+                self.call_us = CALL_US.max(4 * self.config.wire_us(SHORT_FRAME));
             }
             Timer::Silence => self.end(Loss::Silence),
             Timer::Linger => self.finished(),

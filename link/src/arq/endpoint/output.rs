@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.owe_open = false;
         if self.state != State::Open {
             let wait = if self.state == State::Greeting { self.rtt.wait_us() } else { self.call_us };
-            self.call_us = (self.call_us * 2).min(CALL_MAX_US);
+            self.call_us = (self.call_us * 2).min(CALL_MAX_US.max(self.call_us));
             self.timers.set(Timer::Open, now.after(wait));
         }
         let mut writer = Writer::new(out, 0);
