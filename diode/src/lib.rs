@@ -10,15 +10,17 @@
 //! objects   ─────→ ObjectSender (RaptorQ, carousel)─┘
 //! ```
 //!
-//! The emitter needs no heap; streams, objects and the receiver need the feature `alloc`. No clock, no
-//! port.
-#![no_std]
+//! The emitter needs no heap; streams, objects and the receiver need the feature `alloc`, the loss formulas
+//! `std` (for logarithms). No clock, no port.
+#![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
 pub mod emitter;
+#[cfg(feature = "std")]
+pub mod loss;
 #[cfg(feature = "alloc")]
 pub mod object;
 pub mod profile;

@@ -1,0 +1,61 @@
+//! Telemetry from a machine without heap or operating system, as its main loop would be. Build it for
+//! one: `cargo build -p diode --target thumbv7m-none-eabi`. Here stdout stands for the UART:
+//!
+//!     cargo run -p diode --example emitter | hardline diode recv stdio: --lines
+
+use std::io::Write;
+use std::time::Instant as Clock;
+
+use diode::emitter::{Config, Emitter, frame_max};
+use link::Instant;
+use link::wire::Level;
+
+/// Longest reading, and how many are kept for their copies: all the memory there is.
+const LEN: usize = 48;
+const SLOTS: usize = 64;
+
+type Telemetry = Emitter<SLOTS, LEN>;
+
+// 8 KiB of RAM for everything, the frame buffer included
+const RAM: usize = size_of::<Telemetry>() + frame_max(LEN, Level::Plain);
+const _: () = assert!(RAM <= 8192);
+
+/// What a board has: a clock, a UART, a sensor.
+struct Board(Clock);
+
+impl Board {
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.0.elapsed().as_micros() as u64)
+    }
+    fn uart(&self, frame: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        out.write_all(frame).and_then(|()| out.flush()).expect("the UART takes it");
+    }
+}
+
+fn main() {
+    let board = Board(Clock::now());
+    // a number that is never used again: here the clock, on a board a counter in flash
+    let session = std::time::UNIX_EPOCH.elapsed().map_or(1, |t| t.as_millis() as u64);
+    let config = Config { survive_us: 200_000, ..Config::for_baud(115_200, session) };
+    let mut telemetry = Telemetry::new(config, board.now());
+    let mut frame = [0u8; frame_max(LEN, Level::Plain)];
+    let (mut made, mut farewells) = (0u32, 0);
+    eprintln!("{RAM} bytes of RAM");
+    while farewells < 3 {
+        let now = board.now();
+        if made < 100 && now.as_micros() >= u64::from(made) * 10_000 {
+            let reading = format!("reading {made}: 21.5 C");
+            telemetry.write(reading.as_bytes(), now).expect("it fits a slot");
+            made += 1;
+        }
+        if made == 100 && telemetry.is_drained() {
+            telemetry.finish(now); // the closing beacon, three times
+            farewells += 1;
+        }
+        while let Some(len) = telemetry.poll_transmit(&mut frame, board.now()) {
+            board.uart(&frame[..len]);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1)); // a board would wait for an interrupt
+    }
+}

@@ -1,0 +1,775 @@
+//! `hardline diode` as shipped: what arrives is byte-exact or named as missing, and nothing goes back.
+#![allow(missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::UdpSocket;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use diode::wire::{Beacon, Manifest, OPEN_END, Record, Shape, VERSION};
+use link::sim::Random;
+use link::wire::Level;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tools::rig::Rig;
+
+const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
+const BAUD: &str = "2000000";
+/// Long: the machine may be busy with other tests.
+const LIMIT: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(5);
+
+// ---- the wire and the processes on it -----------------------------------------------------------
+
+/// Polls until there is something.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < limit, "not within {} s: {what}", LIMIT.as_secs());
+        std::thread::sleep(STEP);
+    }
+}
+
+fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    (0..len).map(|_| random.bits() as u8).collect()
+}
+
+/// A one-way wire from a to b, and its age.
+struct Wire {
+    rig: Rig,
+    began: Instant,
+}
+
+impl Wire {
+    fn new(args: &[&str]) -> Wire {
+        let began = Instant::now();
+        let mut all = vec!["--one-way", "--baud", BAUD];
+        all.extend(args);
+        Wire { rig: Rig::start(Path::new(HARDLINE), &all).expect("the simulated wire starts"), began }
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.rig.path(name)
+    }
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+    /// A receiver that listens already; its report is `recv.report`.
+    #[track_caller]
+    fn recv(&self, args: &[&str]) -> Running {
+        let mut command = Command::new(HARDLINE);
+        command.args(["diode", "recv"]).arg(self.path("b")).args(["-b", BAUD, "--report"]);
+        command.arg(self.path("recv.report")).arg("--stats").arg(self.path("recv.json")).args(args).stdin(Stdio::null());
+        let recv = Running::start(self.rig.dir(), "recv", &mut command);
+        recv.holds(&fs::canonicalize(self.path("b")).unwrap());
+        recv
+    }
+    fn send(&self) -> Command {
+        let mut command = Command::new(HARDLINE);
+        command.args(["diode", "send"]).arg(self.path("a")).args(["-b", BAUD]).stdin(Stdio::null());
+        command
+    }
+    #[track_caller]
+    fn start(&self, name: &str, command: &mut Command) -> Running {
+        Running::start(self.rig.dir(), name, command)
+    }
+    /// What the receiver reported of this kind.
+    fn reported(&self, event: &str) -> Vec<Value> {
+        report(&self.path("recv.report"), event)
+    }
+    /// What the wire did to the way there.
+    fn stop(self) -> Value {
+        self.rig.stop().expect("the wire tells what it did")["a_to_b"].clone()
+    }
+}
+
+fn report(path: &Path, event: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+/// A process and all it started; none of them outlives the test. What it prints goes to files.
+struct Running {
+    name: String,
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Running {
+    #[track_caller]
+    fn start(dir: &Path, name: &str, command: &mut Command) -> Running {
+        let file = |kind: &str| File::create(dir.join(format!("{name}.{kind}"))).unwrap();
+        command.stdout(file("out")).stderr(file("err")).process_group(0);
+        let child = command.spawn().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+        Running { name: name.to_owned(), dir: dir.to_owned(), child }
+    }
+    fn id(&self) -> i32 {
+        self.child.id() as i32
+    }
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.id()), signal).expect("the process is there");
+    }
+    fn err(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.dir.join(format!("{}.err", self.name))).unwrap_or_default()).into_owned()
+    }
+    fn out(&self) -> Vec<u8> {
+        fs::read(self.dir.join(format!("{}.out", self.name))).unwrap()
+    }
+    /// What its descriptors point to.
+    fn descriptors(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().flatten();
+        entries.filter_map(|e| fs::read_link(e.path()).ok()).collect()
+    }
+    /// Waits until it has `path` open and rests.
+    #[track_caller]
+    fn holds(&self, path: &Path) {
+        until(&format!("{} listens at {} ({})", self.name, path.display(), self.err()), || {
+            let rests = fs::read_to_string(format!("/proc/{}/stat", self.id())).is_ok_and(|s| s.contains(") S "));
+            (rests && self.descriptors().iter().any(|d| d == path)).then_some(())
+        });
+    }
+    /// Waits until it ended by itself with `code`; returns what it said.
+    #[track_caller]
+    fn ends(&mut self, code: i32) -> String {
+        let limit = Instant::now() + LIMIT;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < limit, "{} does not end; it says: {}", self.name, self.err()),
+            }
+            std::thread::sleep(STEP);
+        };
+        assert_eq!(status.code(), Some(code), "{} ended with {status} and says: {}", self.name, self.err());
+        self.err()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = killpg(Pid::from_raw(self.id()), Signal::SIGKILL);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program that must be installed.
+fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into(), "/bin".into()]);
+    let found = places.map(|place| place.join(name)).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{name} is missing: apt-get install {package}"))
+}
+
+#[track_caller]
+fn assert_carried(got: &Path, sent: &[u8]) {
+    let read = fs::read(got).unwrap_or_else(|e| panic!("{}: {e}", got.display()));
+    assert!(read == sent, "{}: {} bytes arrived, not the {} that were sent", got.display(), read.len(), sent.len());
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+#[test]
+fn files_survive_noise_and_an_outage() {
+    let wire = Wire::new(&["--ber", "1e-5", "--outage", "0.3:0.3", "--outage", "1.5:0.3"]);
+    let (large, small) = (bytes(100_000, 1), bytes(300, 2));
+    let files = [wire.file("large", &large), wire.file("small", &small)];
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let mut send = wire.start("send", wire.send().args(files));
+    send.ends(0);
+    recv.ends(0);
+    assert_carried(&out.join("large"), &large);
+    assert_carried(&out.join("small"), &small);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 2, "nothing else is left in the folder");
+    let delivered = wire.reported("delivered");
+    for (name, size) in [("large", 100_000), ("small", 300)] {
+        let line = delivered.iter().find(|d| d["name"] == name).unwrap_or_else(|| panic!("{name} is not in {delivered:?}"));
+        assert_eq!(line["size"], size);
+        let (used, made) = (line["repair_used"].as_u64(), line["repair_made"].as_u64());
+        assert!(used.is_some() && made > Some(0) && used <= made, "{line}");
+    }
+    assert_eq!(delivered.len(), 2, "{delivered:?}");
+    assert!(wire.reported("missing").is_empty());
+    let did = wire.stop();
+    assert!(did["outage"].as_u64() > Some(0) && did["flipped"].as_u64() > Some(0), "a wire too good: {did}");
+}
+
+/// The calls that strace saw on the port.
+fn on_the_port(trace: &Path, port: &Path) -> Vec<String> {
+    let (plain, more) = (format!("<{}>", port.display()), format!("<{}<", port.display()));
+    let text = fs::read_to_string(trace).unwrap();
+    text.lines().filter(|line| line.contains(&plain) || line.contains(&more)).map(str::to_owned).collect()
+}
+
+/// The name of a call in a line of strace: `PID name(..`.
+fn call(line: &str) -> &str {
+    let at = line.find('(').unwrap_or(line.len());
+    line[..at].rsplit(' ').next().unwrap_or_default()
+}
+
+#[test]
+fn neither_end_can_use_the_other_direction() {
+    let strace = program("strace", "strace");
+    let wire = Wire::new(&[]);
+    let sent = bytes(20_000, 3);
+    let (file, out) = (wire.file("file", &sent), wire.path("in"));
+    let traced = |name: &str| {
+        let mut command = Command::new(&strace);
+        // all calls that take or make a descriptor
+        command.args(["-f", "-y", "-s", "0", "-e", "trace=%desc", "-o"]).arg(wire.path(&format!("{name}.trace")));
+        command.arg(HARDLINE).args(["diode", name]).stdin(Stdio::null());
+        command
+    };
+    let (a, b) = (fs::canonicalize(wire.path("a")).unwrap(), fs::canonicalize(wire.path("b")).unwrap());
+    let mut recv = wire.start("recv", traced("recv").arg(wire.path("b")).args(["-b", BAUD, "--out"]).arg(&out));
+    until("the receiver has set up its port", || {
+        let text = fs::read_to_string(wire.path("recv.trace")).unwrap_or_default();
+        text.contains("TIOCMBIC").then_some(())
+    });
+    let mut send = wire.start("send", traced("send").arg(wire.path("a")).args(["-b", BAUD, "--survive", "50ms"]).arg(&file));
+    send.ends(0);
+    recv.ends(0);
+    assert_carried(&out.join("file"), &sent);
+
+    let calls = |name: &str, port: &Path| {
+        let calls = on_the_port(&wire.path(&format!("{name}.trace")), port);
+        assert!(!calls.is_empty(), "{name} was not traced");
+        calls
+    };
+    for (name, port, mode, allowed) in [("send", &a, "O_WRONLY", "write"), ("recv", &b, "O_RDONLY", "read")] {
+        let calls = calls(name, port);
+        let opened: Vec<_> = calls.iter().filter(|l| call(l).starts_with("open")).collect();
+        assert!(!opened.is_empty(), "{name} did not open its port: {calls:?}");
+        assert!(opened.iter().all(|l| l.contains(mode) && !l.contains("O_RDWR")), "{name}: {opened:?}");
+        let moved: Vec<_> = calls
+            .iter()
+            .filter(|l| ["read", "write", "send", "recv", "splice", "copy"].iter().any(|c| call(l).contains(c)))
+            .collect();
+        assert!(moved.iter().any(|l| call(l) == allowed), "{name} moved nothing: {calls:?}");
+        assert!(moved.iter().all(|l| call(l) == allowed), "{name}: {moved:?}");
+        let back = ["TIOCMBIS", "TIOCMSET", "TCSBRK", "TIOCSBRK", "TIOCSTI", "TCXONC"];
+        let signalled: Vec<_> = calls.iter().filter(|l| name == "recv" && back.iter().any(|b| l.contains(b))).collect();
+        assert!(signalled.is_empty(), "{signalled:?}");
+    }
+}
+
+#[test]
+fn a_killed_receiver_goes_on_where_it_was() {
+    const LEN: usize = 600_000;
+    const SYMBOLS: u64 = LEN.div_ceil(480) as u64;
+    let wire = Wire::new(&[]);
+    let sent = bytes(LEN, 4);
+    let (file, out, state) = (wire.file("file", &sent), wire.path("in"), wire.path("state"));
+    let args = ["--out", out.to_str().unwrap(), "--state", state.to_str().unwrap()];
+    let recv = wire.recv(&args);
+    let mut send = wire.start("send", wire.send().args(["--rounds", "1", "--survive", "1s"]).arg(&file));
+    // OBJECT.BLOCK
+    let kept = || {
+        let files = fs::read_dir(&state).into_iter().flatten().flatten();
+        let symbols = files.filter(|f| f.path().extension().is_some_and(|e| e == "0"));
+        symbols.map(|f| f.metadata().map_or(0, |m| m.len())).sum::<u64>()
+    };
+    until("most of the symbols are on disk", || (kept() > 380_000).then_some(()));
+    recv.signal(Signal::SIGKILL);
+    drop(recv);
+    let at_restart = kept();
+    assert!(at_restart > 380_000 && !out.join("file").exists(), "{at_restart} bytes of symbols at the restart");
+    let mut recv = wire.recv(&args);
+    send.ends(0);
+    recv.ends(0);
+    assert_carried(&out.join("file"), &sent);
+    let stats: Value = serde_json::from_str(&fs::read_to_string(wire.path("recv.json")).unwrap()).unwrap();
+    let again = stats["frames_in"].as_u64().unwrap();
+    assert!(again < SYMBOLS, "{again} frames after the restart could have made the whole file");
+}
+
+#[test]
+fn what_is_incomplete_is_named() {
+    incomplete(&["noise", "silence", "overrun"]);
+}
+
+/// Stays ignored until `report::cause` no longer compares bytes of junk with a number of frames.
+#[test]
+#[ignore = "defect: an outage is reported as an overrun of the receiver"]
+fn an_outage_is_named_as_the_cause() {
+    incomplete(&["silence"]);
+}
+
+fn incomplete(causes: &[&str]) {
+    let wire = Wire::new(&["--outage", "1.5:2"]);
+    let (file, out) = (wire.file("doomed", &bytes(900_000, 5)), wire.path("in"));
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let mut command = wire.send();
+    let mut send = wire.start("send", command.args(["--profile", "cable", "--survive", "10ms", "--overhead", "1%"]).arg(&file));
+    send.ends(0);
+    let says = recv.ends(4);
+    let missing = wire.reported("missing");
+    assert!(missing.len() == 1 && missing[0]["name"] == "doomed", "{missing:?}");
+    let cause = missing[0]["cause"].as_str().unwrap();
+    assert!(causes.contains(&cause), "{missing:?}");
+    assert!(says.contains("doomed is incomplete") && says.contains(&format!("({cause})")), "{says}");
+    assert!(missing[0]["symbols"].as_u64() < missing[0]["needed"].as_u64(), "{missing:?}");
+    assert!(!out.join("doomed").exists());
+}
+
+// ---- lines --------------------------------------------------------------------------------------
+
+fn line(number: u32) -> String {
+    format!("{number} is the number of this line of telemetry")
+}
+
+/// The numbers that came, each in a line that is whole.
+#[track_caller]
+fn numbers(out: &[u8]) -> Vec<u32> {
+    let text = std::str::from_utf8(out).expect("lines of text");
+    let number = |l: &str| l.split(' ').next().and_then(|n| n.parse::<u32>().ok()).filter(|n| line(*n) == l);
+    text.lines().map(|l| number(l).unwrap_or_else(|| panic!("a line that was not sent: {l}"))).collect()
+}
+
+/// Sends lines `0..count`; with `wait` the first has arrived before the next is written.
+fn telemetry(count: u32, wait: bool) {
+    let wire = Wire::new(&["--ber", "1e-5", "--outage", "0.5:0.3"]);
+    let mut recv = wire.recv(&["--lines"]);
+    let mut send = wire.start("send", wire.send().arg("--lines").stdin(Stdio::piped()));
+    let mut input = send.child.stdin.take().unwrap();
+    for n in 0..count {
+        writeln!(input, "{}", line(n)).unwrap();
+        if n == 0 && wait {
+            until("the first line", || (!recv.out().is_empty()).then_some(()));
+        }
+    }
+    drop(input);
+    send.ends(0);
+    recv.ends(0);
+    let came = numbers(&recv.out());
+    assert_eq!(came.len(), count as usize, "each line once");
+    assert_eq!(came.into_iter().collect::<BTreeSet<_>>(), (0..count).collect::<BTreeSet<_>>());
+    assert!(wire.reported("missing").is_empty());
+}
+
+#[test]
+fn lines_survive_noise_and_an_outage() {
+    telemetry(200, true);
+}
+
+/// The emitter sends the newest first, the receiver takes nothing below the first number it hears:
+/// most of a burst at the beginning is thrown away, and the exit code is 0.
+#[test]
+#[ignore = "defect: lines before the first that is heard are dropped and not named"]
+fn lines_written_at_once_all_arrive() {
+    telemetry(200, false);
+}
+
+#[test]
+fn lost_lines_are_named() {
+    let wire = Wire::new(&["--outage", "1:1.5"]);
+    let mut recv = wire.recv(&["--lines"]);
+    let mut send = wire.start("send", wire.send().args(["--lines", "--survive", "200ms"]).stdin(Stdio::piped()));
+    let mut input = send.child.stdin.take().unwrap();
+    let mut made = 0;
+    // beyond the outage
+    while made < 100 || wire.began.elapsed() < Duration::from_secs(4) {
+        writeln!(input, "{}", line(made)).unwrap();
+        if made == 0 {
+            until("the first line", || (!recv.out().is_empty()).then_some(()));
+        }
+        made += 1;
+        std::thread::sleep(STEP);
+    }
+    drop(input);
+    send.ends(0);
+    let says = recv.ends(4);
+    let came: BTreeSet<u32> = numbers(&recv.out()).into_iter().collect();
+    let lost: BTreeSet<u32> = (0..made).filter(|n| !came.contains(n)).collect();
+    assert!(!lost.is_empty() && came.contains(&0), "the outage took nothing");
+    let number = |v: &Value| v.as_u64().unwrap() as u32;
+    let missing = wire.reported("missing");
+    let named: BTreeSet<u32> = missing.iter().flat_map(|m| number(&m["first"])..=number(&m["last"])).collect();
+    assert_eq!(named, lost, "{missing:?}");
+    let (first, last) = (number(&missing[0]["first"]), number(&missing[0]["last"]));
+    assert!(says.contains(&format!("lines {first} to {last} are lost")), "{says}");
+}
+
+// ---- streams ------------------------------------------------------------------------------------
+
+/// Carries a stream; returns what arrived, what the receiver said, and its report of what is missing.
+fn stream(wire: &Wire, sent: &[u8], send: &[&str], recv: &[&str], code: i32) -> (Vec<u8>, String, Vec<Value>) {
+    let input = wire.file("stream", sent);
+    let mut receiver = wire.recv(&[&["--stream"], recv].concat());
+    let mut sender = wire.start("send", wire.send().arg("--stream").args(send).stdin(File::open(input).unwrap()));
+    let says = receiver.ends(code);
+    sender.ends(0);
+    (receiver.out(), says, wire.reported("missing"))
+}
+
+#[test]
+fn a_stream_survives_noise_and_an_outage() {
+    let wire = Wire::new(&["--ber", "1e-5", "--outage", "0.5:0.5"]);
+    let sent = bytes(300_000, 6);
+    let (came, _, missing) = stream(&wire, &sent, &[], &[], 0);
+    assert!(came == sent, "{} bytes arrived, not the {} that were sent", came.len(), sent.len());
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(wire.stop()["outage"].as_u64() > Some(0), "the outage fell beside the stream");
+}
+
+/// A stream of 4 s with an outage of 1 s that its settings do not survive.
+fn torn(on_gap: &str) -> (Vec<u8>, Vec<u8>, String, Vec<Value>) {
+    let wire = Wire::new(&["--outage", "1.5:1"]);
+    let sent = bytes(800_000, 7);
+    let (came, says, missing) = stream(&wire, &sent, &["--survive", "50ms", "--profile", "cable"], &["--on-gap", on_gap], 4);
+    assert!(!missing.is_empty() && says.contains("of the stream are lost"), "{says} {missing:?}");
+    (sent, came, says, missing)
+}
+
+#[test]
+fn a_torn_stream_fails() {
+    let (sent, came, _, missing) = torn("fail");
+    assert!(!came.is_empty() && came.len() < sent.len() && came == sent[..came.len()], "what came is the beginning");
+    assert_eq!(missing[0]["offset"], came.len());
+}
+
+#[test]
+fn a_torn_stream_goes_on_behind_the_gap() {
+    let (sent, came, _, missing) = torn("skip");
+    assert!(came.len() < sent.len() && came.ends_with(&sent[sent.len() - 100_000..]), "the end came");
+    let lost: u64 = missing.iter().map(|m| m["bytes_at_most"].as_u64().unwrap()).sum();
+    assert!(came.len() as u64 + lost >= sent.len() as u64, "{} bytes came, {lost} were named", came.len());
+    let first = missing[0]["offset"].as_u64().unwrap() as usize;
+    assert!(came[..first] == sent[..first], "up to the first gap");
+}
+
+#[test]
+fn a_torn_stream_is_filled_with_zeros() {
+    let (sent, came, _, missing) = torn("zero");
+    assert_eq!(came.len(), sent.len(), "every byte is in its place: {missing:?}");
+    let wrong = came.iter().zip(&sent).filter(|(c, s)| c != s).count() as u64;
+    let lost: u64 = missing.iter().map(|m| m["bytes_at_most"].as_u64().unwrap()).sum();
+    assert!(0 < wrong && wrong <= lost, "{wrong} bytes differ, {lost} were named");
+    assert!(came.iter().zip(&sent).all(|(c, s)| c == s || *c == 0), "what did not come is zero");
+}
+
+// ---- folders ------------------------------------------------------------------------------------
+
+#[test]
+fn a_watched_folder_is_emptied() {
+    let wire = Wire::new(&["--ber", "1e-5"]);
+    let (watched, out) = (wire.path("watched"), wire.path("in"));
+    fs::create_dir(&watched).unwrap();
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
+    let mut send = wire.start("send", wire.send().args(["--survive", "100ms", "--watch"]).arg(&watched));
+    for (i, name) in ["first", "second", "third"].into_iter().enumerate() {
+        let sent = bytes(10_000 * (i + 1), 8 + i as u64);
+        fs::write(watched.join(".part"), &sent).unwrap();
+        fs::rename(watched.join(".part"), watched.join(name)).unwrap();
+        until(&format!("{name} arrives"), || out.join(name).exists().then_some(()));
+        assert_carried(&out.join(name), &sent);
+        until(&format!("{name} moves to sent/"), || watched.join("sent").join(name).exists().then_some(()));
+        assert!(!watched.join(name).exists());
+    }
+    assert_eq!(fs::read_dir(watched.join("sending")).unwrap().count(), 0);
+    for (end, code) in [(&mut send, 143), (&mut recv, 143)] {
+        end.signal(Signal::SIGTERM);
+        until("it ends", || end.child.try_wait().unwrap());
+        assert_eq!(end.child.wait().unwrap().code(), Some(code), "{}", end.err());
+    }
+}
+
+// ---- refusals -----------------------------------------------------------------------------------
+
+#[test]
+fn flow_control_is_refused() {
+    let wire = Wire::new(&[]);
+    let file = wire.file("file", b"x");
+    let mut send = wire.start("send", wire.send().args(["--flow", "rtscts"]).arg(file));
+    assert!(send.ends(2).contains("no flow control"));
+    let mut recv = Command::new(HARDLINE);
+    recv.args(["diode", "recv"]).arg(wire.path("b")).args(["--flow", "rtscts", "--out"]).arg(wire.path("in"));
+    assert!(wire.start("recv", &mut recv).ends(2).contains("no flow control"));
+}
+
+/// A sender that says what it likes.
+struct Forger {
+    port: File,
+    counter: u64,
+}
+
+impl Forger {
+    const SESSION: u64 = 0x1122_3344_5566;
+
+    fn new(wire: &Wire) -> Forger {
+        Forger { port: tools::sim::pty::open_raw(&wire.path("a")).unwrap(), counter: 0 }
+    }
+    fn send(&mut self, record: &Record<'_>) {
+        let mut frame = vec![0u8; link::FRAME_MAX];
+        let len = diode::wire::write(&mut frame, self.counter, Self::SESSION, record, Level::Plain);
+        self.counter += 1;
+        self.port.write_all(&frame[..len]).unwrap();
+    }
+    fn beacon(&mut self, version: u8, end: bool) {
+        let (session, counter) = (Self::SESSION, self.counter);
+        self.send(&Record::Beacon(Beacon {
+            version,
+            session,
+            counter,
+            period_ms: 1000,
+            survive_ms: 0,
+            shape: Shape::default(),
+            stream_len: OPEN_END,
+            datagrams: 0,
+            end,
+        }));
+    }
+    /// A file of one symbol.
+    fn file(&mut self, object: u32, name: &str, content: &[u8]) {
+        let sha256 = Sha256::digest(content).into();
+        let (size, symbol_len) = (content.len() as u64, content.len() as u16);
+        let manifest =
+            Manifest { object, size, symbol_len, block_symbols: 1, repair: 0, modified: 0, sha256, message: false, name };
+        self.send(&Record::Manifest(manifest));
+        self.send(&Record::Symbol { object, block: 0, symbol: 0, payload: content });
+    }
+}
+
+#[test]
+fn names_from_the_wire_stay_in_the_folder() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("deep/in");
+    fs::create_dir(wire.path("deep")).unwrap();
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let absolute = wire.path("absolute");
+    let bad =
+        ["../evil", "../../evil", "sub/../../evil", "/hardline-evil", absolute.to_str().unwrap(), "..", ".", "a\nb", "a\0b"];
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    for (i, name) in bad.into_iter().enumerate() {
+        forger.file(i as u32 + 1, name, b"should stay away");
+    }
+    forger.file(100, "sub/good", b"may come in");
+    forger.beacon(VERSION, true);
+    let says = recv.ends(4);
+    assert_carried(&out.join("sub/good"), b"may come in");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "only what is good: {says}");
+    assert_eq!(fs::read_dir(wire.path("deep")).unwrap().count(), 1);
+    assert!(!absolute.exists() && !wire.path("evil").exists() && !Path::new("/hardline-evil").exists());
+    let refused: BTreeSet<String> = wire.reported("missing").iter().map(|m| m["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(refused, bad.iter().map(|n| (*n).to_owned()).collect());
+}
+
+#[test]
+fn another_version_is_refused() {
+    let wire = Wire::new(&[]);
+    let mut recv = wire.recv(&["--lines"]);
+    Forger::new(&wire).beacon(VERSION + 1, false);
+    let says = recv.ends(5);
+    assert!(says.contains(&format!("speaks version {}", VERSION + 1)), "{says}");
+}
+
+// ---- UDP ----------------------------------------------------------------------------------------
+
+/// Carries datagrams; drops 1 %, doubles 1 %, and lets 2 % be overtaken by the next few.
+struct Proxy {
+    end: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<[u32; 3]>>,
+}
+
+impl Proxy {
+    fn start(socket: UdpSocket, to: u16) -> Proxy {
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&end);
+        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut random, mut buffer, mut did) = (Random::new(9), vec![0u8; 65_536], [0u32; 3]);
+            let mut held: Vec<(u32, Vec<u8>)> = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let mut ready = Vec::new();
+                if let Ok(n) = socket.recv(&mut buffer) {
+                    match random.bits() % 100 {
+                        0 => did[0] += 1,
+                        1 => ready.extend([buffer[..n].to_vec(), buffer[..n].to_vec()]),
+                        2 | 3 => held.push((5, buffer[..n].to_vec())),
+                        _ => ready.push(buffer[..n].to_vec()),
+                    }
+                    did[1] += u32::from(ready.len() == 2);
+                    held.iter_mut().for_each(|h| h.0 -= 1);
+                } else {
+                    held.iter_mut().for_each(|h| h.0 = 0);
+                }
+                did[2] += held.len() as u32;
+                while held.first().is_some_and(|h| h.0 == 0) {
+                    ready.push(held.remove(0).1);
+                }
+                for datagram in ready {
+                    let _ = socket.send_to(&datagram, ("127.0.0.1", to));
+                }
+            }
+            did
+        });
+        Proxy { end, thread: Some(thread) }
+    }
+    /// Datagrams dropped, doubled, held back.
+    fn stop(mut self) -> [u32; 3] {
+        self.end.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// The UDP port a process has bound.
+fn udp_port(process: &Running) -> Option<u16> {
+    let inode = |d: &PathBuf| Some(d.to_str()?.strip_prefix("socket:[")?.strip_suffix("]")?.to_owned());
+    let inodes: Vec<String> = process.descriptors().iter().filter_map(inode).collect();
+    let table = fs::read_to_string("/proc/net/udp").ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        inodes.iter().any(|i| i == fields[9]).then(|| u16::from_str_radix(fields[1].split(':').nth(1)?, 16).ok())?
+    })
+}
+
+#[test]
+fn udp_survives_loss_reordering_and_duplicates() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let sent = bytes(2_000_000, 10);
+    fs::write(path("file"), &sent).unwrap();
+    let mut recv = Command::new(HARDLINE);
+    recv.args(["diode", "recv", "udp-listen:127.0.0.1:0", "--out"]).arg(path("in")).stdin(Stdio::null());
+    let mut recv = Running::start(dir.path(), "recv", &mut recv);
+    let to = until("the receiver listens", || udp_port(&recv));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = format!("udp:127.0.0.1:{}", socket.local_addr().unwrap().port());
+    let proxy = Proxy::start(socket, to);
+    let mut send = Command::new(HARDLINE);
+    send.args(["diode", "send", &port, "--rate", "5M"]).arg(path("file")).stdin(Stdio::null());
+    let mut send = Running::start(dir.path(), "send", &mut send);
+    send.ends(0);
+    recv.ends(0);
+    assert_carried(&path("in/file"), &sent);
+    let did = proxy.stop();
+    assert!(did.iter().all(|n| *n > 0), "a network too good: {did:?}");
+}
+
+// ---- riders -------------------------------------------------------------------------------------
+
+/// Runs a program to its end; returns what it printed.
+#[track_caller]
+fn run(dir: &Path, command: &mut Command) -> Vec<u8> {
+    let mut running = Running::start(dir, "run", command.stdin(Stdio::null()));
+    running.ends(0);
+    running.out()
+}
+
+fn nncp(dir: &Path, name: &str, node: &str) -> Command {
+    let mut command = Command::new(program(name, "nncp"));
+    command.arg("-quiet").arg("-cfg").arg(dir.join(format!("{node}.hjson")));
+    command
+}
+
+/// Two nodes that know each other as `peer`.
+fn nncp_nodes(dir: &Path) {
+    let keys = || {
+        let made = run(dir, Command::new(program("nncp-cfgnew", "nncp")).arg("-nocomments"));
+        let made = String::from_utf8(made).unwrap();
+        let names = ["id", "exchpub", "exchprv", "signpub", "signprv", "noisepub", "noiseprv"];
+        let pairs = made.lines().filter_map(|line| line.trim().split_once(": "));
+        let keys: BTreeMap<_, _> = pairs.filter(|p| names.contains(&p.0)).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        assert_eq!(keys.len(), names.len(), "nncp-cfgnew made other keys: {made}");
+        keys
+    };
+    let public = |keys: &BTreeMap<String, String>| {
+        let names = ["id", "exchpub", "signpub", "noisepub"];
+        names.iter().map(|&name| (name.to_owned(), json!(keys[name]))).collect::<Value>()
+    };
+    let (near, far) = (keys(), keys());
+    for (name, own, other) in [("near", &near, &far), ("far", &far, &near)] {
+        let (spool, incoming) = (dir.join(format!("{name}.spool")), dir.join(format!("{name}.incoming")));
+        fs::create_dir(&spool).unwrap();
+        fs::create_dir(&incoming).unwrap();
+        let mut peer = public(other);
+        peer["incoming"] = json!(incoming);
+        let log = dir.join(format!("{name}.nncp.log"));
+        let config = json!({"spool": spool, "log": log, "self": own, "neigh": {"self": public(own), "peer": peer}});
+        fs::write(dir.join(format!("{name}.hjson")), config.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn nncp_bundles_pass_as_messages() {
+    let wire = Wire::new(&["--ber", "1e-5"]);
+    let dir = wire.rig.dir();
+    nncp_nodes(dir);
+    let sent = bytes(100_000, 11);
+    let (file, out) = (wire.file("file", &sent), wire.path("in"));
+    run(dir, nncp(dir, "nncp-file", "near").arg(file).arg("peer:received"));
+    let bundle = run(dir, nncp(dir, "nncp-bundle", "near").args(["-tx", "peer"]));
+    assert!(bundle.len() > sent.len(), "a bundle of {} bytes", bundle.len());
+    let bundle = wire.file("bundle", &bundle);
+
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let mut send = wire.start("send", wire.send().args(["--survive", "100ms", "-"]).stdin(File::open(bundle).unwrap()));
+    send.ends(0);
+    recv.ends(0);
+
+    let messages: Vec<PathBuf> = fs::read_dir(&out).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(messages.len(), 1, "one message: {messages:?}");
+    let mut bundle = nncp(dir, "nncp-bundle", "far");
+    let mut take = wire.start("take", bundle.args(["-rx", "-check"]).stdin(File::open(&messages[0]).unwrap()));
+    take.ends(0);
+    run(dir, &mut nncp(dir, "nncp-toss", "far"));
+    assert_carried(&wire.path("far.incoming/received"), &sent);
+}
+
+/// Sends with an acoustic modem into a sound file; returns the port that plays it back.
+fn sound(dir: &Path, input: Stdio, args: &[&str]) -> String {
+    let minimodem = program("minimodem", "minimodem");
+    let wav = dir.join("sound.wav");
+    let port = format!("exec:{} --tx -f {} 1200", minimodem.display(), wav.display());
+    let mut send = Command::new(HARDLINE);
+    send.args(["diode", "send", &port, "--profile", "harsh", "--survive", "0ms", "--rate", "100"]).args(args).stdin(input);
+    Running::start(dir, "send", &mut send).ends(0);
+    assert!(fs::metadata(&wav).is_ok_and(|m| m.len() > 10_000), "a sound of some length");
+    format!("exec:{} --rx -q -f {} 1200", minimodem.display(), wav.display())
+}
+
+#[test]
+fn a_file_passes_as_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out, sent) = (dir.path().join("file"), dir.path().join("in"), bytes(200, 12));
+    fs::write(&file, &sent).unwrap();
+    let port = sound(dir.path(), Stdio::null(), &[file.to_str().unwrap()]);
+    let mut recv = Command::new(HARDLINE);
+    let mut recv = Running::start(dir.path(), "recv", recv.args(["diode", "recv", &port, "--out"]).arg(&out));
+    recv.ends(0);
+    assert_carried(&out.join("file"), &sent);
+}
+
+#[test]
+fn a_line_passes_as_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("input");
+    fs::write(&input, "temperature 21.5\n").unwrap();
+    let port = sound(dir.path(), File::open(input).unwrap().into(), &["--lines"]);
+    let mut recv = Command::new(HARDLINE);
+    let mut recv = Running::start(dir.path(), "recv", recv.args(["diode", "recv", &port, "--lines"]));
+    recv.ends(0);
+    assert_eq!(String::from_utf8_lossy(&recv.out()), "temperature 21.5\n");
+}
