@@ -1,7 +1,8 @@
 //! The telemetry emitter: datagrams out, nothing in. No heap, no clock.
 //!
-//! Each datagram is sent [`COPIES`] times, evenly over 1.25 times the outage to be survived, so that an
-//! outage of that length leaves at least one copy, and without one noise would have to hit all of them.
+//! Each datagram is sent [`COPIES`] times: five times evenly over 1.25 times the outage to be survived,
+//! and once more a twentieth of it later. So an outage of that length leaves at least two copies, and
+//! without one noise would have to hit all six.
 //! When the wire cannot carry all that is asked of it, new datagrams go before copies, and the newest
 //! of them first; what has been waiting too long is given up, and the receiver says so by number.
 
@@ -11,7 +12,9 @@ use link::{Instant, Pace};
 use crate::wire::{Beacon, OPEN_END, Record, Shape, VERSION, write};
 
 /// How often each datagram is sent.
-pub const COPIES: u8 = 5;
+pub const COPIES: u8 = 6;
+/// How many of them are spread evenly.
+const SPREAD: u8 = COPIES - 1;
 
 /// Settings of an emitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,7 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             shape: Shape::default(),
             stream_len: OPEN_END,
             datagrams: self.stats.datagrams,
+            objects: 0,
             end: self.ended,
         });
         let len = write(out, self.counter, self.config.session, &beacon, self.config.level);
@@ -168,7 +172,8 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
         let record = Record::Datum { number: slot.number, payload: &slot.bytes[..usize::from(slot.len)] };
         let len = write(out, self.counter, self.config.session, &record, self.config.level);
         slot.sent += 1;
-        slot.due = now.after(u64::from(self.config.survive_us) * 5 / 4 / u64::from(COPIES - 1));
+        let survive = u64::from(self.config.survive_us);
+        slot.due = now.after(if slot.sent < SPREAD { survive * 5 / 4 / u64::from(SPREAD - 1) } else { survive / 20 });
         if slot.sent >= COPIES {
             self.slots.swap_remove(i);
         }

@@ -59,6 +59,6 @@ pub fn object(ber: f64, profile: &Profile, size: u64, rate: u32, outage: bool) -
 /// Chance that a datagram of `len` bytes is lost.
 pub fn datagram(ber: f64, profile: &Profile, len: usize, outage: bool) -> f64 {
     let f = frame_loss(ber, len + DATUM_HEAD, profile);
-    // the outage covers all copies but one
-    if outage { f } else { f.powi(i32::from(COPIES)) }
+    // the outage leaves two copies
+    f.powi(if outage { 2 } else { i32::from(COPIES) })
 }

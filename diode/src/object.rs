@@ -99,6 +99,7 @@ struct Sending<S> {
 pub struct ObjectSender<S> {
     config: Config,
     list: Vec<Sending<S>>,
+    added: u32,
     turn: usize,
     small_next: bool,
 }
@@ -106,7 +107,7 @@ pub struct ObjectSender<S> {
 impl<S: Source> ObjectSender<S> {
     /// A sender without objects.
     pub fn new(config: Config) -> Self {
-        ObjectSender { config, list: Vec::new(), turn: 0, small_next: true }
+        ObjectSender { config, list: Vec::new(), added: 0, turn: 0, small_next: true }
     }
 
     /// Adds an object; returns its number.
@@ -130,6 +131,7 @@ impl<S: Source> ObjectSender<S> {
         // by priority, first come first served within it
         let at = self.list.iter().position(|s| s.what.priority < sending.what.priority).unwrap_or(self.list.len());
         self.list.insert(at, sending);
+        self.added += 1;
         object
     }
 
@@ -149,6 +151,10 @@ impl<S: Source> ObjectSender<S> {
         }
     }
 
+    /// Objects added so far.
+    pub fn added(&self) -> u32 {
+        self.added
+    }
     /// Objects that are not done yet.
     pub fn pending(&self) -> usize {
         self.list.iter().filter(|s| !s.done).count()

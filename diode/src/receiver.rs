@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use link::Instant;
 use link::wire::{Deframer, seq};
 
-use crate::wire::{Beacon, Body, OPEN_END, Record, Shape, VERSION};
+use crate::wire::{Beacon, Body, Record, VERSION};
 
 /// Frames kept until a beacon says which session they belong to.
 const EARLY_MAX: usize = 4096;
@@ -237,33 +237,33 @@ impl Receiver {
 pub struct Datagrams {
     /// Lowest number not settled.
     base: u32,
+    /// Numbers below were made before anybody listened: taken, but not missed.
+    floor: u32,
     seen: VecDeque<bool>,
-    started: bool,
     delivered: u64,
-    missing: u64,
+    gaps: Vec<(u32, u32)>,
 }
 
 /// How far a number may run ahead of the oldest that is not settled.
 const DATAGRAM_WINDOW: u32 = 65_536;
+/// Numbers from before that are still taken.
+const DATAGRAMS_BEFORE: u32 = 8_192;
 
 impl Datagrams {
-    /// Whether datagram `number` is new. Numbers before the first that was heard are not missed.
+    /// For a sender that had made `made` datagrams when it was first heard.
+    pub fn new(made: u32) -> Datagrams {
+        Datagrams { base: made.saturating_sub(DATAGRAMS_BEFORE), floor: made, ..Datagrams::default() }
+    }
+
+    /// Whether datagram `number` is new.
     pub fn is_new(&mut self, number: u32) -> bool {
-        if !core::mem::replace(&mut self.started, true) {
-            self.base = number;
-        }
         let ahead = number.wrapping_sub(self.base);
         if ahead >= 1 << 31 {
             return false;
         }
         if ahead >= DATAGRAM_WINDOW {
             // far ahead: what lies before is lost
-            for _ in 0..(ahead - DATAGRAM_WINDOW + 1).min(DATAGRAM_WINDOW) {
-                self.settle_oldest();
-            }
-            let rest = number.wrapping_sub(self.base).saturating_sub(DATAGRAM_WINDOW - 1);
-            self.missing += u64::from(rest);
-            self.base = self.base.wrapping_add(rest);
+            self.settle_up_to(number.wrapping_sub(DATAGRAM_WINDOW - 1));
         }
         let at = number.wrapping_sub(self.base) as usize;
         if self.seen.len() <= at {
@@ -278,44 +278,41 @@ impl Datagrams {
         new
     }
 
-    fn settle_oldest(&mut self) {
-        self.missing += u64::from(self.seen.pop_front() != Some(true));
-        self.base = self.base.wrapping_add(1);
+    /// Everything below `end` that has not come is lost.
+    fn settle_up_to(&mut self, end: u32) {
+        while self.base != end && !self.seen.is_empty() {
+            let came = self.seen.pop_front() == Some(true);
+            if !came {
+                self.note_gap(self.base, self.base);
+            }
+            self.base = self.base.wrapping_add(1);
+        }
+        if self.base != end {
+            self.note_gap(self.base, end.wrapping_sub(1));
+            self.base = end;
+        }
     }
 
-    /// Gives up what has not come of all numbers below `end`; returns the gaps (first, last).
+    fn note_gap(&mut self, first: u32, last: u32) {
+        if last < self.floor {
+            return;
+        }
+        let first = first.max(self.floor);
+        match self.gaps.last_mut() {
+            Some(gap) if gap.1.wrapping_add(1) == first => gap.1 = last,
+            _ => self.gaps.push((first, last)),
+        }
+    }
+
+    /// Gives up what has not come of all numbers below `end`; returns all gaps so far (first, last).
     pub fn give_up(&mut self, end: u32) -> Vec<(u32, u32)> {
-        let mut gaps: Vec<(u32, u32)> = Vec::new();
-        if !self.started {
-            return gaps;
+        if end.wrapping_sub(self.base) < 1 << 31 {
+            self.settle_up_to(end);
         }
-        let ahead = end.wrapping_sub(self.base);
-        if ahead >= 1 << 31 {
-            return gaps;
-        }
-        for _ in 0..ahead.min(DATAGRAM_WINDOW) {
-            let number = self.base;
-            if self.seen.front() != Some(&true) {
-                match gaps.last_mut() {
-                    Some(gap) if gap.1.wrapping_add(1) == number => gap.1 = number,
-                    _ => gaps.push((number, number)),
-                }
-            }
-            self.settle_oldest();
-        }
-        gaps
+        core::mem::take(&mut self.gaps)
     }
     /// Datagrams delivered.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
-    /// Datagrams given up.
-    pub fn missing(&self) -> u64 {
-        self.missing
-    }
-}
-
-/// Whether the beacon describes a stream.
-pub fn has_stream(beacon: &Beacon) -> bool {
-    beacon.shape != Shape::default() || beacon.stream_len != OPEN_END
 }

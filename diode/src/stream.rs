@@ -41,6 +41,8 @@ pub struct Shard {
     pub place: u16,
     /// Data pieces of the group, 0 while not known.
     pub pieces: u16,
+    /// Where the piece begins in the stream; of parity, where its group does.
+    pub offset: u64,
     /// Its bytes.
     pub payload: Vec<u8>,
     /// Not before this moment.
@@ -62,6 +64,9 @@ pub struct StreamSender {
     queue: VecDeque<Shard>,
     parity: VecDeque<Shard>,
     written: u64,
+    /// Bytes in the pieces made so far, and where the open group begins.
+    cut: u64,
+    group_offset: u64,
     finished: bool,
 }
 
@@ -84,6 +89,8 @@ impl StreamSender {
             queue: VecDeque::new(),
             parity: VecDeque::new(),
             written: 0,
+            cut: 0,
+            group_offset: 0,
             finished: false,
         }
     }
@@ -138,11 +145,13 @@ impl StreamSender {
         if self.fill.is_empty() {
             return;
         }
+        let offset = self.cut;
+        self.cut += self.fill.len() as u64;
         let mut payload = Vec::with_capacity(usize::from(self.shape.len));
         payload.extend((self.fill.len() as u16).to_le_bytes());
         payload.append(&mut self.fill);
         let place = self.pieces.len() as u16;
-        self.queue.push_back(Shard { group: self.group, place, pieces: 0, payload: payload.clone(), due: now });
+        self.queue.push_back(Shard { group: self.group, place, pieces: 0, offset, payload: payload.clone(), due: now });
         payload.resize(usize::from(self.shape.len), 0);
         self.pieces.push(payload);
         self.opened.get_or_insert(now);
@@ -173,11 +182,13 @@ impl StreamSender {
                     let place = (self.group_pieces() + row * depth + b) as u16;
                     let due = now.after(step * made);
                     let count = pieces.len() as u16;
-                    self.parity.push_back(Shard { group: self.group, place, pieces: count, payload: payload.clone(), due });
+                    let (group, offset) = (self.group, self.group_offset);
+                    self.parity.push_back(Shard { group, place, pieces: count, offset, payload: payload.clone(), due });
                 }
             }
         }
         self.group = self.group.wrapping_add(1);
+        self.group_offset = self.cut;
     }
 
     /// The parity shards of one block; of a block with few pieces only as many as it needs.
@@ -231,25 +242,31 @@ impl StreamSender {
     }
 }
 
+/// The bytes in a data shard.
+fn piece(shard: &[u8]) -> Vec<u8> {
+    let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
+    shard[2..2 + n].to_vec()
+}
+
 /// What a receiver of a stream has for its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
     /// The next bytes.
     Bytes(Vec<u8>),
-    /// So many pieces of at most so many bytes each are lost for good.
+    /// So many bytes are lost for good.
     Gap {
-        /// Group they were in.
-        group: u32,
+        /// Where they begin in the stream.
+        offset: u64,
         /// How many.
-        pieces: u32,
-        /// Bytes a full piece has.
-        piece_len: usize,
+        bytes: u64,
     },
 }
 
 #[derive(Debug, Default)]
 struct Group {
     shards: BTreeMap<u16, Vec<u8>>,
+    /// Where pieces begin, as far as it was told; of place 0 also by parity.
+    offsets: BTreeMap<u16, u64>,
     /// Data pieces, once known.
     pieces: Option<u16>,
     recovered: Vec<u16>,
@@ -269,6 +286,12 @@ pub struct StreamReceiver {
     out: VecDeque<Out>,
     repaired: u64,
     lost: u64,
+    /// Bytes of the stream handed out or told as lost.
+    position: u64,
+    /// The position is known.
+    aligned: bool,
+    /// Something is missing before the next piece.
+    torn: bool,
     margin: Option<(u32, u32)>,
 }
 
@@ -286,6 +309,9 @@ impl StreamReceiver {
             out: VecDeque::new(),
             repaired: 0,
             lost: 0,
+            position: 0,
+            aligned: false,
+            torn: false,
             margin: None,
         }
     }
@@ -293,7 +319,7 @@ impl StreamReceiver {
     pub fn repaired(&self) -> u64 {
         self.repaired
     }
-    /// Pieces lost.
+    /// Bytes lost.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -303,7 +329,7 @@ impl StreamReceiver {
     }
 
     /// A shard came in.
-    pub fn handle_shard(&mut self, group: u32, place: u16, pieces: u16, payload: &[u8]) {
+    pub fn handle_shard(&mut self, group: u32, place: u16, pieces: u16, offset: u64, payload: &[u8]) {
         let places = (u32::from(self.shape.data) + u32::from(self.shape.parity)) * u32::from(self.shape.depth);
         let data = u32::from(self.shape.data) * u32::from(self.shape.depth);
         let fits = payload.len() <= usize::from(self.shape.len) && payload.len() >= 2;
@@ -319,6 +345,7 @@ impl StreamReceiver {
             if group > 0 && u32::from(place) >= data {
                 (self.group, self.newest) = (group.wrapping_add(1), group.wrapping_add(1));
             }
+            self.aligned = group == 0;
         }
         if group.wrapping_sub(self.group) >= 1 << 31 {
             return;
@@ -330,6 +357,7 @@ impl StreamReceiver {
         shard.resize(usize::from(self.shape.len), 0);
         let entry = self.groups.entry(group).or_default();
         entry.shards.entry(place).or_insert(shard);
+        entry.offsets.insert(if u32::from(place) < data { place } else { 0 }, offset);
         if pieces > 0 {
             entry.pieces = Some(pieces);
         }
@@ -342,10 +370,14 @@ impl StreamReceiver {
         }
     }
 
-    /// The stream has ended: what is missing now is lost. Call it once no parity can come any more.
-    pub fn finish(&mut self) {
+    /// The stream has ended, at `len` bytes if that was told: what is missing now is lost. Call it
+    /// once no parity can come any more.
+    pub fn finish(&mut self, len: Option<u64>) {
         while self.started && self.newest.wrapping_sub(self.group) < 1 << 31 {
             self.give_up_group();
+        }
+        if let Some(len) = len.filter(|len| *len > self.position) {
+            self.tell_gap(len);
         }
         self.ended = true;
     }
@@ -404,10 +436,34 @@ impl StreamReceiver {
                 continue;
             }
             let Some(shard) = group.shards.get(&self.place) else { return };
-            let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
-            self.out.push_back(Out::Bytes(shard[2..2 + n].to_vec()));
+            let (bytes, offset) = (piece(shard), group.offsets.get(&self.place).copied());
+            self.hand_piece(bytes, offset);
             self.place += 1;
         }
+    }
+
+    /// The next piece; where it begins tells how much was lost before it.
+    fn hand_piece(&mut self, bytes: Vec<u8>, offset: Option<u64>) {
+        if let (false, Some(offset)) = (self.aligned, offset) {
+            // joined late: the stream begins here
+            (self.position, self.aligned, self.torn) = (offset, true, false);
+        }
+        if core::mem::take(&mut self.torn) {
+            match offset {
+                Some(offset) if offset > self.position => self.tell_gap(offset),
+                Some(_) => {}
+                // a repaired piece does not know its place: the next that does will tell
+                None => self.torn = true,
+            }
+        }
+        self.position += bytes.len() as u64;
+        self.out.push_back(Out::Bytes(bytes));
+    }
+    fn tell_gap(&mut self, to: u64) {
+        let bytes = to - self.position;
+        self.lost += bytes;
+        self.out.push_back(Out::Gap { offset: self.position, bytes });
+        self.position = to;
     }
 
     /// The oldest group gets nothing more: hands out what there is of it and tells the gaps.
@@ -418,28 +474,16 @@ impl StreamReceiver {
         // of a group whose size was never told, what lies behind the last piece heard is not known
         let heard = group.shards.keys().filter(|p| u32::from(**p) < data).max().map_or(0, |p| u32::from(*p) + 1);
         let end = group.pieces.map_or(if number == self.newest { heard } else { data }, u32::from);
-        let mut missing = 0;
         for place in u32::from(self.place)..end {
-            match group.shards.get(&(place as u16)) {
-                Some(shard) => {
-                    self.tell_gap(number, &mut missing);
-                    let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
-                    self.out.push_back(Out::Bytes(shard[2..2 + n].to_vec()));
-                }
-                None => missing += 1,
+            let place = place as u16;
+            match group.shards.get(&place) {
+                Some(shard) => self.hand_piece(piece(shard), group.offsets.get(&place).copied()),
+                None => self.torn = true,
             }
         }
-        self.tell_gap(number, &mut missing);
+        self.torn |= group.pieces.is_none();
         (self.group, self.place) = (number.wrapping_add(1), 0);
         self.hand_out();
-    }
-
-    fn tell_gap(&mut self, group: u32, missing: &mut u32) {
-        let pieces = core::mem::take(missing);
-        if pieces > 0 {
-            self.lost += u64::from(pieces);
-            self.out.push_back(Out::Gap { group, pieces, piece_len: usize::from(self.shape.len) - 2 });
-        }
     }
 
     /// What is next for the user.

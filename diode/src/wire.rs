@@ -4,9 +4,10 @@
 //! body      counter, low 16 bits (2) | tag: kind (high four bits), argument (low four) | session tag (4) | fields
 //!  8 BEACON   argument bit 0: the session ends; version (1) | session (8) | counter (6) | period in ms (2)
 //!             | survive in ms (4) | stream: data shards (1), parity shards (1), depth (2), shard bytes (2)
-//!             | stream length (8) | datagrams made (4)
+//!             | stream length (8) | datagrams made (4) | objects made (4)
 //!  9 DATUM    number (4) | payload
-//! 10 SHARD    group (4) | place (2) | pieces in the group, 0 = not yet known (2) | payload
+//! 10 SHARD    group (4) | place (2) | pieces in the group, 0 = not yet known (2)
+//!             | offset of the piece in the stream, of parity that of its group (6) | payload
 //! 11 SYMBOL   object (4) | block (2) | symbol (3) | payload
 //! 12 MANIFEST argument bit 0: a message without a name; object (4) | bytes (8) | symbol bytes (2)
 //!             | symbols per block (2) | repair symbols per block and round (4) | modified, s since 1970 (8)
@@ -23,7 +24,7 @@ pub const HEAD: usize = 7;
 /// Bytes of a DATUM, SHARD and SYMBOL before the payload, head included.
 pub const DATUM_HEAD: usize = HEAD + 4;
 /// See [`DATUM_HEAD`].
-pub const SHARD_HEAD: usize = HEAD + 8;
+pub const SHARD_HEAD: usize = HEAD + 14;
 /// See [`DATUM_HEAD`].
 pub const SYMBOL_HEAD: usize = HEAD + 9;
 /// Longest name of an object in bytes.
@@ -50,6 +51,8 @@ pub struct Beacon {
     pub stream_len: u64,
     /// Datagrams made so far.
     pub datagrams: u32,
+    /// Objects begun so far.
+    pub objects: u32,
     /// The session ends; nothing new will come.
     pub end: bool,
 }
@@ -110,6 +113,8 @@ pub enum Record<'a> {
         place: u16,
         /// Data pieces of the group once it is closed, else 0.
         pieces: u16,
+        /// Where the piece begins in the stream; of parity, where its group does.
+        offset: u64,
         /// The shard; of data without its filling zeros.
         payload: &'a [u8],
     },
@@ -172,6 +177,7 @@ impl<'a> Body<'a> {
                 group: r.number::<4>()? as u32,
                 place: r.number::<2>()? as u16,
                 pieces: r.number::<2>()? as u16,
+                offset: r.number::<6>()?,
                 payload: r.rest(),
             },
             (11, 0) => Record::Symbol {
@@ -202,6 +208,7 @@ impl<'a> Reader<'a> {
                 shape,
                 stream_len: OPEN_END,
                 datagrams: 0,
+                objects: 0,
                 end,
             });
         }
@@ -212,8 +219,8 @@ impl<'a> Reader<'a> {
             depth: self.number::<2>()? as u16,
             len: self.number::<2>()? as u16,
         };
-        let (stream_len, datagrams) = (self.number::<8>()?, self.number::<4>()? as u32);
-        let beacon = Beacon { version, session, counter, period_ms, survive_ms, shape, stream_len, datagrams, end };
+        let (stream_len, datagrams, objects) = (self.number::<8>()?, self.number::<4>()? as u32, self.number::<4>()? as u32);
+        let beacon = Beacon { version, session, counter, period_ms, survive_ms, shape, stream_len, datagrams, objects, end };
         (self.0.is_empty() && shape.is_legal()).then_some(beacon)
     }
 
@@ -320,15 +327,17 @@ impl Writer<'_> {
                 self.put(&b.shape.len.to_le_bytes());
                 self.put(&b.stream_len.to_le_bytes());
                 self.put(&b.datagrams.to_le_bytes());
+                self.put(&b.objects.to_le_bytes());
             }
             Record::Datum { number, payload } => {
                 self.put(&number.to_le_bytes());
                 self.put(payload);
             }
-            Record::Shard { group, place, pieces, payload } => {
+            Record::Shard { group, place, pieces, offset, payload } => {
                 self.put(&group.to_le_bytes());
                 self.put(&place.to_le_bytes());
                 self.put(&pieces.to_le_bytes());
+                self.put(&offset.to_le_bytes()[..6]);
                 self.put(payload);
             }
             Record::Symbol { object, block, symbol, payload } => {

@@ -17,13 +17,12 @@ fn says(bytes: &[u8]) -> String {
     match body.record {
         Record::Beacon(b) => write!(
             text,
-            "BEACON argument={} version={} session={} counter={} period={} survive={} data={} parity={} depth={} shard={} length={} datagrams={}",
+            "BEACON argument={} version={} session={} counter={} period={} survive={} data={} parity={} depth={} shard={} length={} datagrams={} objects={}",
             u8::from(b.end), b.version, b.session, b.counter, b.period_ms, b.survive_ms, b.shape.data, b.shape.parity, b.shape.depth, b.shape.len,
-            b.stream_len, b.datagrams
-        ),
+            b.stream_len, b.datagrams, b.objects),
         Record::Datum { number, payload } => write!(text, "DATUM argument=0 number={number} payload={}", hex(payload)),
-        Record::Shard { group, place, pieces, payload } => {
-            write!(text, "SHARD argument=0 group={group} place={place} pieces={pieces} payload={}", hex(payload))
+        Record::Shard { group, place, pieces, offset, payload } => {
+            write!(text, "SHARD argument=0 group={group} place={place} pieces={pieces} offset={offset} payload={}", hex(payload))
         }
         Record::Symbol { object, block, symbol, payload } => {
             write!(text, "SYMBOL argument=0 object={object} block={block} symbol={symbol} payload={}", hex(payload))
@@ -61,13 +60,14 @@ fn records() {
         shape,
         stream_len: OPEN_END,
         datagrams: 7,
+        objects: 3,
         end: false,
     };
     add("beacon", &body(Record::Beacon(beacon)));
     add("beacon-end", &body(Record::Beacon(Beacon { end: true, stream_len: 5, shape: Shape::default(), ..beacon })));
     add("datum", &body(Record::Datum { number: 9, payload: b"21.5 C" }));
-    add("shard", &body(Record::Shard { group: 1, place: 300, pieces: 0, payload: &[3, 0, 1, 2, 3] }));
-    add("shard-parity", &body(Record::Shard { group: 1, place: 4161, pieces: 12, payload: &[9; 16] }));
+    add("shard", &body(Record::Shard { group: 1, place: 300, pieces: 0, offset: 143_400, payload: &[3, 0, 1, 2, 3] }));
+    add("shard-parity", &body(Record::Shard { group: 1, place: 4161, pieces: 12, offset: 1, payload: &[9; 16] }));
     add("symbol", &body(Record::Symbol { object: 0xDEAD_BEEF, block: 2, symbol: 0x12_3456, payload: &[1, 2, 3, 4] }));
     let manifest = Manifest {
         object: 0xDEAD_BEEF,
@@ -101,8 +101,8 @@ fn random_bodies_are_read_or_refused() {
         if bytes.len() > 2 {
             bytes[2] = [0x80, 0x81, 0x90, 0xA0, 0xB0, 0xC0, 0xC1][random.below(7) as usize];
         }
-        if let Some(Body { record: Record::Shard { group, place, pieces, payload }, .. }) = Body::parse(&bytes) {
-            records.handle_shard(group % 8, place % 12, pieces % 8, &payload[..payload.len().min(20)]);
+        if let Some(Body { record: Record::Shard { group, place, pieces, offset, payload }, .. }) = Body::parse(&bytes) {
+            records.handle_shard(group % 8, place % 12, pieces % 8, offset, &payload[..payload.len().min(20)]);
             while records.poll_out().is_some() {}
         }
     }

@@ -132,6 +132,10 @@ pub struct DiodeSendArgs {
     /// Rounds in which files are sent; each adds new symbols; `forever` until stopped
     #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
     pub rounds: u32,
+    /// Reed-Solomon inside each frame: repairs 1, 2, 4, 8 or 16 wrong bytes in 255; for media that keep
+    /// their byte positions (sound, optics)
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = armour)]
+    pub armour: link::wire::Level,
     /// Bytes per second at most (k, M) [default: of the baud rate]
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     pub rate: Option<u32>,
@@ -316,6 +320,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 fn percent(text: &str) -> Result<u32, String> {
     text.trim_end_matches('%').parse().map_err(|_| format!("'{text}' is not a percentage"))
+}
+
+fn armour(text: &str) -> Result<link::wire::Level, String> {
+    let repairs = |level: &link::wire::Level| level.parity().map_or(0, |p| p.repairs());
+    let wanted: usize = text.parse().map_err(|_| "write 0, 1, 2, 4, 8 or 16".to_owned())?;
+    link::wire::Level::ALL.into_iter().find(|l| repairs(l) == wanted).ok_or_else(|| "write 0, 1, 2, 4, 8 or 16".into())
 }
 
 fn rounds(text: &str) -> Result<u32, String> {

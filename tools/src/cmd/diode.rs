@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use diode::profile;
-use diode::receiver::Datagrams;
 
 use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, OneWayPort, ProfileName};
 use crate::diode::objects::{self, What};
@@ -55,6 +54,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
         ProfileName::Industrial => profile::INDUSTRIAL,
         ProfileName::Harsh => profile::HARSH,
     };
+    let profile = profile::Profile { level: args.armour, ..profile };
     let survive = args.survive.unwrap_or(Duration::from_millis(u64::from(profile.survive_ms)));
     let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0) };
     let output = open(&args.port, signals, Output::open)?;
@@ -88,12 +88,12 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
             };
             Sink::Objects { spool: Spool::open(&state, out).doing(Exit::Failed, keep)?, exec: args.exec.clone() }
         }
-        None if args.lines => Sink::Lines(Datagrams::default()),
+        None if args.lines => Sink::Lines(None),
         None => Sink::Stream(None, args.on_gap),
     };
     let report = Report::open(args.report.as_deref())?;
     let input = open(&args.port, signals, Input::open)?;
-    let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone() };
+    let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone(), session: None };
     let result = receiving.run(signals);
     drop(temporary);
     result

@@ -76,7 +76,8 @@ pub fn run(output: Output, settings: &Settings, what: &What, signals: &Signals) 
             looked = Some(Instant::now());
             take_from(dir, &mut sender)?;
         }
-        line.beacon(&Told::default())?;
+        let told = Told { objects: sender.added(), ..Told::default() };
+        line.beacon(&told)?;
         if !line.is_ready() {
             std::thread::sleep(line.wait());
             continue;
@@ -100,7 +101,7 @@ pub fn run(output: Output, settings: &Settings, what: &What, signals: &Signals) 
             }
         }
     }
-    line.finish(&Told::default(), signals)?;
+    line.finish(&Told { objects: sender.added(), ..Told::default() }, signals)?;
     Ok(line.stats())
 }
 

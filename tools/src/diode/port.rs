@@ -45,6 +45,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Input {
     fd: Fd,
+    overruns_before: u64,
     _child: Option<Running>,
 }
 
@@ -108,7 +109,9 @@ impl Input {
             Kind::Stdio => (Fd::Bytes(own(Way::In)?), None),
             _ => (Fd::Bytes(path(spec, options, Way::In)?.0), None),
         };
-        Ok(Input { fd, _child: child })
+        let mut input = Input { fd, overruns_before: 0, _child: child };
+        input.overruns_before = input.overruns();
+        Ok(input)
     }
     /// What to poll.
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -131,6 +134,13 @@ impl Input {
             Ok(n) => Ok(Some(n)),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+    /// Bytes the driver or the UART had no room for since the port was opened; 0 where it cannot say.
+    pub fn overruns(&self) -> u64 {
+        match &self.fd {
+            Fd::Bytes(fd) => crate::port::termios::overruns(fd.as_fd()).saturating_sub(self.overruns_before),
+            Fd::Datagrams(_) => 0,
         }
     }
     /// Room a read needs.

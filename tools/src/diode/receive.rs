@@ -47,7 +47,7 @@ pub enum Sink {
         exec: Option<String>,
     },
     /// Lines to stdout.
-    Lines(Datagrams),
+    Lines(Option<Datagrams>),
     /// The stream to stdout.
     Stream(Option<StreamReceiver>, OnGap),
 }
@@ -65,6 +65,8 @@ pub struct Receiving {
     pub forever: bool,
     /// Statistics.
     pub stats: Option<PathBuf>,
+    /// The session heard last.
+    pub session: Option<u64>,
 }
 
 impl Receiving {
@@ -166,6 +168,12 @@ impl Receiving {
         while let Some(event) = receiver.poll_event() {
             match event {
                 Event::Session(beacon) => {
+                    let new = self.session.replace(beacon.session) != Some(beacon.session);
+                    match &mut self.sink {
+                        Sink::Lines(numbers) if new => *numbers = Some(Datagrams::new(beacon.datagrams)),
+                        Sink::Objects { spool, .. } if new => spool.begin_session(),
+                        _ => {}
+                    }
                     if let Sink::Stream(stream @ None, _) = &mut self.sink
                         && beacon.shape.data > 0
                     {
@@ -204,15 +212,15 @@ impl Receiving {
                 let news = spool.handle_symbol(object, block, symbol, payload).doing(Exit::Failed, keep)?;
                 self.tell(news, receiver, count);
             }
-            (Sink::Lines(numbers), Record::Datum { number, payload }) => {
+            (Sink::Lines(Some(numbers)), Record::Datum { number, payload }) => {
                 let new = numbers.is_new(number);
                 if new {
                     *count += payload.len() as u64 + 1;
                     write_out(&[payload, b"\n"].concat())?;
                 }
             }
-            (Sink::Stream(Some(stream), _), Record::Shard { group, place, pieces, payload }) => {
-                stream.handle_shard(group, place, pieces, payload);
+            (Sink::Stream(Some(stream), _), Record::Shard { group, place, pieces, offset, payload }) => {
+                stream.handle_shard(group, place, pieces, offset, payload);
                 self.hand_out(receiver, count)?;
             }
             _ => {}
@@ -228,17 +236,22 @@ impl Receiving {
                     *count += bytes.len() as u64;
                     write_out(&bytes)?;
                 }
-                Out::Gap { group, pieces, piece_len } => {
-                    let at_most = u64::from(pieces) * piece_len as u64;
-                    let what = format!("{at_most} bytes or less of the stream are lost behind byte {count}");
-                    let why = cause(&receiver.stats());
-                    self.report.missing(&what, json!({"offset": *count, "bytes_at_most": at_most, "group": group, "cause": why}));
+                Out::Gap { offset, bytes } => {
+                    let what = format!("{bytes} bytes of the stream are lost from byte {offset} on");
+                    let why = cause(&receiver.stats(), self.input.overruns());
+                    self.report.missing(&what, json!({"offset": offset, "bytes": bytes, "cause": why}));
                     match on_gap {
                         OnGap::Fail => return Err(Failure::new(Exit::Incomplete, what)),
                         OnGap::Skip => {}
                         OnGap::Zero => {
-                            *count += at_most;
-                            write_out(&vec![0; at_most as usize])?;
+                            *count += bytes;
+                            let zeros = [0u8; 4096];
+                            let mut left = bytes;
+                            while left > 0 {
+                                let n = left.min(zeros.len() as u64);
+                                write_out(&zeros[..n as usize])?;
+                                left -= n;
+                            }
                         }
                     }
                 }
@@ -282,12 +295,18 @@ impl Receiving {
 
     /// The session is over: what is not there now will not come.
     fn finish(&mut self, receiver: &mut Receiver, count: &mut u64) -> Result<(), Failure> {
-        let why = cause(&receiver.stats());
+        let why = cause(&receiver.stats(), self.input.overruns());
+        let objects = receiver.beacon().map_or(0, |b| b.objects);
         let datagrams = receiver.beacon().map(|b| b.datagrams);
         let length = receiver.beacon().map(|b| b.stream_len).filter(|l| *l != diode::wire::OPEN_END);
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
                 spool.flush().doing(Exit::Failed, || "keep what came".into())?;
+                if spool.heard() < objects {
+                    let unknown = objects - spool.heard();
+                    let what = format!("{unknown} objects were sent of which not even the name came ({why})");
+                    self.report.missing(&what, json!({"objects": unknown, "cause": why}));
+                }
                 for (partial, manifest) in spool.partial() {
                     let have = manifest.map_or(0, |m| partial.have(&m));
                     let what = format!("{} is incomplete: {have} of {} symbols came ({why})", partial.name, partial.needed);
@@ -296,23 +315,17 @@ impl Receiving {
                 }
             }
             Sink::Lines(numbers) => {
-                for (first, last) in numbers.give_up(datagrams.unwrap_or(0)) {
+                let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.give_up(datagrams.unwrap_or(0)));
+                for (first, last) in gaps {
                     let fields = json!({"first": first, "last": last, "cause": why});
                     self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
                 }
             }
             Sink::Stream(stream, _) => {
                 if let Some(stream) = stream {
-                    stream.finish();
+                    stream.finish(length);
                 }
                 self.hand_out(receiver, count)?;
-                if length.is_some_and(|l| l > *count) {
-                    let missing = length.unwrap_or(0) - *count;
-                    self.report.missing(
-                        &format!("the last {missing} bytes of the stream are lost ({why})"),
-                        json!({"offset": *count, "bytes_at_most": missing, "cause": why}),
-                    );
-                }
             }
         }
         match self.report.count_missing() {

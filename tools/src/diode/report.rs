@@ -65,15 +65,16 @@ pub fn line(stats: &Stats) -> Value {
     })
 }
 
-/// The likeliest cause of a loss, from what the line did.
-pub fn cause(stats: &Stats) -> &'static str {
-    if stats.frames_missing == 0 && stats.frames_bad == 0 {
+/// The likeliest cause of a loss, from what the line did: bytes that came but were spoiled, bytes the
+/// driver had no room for, or nothing at all.
+pub fn cause(stats: &Stats, overruns: u64) -> &'static str {
+    if overruns > 0 {
+        "overrun"
+    } else if stats.frames_missing == 0 && stats.frames_bad == 0 {
         "gap"
     } else if stats.frames_bad * 2 >= stats.frames_missing {
         "noise"
-    } else if stats.silences > 0 || stats.junk < stats.frames_missing {
-        "silence"
     } else {
-        "overrun"
+        "silence"
     }
 }

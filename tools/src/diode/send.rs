@@ -45,11 +45,13 @@ pub struct Told {
     pub stream_len: u64,
     /// Datagrams made.
     pub datagrams: u32,
+    /// Objects begun.
+    pub objects: u32,
 }
 
 impl Default for Told {
     fn default() -> Told {
-        Told { shape: Shape::default(), stream_len: OPEN_END, datagrams: 0 }
+        Told { shape: Shape::default(), stream_len: OPEN_END, datagrams: 0, objects: 0 }
     }
 }
 
@@ -141,6 +143,7 @@ impl Line {
             shape: told.shape,
             stream_len: told.stream_len,
             datagrams: told.datagrams,
+            objects: told.objects,
             end,
         })
     }

@@ -90,6 +90,8 @@ pub struct Spool {
     objects: BTreeMap<u32, Partial>,
     done: HashSet<u32>,
     refused: HashSet<u32>,
+    /// Objects of the present session that were heard of.
+    heard: HashSet<u32>,
     open: HashMap<(u32, u64), BufWriter<File>>,
     early: BTreeMap<(u32, u16, u32), Vec<u8>>,
 }
@@ -105,6 +107,7 @@ impl Spool {
             objects: BTreeMap::new(),
             done: HashSet::new(),
             refused: HashSet::new(),
+            heard: HashSet::new(),
             open: HashMap::new(),
             early: BTreeMap::new(),
         };
@@ -112,6 +115,14 @@ impl Spool {
         Ok(spool)
     }
 
+    /// A new session begins.
+    pub fn begin_session(&mut self) {
+        self.heard.clear();
+    }
+    /// Objects of this session that were heard of.
+    pub fn heard(&self) -> u32 {
+        self.heard.len() as u32
+    }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
         self.objects.values().map(|p| (p, p.manifest()))
@@ -173,6 +184,7 @@ impl Spool {
 
     /// A manifest came.
     pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
+        self.heard.insert(m.object);
         if self.done.contains(&m.object) || self.refused.contains(&m.object) || self.objects.contains_key(&m.object) {
             return Ok(Vec::new());
         }
@@ -297,10 +309,15 @@ impl Spool {
         }
         let name = if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name).unwrap_or_default() };
         let path = self.out.join(name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+        if let Err(e) = place(&data, &path) {
+            // a name that is taken by something else is the sender's fault, and must not end the receiver
+            if matches!(e.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) {
+                std::fs::remove_file(&data)?;
+                self.refused.insert(object);
+                return Ok(vec![News::Refused(partial.name.clone(), format!("cannot be put at {}: {e}", path.display()))]);
+            }
+            return Err(e);
         }
-        place(&data, &path)?;
         File::create(self.path(object, "done"))?;
         self.done.insert(object);
         Ok(vec![News::Delivered(Delivered { path, name: partial.name.clone(), size: m.size, margin: partial.margin })])
@@ -353,8 +370,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Moves the whole file to its place in one step, also from another file system.
 fn place(from: &Path, to: &Path) -> io::Result<()> {
-    if std::fs::rename(from, to).is_ok() {
-        return Ok(());
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::rename(from, to) {
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
+        renamed => return renamed,
     }
     let mut beside = to.as_os_str().to_owned();
     beside.push(".part");

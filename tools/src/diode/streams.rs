@@ -27,13 +27,20 @@ pub fn run(output: Output, settings: &Settings, signals: &Signals) -> Result<ser
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
     loop {
         check(signals)?;
-        let told = Told { shape, stream_len: if sender.is_finished() { sender.written() } else { OPEN_END }, datagrams: 0 };
+        let stream_len = if sender.is_finished() { sender.written() } else { OPEN_END };
+        let told = Told { shape, stream_len, ..Told::default() };
         line.beacon(&told)?;
         let n = sender.write(&pending, line.clock.now());
         pending.drain(..n);
         while line.is_ready() {
             let Some(s) = sender.poll_shard(line.clock.now()) else { break };
-            line.send(&Record::Shard { group: s.group, place: s.place, pieces: s.pieces, payload: &s.payload })?;
+            line.send(&Record::Shard {
+                group: s.group,
+                place: s.place,
+                pieces: s.pieces,
+                offset: s.offset,
+                payload: &s.payload,
+            })?;
         }
         if sender.is_finished() && sender.is_drained() {
             line.finish(&told, signals)?;

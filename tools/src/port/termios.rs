@@ -2,12 +2,39 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 nix::ioctl_read_bad!(tcgets2, libc::TCGETS2, libc::termios2);
 nix::ioctl_write_ptr_bad!(tcsets2, libc::TCSETS2, libc::termios2);
 nix::ioctl_none_bad!(tiocexcl, libc::TIOCEXCL);
 nix::ioctl_write_ptr_bad!(tiocmbic, libc::TIOCMBIC, libc::c_int);
+
+/// `struct serial_icounter_struct` of the kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    lines: [libc::c_int; 4],
+    rx_tx: [libc::c_int; 2],
+    frame: libc::c_int,
+    overrun: libc::c_int,
+    parity: libc::c_int,
+    brk: libc::c_int,
+    buf_overrun: libc::c_int,
+    reserved: [libc::c_int; 9],
+}
+
+nix::ioctl_read_bad!(tiocgicount, libc::TIOCGICOUNT, Counters);
+
+/// Bytes lost because the UART or the driver had no room; 0 where the driver does not count (a pty).
+#[allow(unsafe_code)]
+pub(crate) fn overruns(fd: BorrowedFd<'_>) -> u64 {
+    let mut counters = Counters::default();
+    // SAFETY: TIOCGICOUNT writes one struct of this layout
+    match unsafe { tiocgicount(fd.as_raw_fd(), &raw mut counters) } {
+        Ok(_) => (counters.overrun.max(0) + counters.buf_overrun.max(0)) as u64,
+        Err(_) => 0,
+    }
+}
 
 /// Raw, 8N1, no flow control of any kind, modem lines ignored, at any rate the driver can do.
 #[allow(unsafe_code)]
