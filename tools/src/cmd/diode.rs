@@ -86,7 +86,8 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
                     path
                 }
             };
-            Sink::Objects { spool: Spool::open(&state, out).doing(Exit::Failed, keep)?, exec: args.exec.clone() }
+            let spool = Box::new(Spool::open(&state, out).doing(Exit::Failed, keep)?);
+            Sink::Objects { spool, exec: args.exec.clone() }
         }
         None if args.lines => Sink::Lines(None),
         None => Sink::Stream(None, args.on_gap),

@@ -197,7 +197,9 @@ fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {
     let made = || -> io::Result<UdpSocket> {
         let socket = UdpSocket::bind(spec.rest())?;
         // a large buffer: the queue drops what the receiver is too slow for
-        let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(8 << 20));
+        if nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &(16 << 20)).is_err() {
+            let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(16 << 20));
+        }
         socket.set_nonblocking(true)?;
         Ok(socket)
     };

@@ -22,6 +22,8 @@ use crate::stats;
 
 /// How often symbols are handed to the kernel and the report says how the line is.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a block that is being decoded is asked after.
+const BUSY: Duration = Duration::from_millis(10);
 const REPORT: Duration = Duration::from_secs(10);
 
 /// What becomes of a gap in a stream.
@@ -42,7 +44,7 @@ pub enum Sink {
     /// Objects to a folder.
     Objects {
         /// Where they are put together and put.
-        spool: Spool,
+        spool: Box<Spool>,
         /// Command to run for each, with its path as the first argument.
         exec: Option<String>,
     },
@@ -77,7 +79,8 @@ impl Receiving {
         let mut buffer = vec![0u8; Input::BUFFER];
         let (mut ticked, mut reported, mut bytes) = (Instant::now(), Instant::now(), 0u64);
         let result = loop {
-            let timeout = receiver.poll_timeout().map_or(TICK, |at| Duration::from_micros(at.since(clock.now()))).min(TICK);
+            let tick = if matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy()) { BUSY } else { TICK };
+            let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
             let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
             let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for the line".into())?;
             let mut over = false;
@@ -85,6 +88,7 @@ impl Receiving {
                 over = self.take_in(&mut receiver, &clock, &mut buffer)?;
             }
             receiver.handle_timeout(clock.now());
+            self.collect(&receiver, &mut bytes, false)?;
             match self.serve(&mut receiver, &mut bytes) {
                 Ok(ended) => over |= ended && !self.forever,
                 Err(failure) => break Err(failure),
@@ -129,6 +133,14 @@ impl Receiving {
             }
         }
         Ok(false)
+    }
+
+    /// What was decoded meanwhile.
+    fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
+        let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
+        let news = spool.poll(all).doing(Exit::Failed, || "put together what came".into())?;
+        self.tell(news, receiver, count);
+        Ok(())
     }
 
     fn tick(&mut self) -> Result<(), Failure> {
@@ -295,6 +307,7 @@ impl Receiving {
 
     /// The session is over: what is not there now will not come.
     fn finish(&mut self, receiver: &mut Receiver, count: &mut u64) -> Result<(), Failure> {
+        self.collect(receiver, count, true)?;
         let why = cause(&receiver.stats(), self.input.overruns());
         let objects = receiver.beacon().map_or(0, |b| b.objects);
         let datagrams = receiver.beacon().map(|b| b.datagrams);

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use diode::object::Ledger;
 use diode::wire::{Body, Manifest, Record};
@@ -93,6 +94,9 @@ pub struct Spool {
     /// Objects of the present session that were heard of.
     heard: HashSet<u32>,
     open: HashMap<(u32, u64), BufWriter<File>>,
+    worker: Worker,
+    /// Blocks that are being decoded.
+    decoding: HashSet<(u32, u64)>,
     early: BTreeMap<(u32, u16, u32), Vec<u8>>,
 }
 
@@ -109,6 +113,8 @@ impl Spool {
             refused: HashSet::new(),
             heard: HashSet::new(),
             open: HashMap::new(),
+            worker: Worker::start(),
+            decoding: HashSet::new(),
             early: BTreeMap::new(),
         };
         spool.restore()?;
@@ -161,7 +167,14 @@ impl Spool {
                 partial.blocks_done.insert(u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]])));
             }
         }
-        Ok(())
+        // blocks that had enough when the receiver was stopped
+        let mut enough = Vec::new();
+        for (object, partial) in &self.objects {
+            let Some(m) = partial.manifest() else { continue };
+            let whole = partial.ledgers.iter().filter(|(block, ledger)| ledger.is_enough(m.symbols(**block) as u32));
+            enough.extend(whole.map(|(block, _)| (*object, *block)));
+        }
+        enough.into_iter().try_for_each(|(object, block)| self.decode(object, block))
     }
 
     /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.
@@ -228,7 +241,8 @@ impl Spool {
         };
         let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
         let block = u64::from(block);
-        if block >= partial.blocks || partial.blocks_done.contains(&block) || payload.len() != usize::from(m.symbol_len) {
+        let settled = partial.blocks_done.contains(&block) || self.decoding.contains(&(object, block));
+        if block >= partial.blocks || settled || payload.len() != usize::from(m.symbol_len) {
             return Ok(Vec::new());
         }
         let symbols = m.symbols(block) as u32;
@@ -240,7 +254,10 @@ impl Spool {
         let writer = self.writer(object, block)?;
         writer.write_all(&symbol.to_le_bytes()[..3])?;
         writer.write_all(payload)?;
-        if enough { self.decode(object, block) } else { Ok(Vec::new()) }
+        if enough {
+            self.decode(object, block)?;
+        }
+        Ok(Vec::new())
     }
 
     fn writer(&mut self, object: u32, block: u64) -> io::Result<&mut BufWriter<File>> {
@@ -263,24 +280,41 @@ impl Spool {
         self.open.values_mut().try_for_each(BufWriter::flush)
     }
 
-    fn decode(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {
+    /// Has a block decoded beside the receiving: a line cannot be told to wait.
+    fn decode(&mut self, object: u32, block: u64) -> io::Result<()> {
         if let Some(mut writer) = self.open.remove(&(object, block)) {
             writer.flush()?;
         }
-        let (symbols_path, data_path, marks_path) =
-            (self.path(object, &block.to_string()), self.path(object, "data"), self.path(object, "blocks"));
+        let Some(partial) = self.objects.get(&object) else { return Ok(()) };
+        let (symbols, data) = (self.path(object, &block.to_string()), self.path(object, "data"));
+        self.decoding.insert((object, block));
+        self.worker.give(Job { object, block, manifest: partial.manifest.clone(), symbols, data });
+        Ok(())
+    }
+
+    /// Whether a block is being decoded.
+    pub fn is_busy(&self) -> bool {
+        !self.decoding.is_empty()
+    }
+
+    /// What was decoded meanwhile; with `all` waits until nothing is left to decode.
+    pub fn poll(&mut self, all: bool) -> io::Result<Vec<News>> {
+        let mut news = Vec::new();
+        while let Some((object, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
+            self.decoding.remove(&(object, block));
+            if decoded? {
+                news.extend(self.block_done(object, block)?);
+            }
+        }
+        Ok(news)
+    }
+
+    fn block_done(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {
+        let marks = self.path(object, "blocks");
+        File::options().create(true).append(true).open(marks)?.write_all(&(block as u32).to_le_bytes())?;
+        let _ = std::fs::remove_file(self.path(object, &block.to_string()));
         let Some(partial) = self.objects.get_mut(&object) else { return Ok(Vec::new()) };
         let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
-        let Some(whole) = decode_block(&symbols_path, &m, block)? else { return Ok(Vec::new()) };
-        let len = (m.size - block * m.block_len()).min(m.block_len()) as usize;
-        File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(data_path)?
-            .write_all_at(&whole[..len], block * m.block_len())?;
-        File::options().create(true).append(true).open(marks_path)?.write_all(&(block as u32).to_le_bytes())?;
-        std::fs::remove_file(symbols_path)?;
         if let Some(ledger) = partial.ledgers.remove(&block) {
             let used = (m.symbols(block) as u32).saturating_sub(ledger.source());
             partial.margin = (partial.margin.0.max(used), m.repair);
@@ -334,6 +368,57 @@ fn partial(m: &Manifest<'_>, manifest: Vec<u8>) -> Partial {
         blocks: m.blocks(),
         needed: (0..m.blocks()).map(|b| m.symbols(b)).sum(),
         margin: (0, 0),
+    }
+}
+
+/// A block to decode: its symbols, and where its bytes go.
+#[derive(Debug)]
+struct Job {
+    object: u32,
+    block: u64,
+    manifest: Vec<u8>,
+    symbols: PathBuf,
+    data: PathBuf,
+}
+
+impl Job {
+    fn run(&self) -> io::Result<bool> {
+        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&self.manifest) else { return Ok(false) };
+        let Some(whole) = decode_block(&self.symbols, &m, self.block)? else { return Ok(false) };
+        let (at, len) = (self.block * m.block_len(), (m.size - self.block * m.block_len()).min(m.block_len()) as usize);
+        File::options().create(true).truncate(false).write(true).open(&self.data)?.write_all_at(&whole[..len], at)?;
+        Ok(true)
+    }
+}
+
+type Decoded = (u32, u64, io::Result<bool>);
+
+/// The thread that decodes, one block after the other: at most one is in memory.
+#[derive(Debug)]
+struct Worker {
+    jobs: Sender<Job>,
+    done: Receiver<Decoded>,
+}
+
+impl Worker {
+    fn start() -> Worker {
+        let (jobs, todo) = channel::<Job>();
+        let (report, done) = channel();
+        std::thread::spawn(move || {
+            for job in todo {
+                if report.send((job.object, job.block, job.run())).is_err() {
+                    return;
+                }
+            }
+        });
+        Worker { jobs, done }
+    }
+    fn give(&self, job: Job) {
+        // the thread lives as long as this; were it gone, nothing would be reported as done
+        let _ = self.jobs.send(job);
+    }
+    fn take(&self, wait: bool) -> Option<Decoded> {
+        if wait { self.done.recv().ok() } else { self.done.try_recv().ok() }
     }
 }
 
