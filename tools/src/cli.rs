@@ -50,7 +50,7 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// No hardware: simulate a noisy wire, carry a file each way over it, verify
+    /// No hardware: simulate a noisy wire, carry a file each way and one through a diode, verify
     Demo(DemoArgs),
     /// Two pseudo-terminals joined by a modelled wire
     Sim(SimArgs),

@@ -460,6 +460,26 @@ fn a_torn_stream_is_filled_with_zeros() {
     assert!(came.iter().zip(&sent).all(|(c, s)| c == s || *c == 0), "what did not come is zero");
 }
 
+#[test]
+fn a_restarted_sender_goes_on_with_the_same_object() {
+    let wire = Wire::new(&[]);
+    let (out, sent) = (wire.path("in"), bytes(600_000, 11));
+    let file = wire.file("file", &sent);
+    let mut receiver = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
+    let first = wire.start("first", wire.send().args(["--survive", "50ms"]).arg(&file));
+    until("the object is announced", || (!wire.reported("announced").is_empty()).then_some(()));
+    first.signal(Signal::SIGKILL);
+    let mut first = first;
+    let _ = first.child.wait();
+    let mut second = wire.start("second", wire.send().args(["--survive", "50ms"]).arg(&file));
+    second.ends(0);
+    until("it is delivered", || (!wire.reported("delivered").is_empty()).then_some(()));
+    receiver.signal(Signal::SIGTERM);
+    receiver.ends(143);
+    assert_carried(&out.join("file"), &sent);
+    assert_eq!(wire.reported("announced").len(), 1, "one object, not two");
+}
+
 /// Small pieces, far apart: what is lost of them is told to the byte all the same.
 #[test]
 fn a_slow_stream_keeps_every_byte_in_its_place() {

@@ -595,5 +595,6 @@ fn waits_for_a_port_that_comes_later() {
 fn the_demo_runs() {
     let output = Command::new(HARDLINE).args(["demo", "--size", "100"]).output().unwrap();
     assert_exit(&output, 0, "");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("Both files arrived byte-exact"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Both files arrived byte-exact") && said.contains("nothing was asked for again"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! `hardline demo`: no hardware needed. Everything it shows is the real thing: `hardline sim` and
-//! two `hardline pipe` as processes of their own.
+//! `hardline demo`: no hardware needed. Everything it shows is the real thing: `hardline sim`, two
+//! `hardline pipe` and `hardline diode` as processes of their own.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -57,6 +57,51 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
         println!("{name}: the wire flipped {} bits and lost {} bytes", noise[way]["flipped"], noise[way]["outage"]);
     }
     println!("Both files arrived byte-exact. With two adapters: hardline pipe /dev/ttyUSB0 -b 2000000");
+    one_way(&hardline, args, &signals)
+}
+
+/// A third file, through a wire that has no way back.
+fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals) -> Result<(), Failure> {
+    println!("\nThe same wire without a way back (a data diode), its cable pulled for 0.5 s as well.");
+    let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), (args.seed + 1).to_string());
+    let wire = ["--one-way", "--baud", &baud, "--ber", &ber, "--seed", &seed, "--outage", "0.5:0.5"];
+    let rig = Rig::start(hardline, &wire).doing(Exit::Failed, || "start the one-way wire".into())?;
+    let direction = Direction::new(&rig, "a", "b", args)?;
+    let diode = |verb: &str, end: &str, rest: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(hardline);
+        command.args(["diode", verb]).arg(rig.path(end)).args(["-b", &baud, "-q"]);
+        if verb == "send" {
+            // the receiver needs no settings that match the sender's
+            command.args(["--survive", "1s"]);
+        }
+        command.args(rest).spawn().doing(Exit::Failed, || format!("start hardline diode {verb}"))
+    };
+    let (out, input) = (rig.path("in"), rig.path("a.in"));
+    let began = Instant::now();
+    let receiver = diode("recv", "b", &["--out".as_ref(), out.as_os_str()])?;
+    let sender = diode("send", "a", &[input.as_os_str()])?;
+    let mut ends = vec![("b", receiver), ("a", sender)];
+    let arrived = [Direction { output: out.join("a.in"), ..direction }];
+    let shown = watch(&mut ends, &arrived, signals);
+    if let Err(failure) = shown {
+        for (_, child) in &mut ends {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        return Err(failure);
+    }
+    let got = std::fs::read(&arrived[0].output).doing(Exit::Failed, || "read what arrived".into())?;
+    if hex(&got) != arrived[0].digest {
+        return Err(Failure::new(Exit::Failed, "the file through the diode differs: please report this"));
+    }
+    let noise = rig.stop().doing(Exit::Failed, || "read what the wire did".into())?;
+    println!(
+        "a to b: {} bytes arrived byte-exact in {:.1} s; the wire flipped {} bits and lost {} bytes, nothing was asked for again",
+        got.len(),
+        began.elapsed().as_secs_f64(),
+        noise["a_to_b"]["flipped"],
+        noise["a_to_b"]["outage"],
+    );
     Ok(())
 }
 
@@ -117,7 +162,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Shows both directions until both ends have ended well.
-fn watch(ends: &mut [(&str, Child)], directions: &[Direction; 2], signals: &Signals) -> Result<(), Failure> {
+fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals) -> Result<(), Failure> {
     let terminal = std::io::stderr().is_terminal();
     let all = MultiProgress::new();
     let style = ProgressStyle::with_template("  {msg} {wide_bar} {bytes:>10} {bytes_per_sec:>12}");
