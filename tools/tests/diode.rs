@@ -480,6 +480,22 @@ fn a_restarted_sender_goes_on_with_the_same_object() {
     assert_eq!(wire.reported("announced").len(), 1, "one object, not two");
 }
 
+#[test]
+fn a_receiver_may_join_late() {
+    let wire = Wire::new(&["--ber", "1e-5"]);
+    let (out, sent) = (wire.path("in"), bytes(400_000, 12));
+    let file = wire.file("file", &sent);
+    let mut sender = wire.start("send", wire.send().args(["--survive", "100ms", "--rounds", "2"]).arg(&file));
+    // a good part of the first round goes by unheard
+    std::thread::sleep(Duration::from_secs(1));
+    let mut receiver = wire.recv(&["--out", out.to_str().unwrap()]);
+    receiver.ends(0);
+    sender.ends(0);
+    assert_carried(&out.join("file"), &sent);
+    let delivered = &wire.reported("delivered")[0];
+    assert!(delivered["repair_used"].as_u64() > Some(100), "it did miss the beginning: {delivered}");
+}
+
 /// Small pieces, far apart: what is lost of them is told to the byte all the same.
 #[test]
 fn a_slow_stream_keeps_every_byte_in_its_place() {
