@@ -1,0 +1,99 @@
+//! The session's side of the user: input until its end, output until it takes nothing more.
+
+use std::io;
+
+use link::{CloseCode, State};
+use nix::poll::PollFlags;
+
+use super::super::wait;
+use super::{HAND_OVER, Session};
+use crate::error::Exit;
+
+impl Session {
+    pub(super) fn serve_input(&mut self, ready: PollFlags, buffer: &mut [u8]) {
+        if ready.is_empty() || self.input_ended {
+            return;
+        }
+        let room = self.link.writable().min(buffer.len());
+        match self.user.read(&mut buffer[..room]) {
+            Ok(Some(0)) => {
+                self.input_ended = true;
+                match self.user.killed_by() {
+                    // half of what it had to say is not the whole
+                    Some(signal) => {
+                        self.link.close(CloseCode::Failed);
+                        self.fail(Exit::Failed, format!("the command was killed by signal {signal}"));
+                    }
+                    None => self.link.finish(),
+                }
+            }
+            Ok(Some(n)) => {
+                self.link.write(&buffer[..n]);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                self.link.close(CloseCode::Failed);
+                self.fail(Exit::Failed, format!("cannot read the input: {e}"));
+            }
+        }
+    }
+
+    pub(super) fn serve_output(&mut self, ready: PollFlags) {
+        if self.output_error.is_none() && !ready.contains(PollFlags::POLLOUT) && ready.contains(PollFlags::POLLERR) {
+            // the reader is gone; that matters if it left something, or if something more comes
+            self.left_unread = self.user.unread();
+            self.output_error = Some(nix::errno::Errno::EPIPE.into());
+            self.user.close_output();
+        }
+        if self.pending.is_empty() && self.link.readable() > 0 {
+            self.pending.resize(self.user.piece(), 0);
+            let n = self.link.read(&mut self.pending);
+            self.pending.truncate(n);
+        }
+        if !self.pending.is_empty() && (ready.contains(PollFlags::POLLOUT) || self.output_error.is_some()) {
+            match self.user.write(&self.pending) {
+                Ok(n) => {
+                    self.pending.drain(..n);
+                }
+                Err(e) => return self.output_failed(e),
+            }
+        }
+        if self.left_unread > 0 {
+            self.output_failed(nix::errno::Errno::EPIPE.into());
+        } else if self.pending.is_empty() && self.link.at_end() && self.user.unread() == 0 {
+            self.user.close_output();
+            self.link.confirm(self.clock.now());
+        }
+    }
+
+    /// The output takes nothing more. What a command still has to say is delivered first; our own
+    /// stdin could go on for ever.
+    pub(super) fn output_failed(&mut self, e: io::Error) {
+        let e = self.output_error.get_or_insert(e).to_string();
+        if self.user.is_command() && !(self.input_ended && self.link.is_sent()) && self.link.state() == State::Open {
+            self.left_unread += self.pending.len().max(1);
+            self.pending.clear();
+            return;
+        }
+        self.link.close(CloseCode::OutputClosed);
+        let left = self.left_unread.max(self.pending.len() + self.link.readable());
+        self.fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
+    }
+
+    /// The session was lost: what came before still goes to whoever reads at once.
+    pub(super) fn hand_over(&mut self) {
+        while self.output_error.is_none() && (self.link.readable() > 0 || !self.pending.is_empty()) {
+            if self.pending.is_empty() {
+                self.pending.resize(self.user.piece(), 0);
+                let n = self.link.read(&mut self.pending);
+                self.pending.truncate(n);
+            }
+            let Some(output) = self.user.output() else { return };
+            let takes = wait(&[(output, PollFlags::POLLOUT)], Some(HAND_OVER)).is_ok_and(|r| r[0].contains(PollFlags::POLLOUT));
+            match if takes { self.user.write(&self.pending) } else { Ok(0) } {
+                Ok(n) if n > 0 => drop(self.pending.drain(..n)),
+                _ => return,
+            }
+        }
+    }
+}
