@@ -8,8 +8,9 @@ pub struct Config {
     /// How far ahead of the wire the sender may run, in microseconds of sending time: what is
     /// handed to the port cannot be overtaken. Default 8 ms, which outlasts the timers of a busy host.
     pub slack_us: u32,
-    /// Most user bytes in one frame, 1..=[`crate::wire::PAYLOAD_MAX`]. Default: 100 ms of the wire,
-    /// at least 256. The sender goes below it by itself when the wire is noisy.
+    /// Most user bytes in one frame, 1..=[`crate::wire::PAYLOAD_MAX`], which is the default. The
+    /// sender goes below it by itself: when the wire is noisy, while somebody types, and at the
+    /// beginning of a transfer, whose frames take no longer than 100 ms.
     pub payload_max: u16,
     /// How long an acknowledgement may be held back, in microseconds. Default 2 ms.
     pub ack_delay_us: u32,
@@ -22,24 +23,33 @@ pub struct Config {
 impl Config {
     /// Defaults for a wire of `baud` with 10 bits per byte (8N1); 0 = unpaced.
     pub const fn for_baud(baud: u32) -> Config {
-        let rate = baud / 10;
-        let tenth = rate / 10;
-        let max = crate::wire::PAYLOAD_MAX as u32;
-        let payload_max = if rate == 0 || tenth > max {
-            max
-        } else if tenth < 256 {
-            256
-        } else {
-            tenth
-        };
         Config {
-            rate,
+            rate: baud / 10,
             slack_us: 8_000,
-            payload_max: payload_max as u16,
+            payload_max: crate::wire::PAYLOAD_MAX as u16,
             ack_delay_us: 2_000,
             keepalive_us: 1_000_000,
             grace_us: 60_000_000,
         }
+    }
+
+    /// Most payload of a frame before a transfer has gone on for a while: 100 ms of the wire.
+    pub(crate) fn brief_max(&self) -> u16 {
+        self.payload_of(100, 256)
+    }
+    /// Most payload of a frame while other channels may have something urgent: 20 ms.
+    pub(crate) fn shared_max(&self) -> u16 {
+        self.payload_of(20, 128)
+    }
+    /// Most payload of a frame while somebody types: 1 ms.
+    pub(crate) fn typing_max(&self) -> u16 {
+        self.payload_of(1, 56)
+    }
+    /// What the wire carries in `ms`, but at least `least`: on a slow wire the heads would cost more
+    /// than the wait is worth.
+    fn payload_of(&self, ms: u64, least: u64) -> u16 {
+        let bytes = if self.rate == 0 { u64::MAX } else { (u64::from(self.rate) * ms / 1000).max(least) };
+        bytes.min(u64::from(self.payload_max)) as u16
     }
 
     /// Microseconds the wire needs for `bytes`; 0 on an unpaced one.

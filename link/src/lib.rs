@@ -52,6 +52,7 @@
 mod arq;
 mod config;
 mod link;
+mod mux;
 mod pace;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -62,8 +63,9 @@ pub mod wire;
 pub use arq::{Event, Loss, State};
 pub use config::Config;
 pub use link::Link;
+pub use mux::{Asked, CannotOpen, Channel, Class};
 pub use pace::Pace;
 pub use stats::Stats;
 pub use time::Instant;
 pub use wire::frame::FRAME_MAX;
-pub use wire::segment::{CloseCode, VERSION};
+pub use wire::segment::{CloseCode, ResetCode, VERSION};

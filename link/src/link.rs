@@ -1,88 +1,154 @@
 //! [`Link`]: deframer, session and pacing in one; the type most users touch.
 
-use crate::arq::endpoint::{Endpoint, HOLD_US};
+use crate::arq::endpoint::{Damage, Endpoint};
 use crate::arq::{Event, State};
 use crate::config::Config;
+use crate::mux::{Asked, CannotOpen, Channel, Class, HOLD_US};
 use crate::pace::Pace;
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::frame::{body_at, frame_len};
-use crate::wire::segment::CloseCode;
+use crate::wire::segment::{CloseCode, ResetCode};
 use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Segment, write_frame};
 
 /// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
 const PAUSE_US: u64 = 60_000;
 
+/// How far ahead of the wire the sender may run while somebody types (µs).
+const TYPING_SLACK_US: u32 = 500;
+
 /// One end of a wire.
 ///
-/// `B` holds the stream on its way out and on its way in (an array, a boxed slice; 1 byte to
+/// `B` holds a stream on its way out or on its way in (an array, a boxed slice; 1 byte to
 /// 4 MiB; 64 KiB and more serve fast wires, twice the longest frame is the least that makes sense);
-/// `N` is the most transmissions under way at once, 17 or more.
+/// `N` is the most transmissions under way at once, 17 or more; `C` the most channels, 1 for a
+/// session with but one stream.
 #[derive(Debug)]
-pub struct Link<B, const N: usize = 1024> {
+pub struct Link<B, const N: usize = 1024, const C: usize = 1> {
     deframer: Deframer,
-    endpoint: Endpoint<B, N>,
+    endpoint: Endpoint<B, N, C>,
     pace: Pace,
+    slack_us: u32,
     pause: Option<Instant>,
+    /// The last time that was told.
+    now: Instant,
     body: [u8; BODY_MAX],
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
-    /// A link that begins calling at once. `session` is the random number that tells this session
-    /// from every other on this wire.
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C> {
+    /// A link with one stream, that begins calling at once. `session` is the random number that tells
+    /// this session from every other on this wire.
     ///
     /// # Panics
     /// When a buffer is empty or above 4 MiB.
     pub fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
+        Link::build(config, session, now, Some((send, recv)))
+    }
+    /// A link with channels: see [`Link::open`].
+    pub fn with_channels(config: Config, session: u64, now: Instant) -> Self {
+        Link::build(config, session, now, None)
+    }
+    fn build(config: Config, session: u64, now: Instant, sole: Option<(B, B)>) -> Self {
         let payload_max = config.payload_max.clamp(1, crate::wire::PAYLOAD_MAX as u16);
         let config = Config { payload_max, ..config };
         Link {
             deframer: Deframer::default(),
             pace: Pace::new(config.rate, config.slack_us),
-            endpoint: Endpoint::new(config, session, now, send, recv),
+            endpoint: Endpoint::new(config, session, now, sole),
+            slack_us: config.slack_us,
             pause: None,
+            now,
             body: [0; BODY_MAX],
         }
     }
 
+    // ---- the one stream -----------------------------------------------------------------------
+
     /// Adds to the outgoing stream; returns how much was taken (see [`Link::writable`]).
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        self.endpoint.write(bytes)
+        self.endpoint.live(0).map_or(0, |sole| sole.write(bytes))
     }
     /// Bytes [`Link::write`] would take now.
     pub fn writable(&self) -> usize {
-        self.endpoint.writable()
+        if self.endpoint.is_over() { 0 } else { self.endpoint.sole().map_or(0, Channel::writable) }
     }
     /// Ends the outgoing stream; the incoming one goes on (half close).
     pub fn finish(&mut self) {
-        self.endpoint.finish();
+        if let Some(sole) = self.endpoint.live(0) {
+            sole.finish();
+        }
     }
     /// Takes from the incoming stream; 0 when nothing is there now.
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        self.endpoint.read(out)
+        self.endpoint.mux.get_mut(0).map_or(0, |sole| sole.read(out))
     }
     /// Bytes [`Link::read`] could take now.
     pub fn readable(&self) -> usize {
-        self.endpoint.readable()
+        self.endpoint.sole().map_or(0, Channel::readable)
     }
     /// The peer has ended its stream and all of it was read.
     pub fn at_end(&self) -> bool {
-        self.endpoint.at_end()
+        self.endpoint.sole().is_some_and(Channel::at_end)
     }
     /// Says that everything read, the end included, has reached its destination. Only then does
     /// the peer learn that its stream was delivered; does nothing before [`Link::at_end`].
     pub fn confirm(&mut self, now: Instant) {
-        self.endpoint.confirm();
+        if let Some(sole) = self.endpoint.live(0) {
+            sole.confirm();
+        }
         self.handle_timeout(now);
     }
     /// Everything was delivered both ways; at most the peer does not know yet.
     pub fn is_delivered(&self) -> bool {
-        self.endpoint.is_delivered()
+        self.endpoint.sole().is_some_and(Channel::is_delivered)
     }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
-        self.endpoint.is_sent()
+        self.endpoint.sole().is_some_and(Channel::is_sent)
     }
+    /// User bytes given to the wire so far, each counted once.
+    pub fn sent(&self) -> u64 {
+        self.endpoint.sent_end()
+    }
+
+    // ---- channels -----------------------------------------------------------------------------
+
+    /// Asks the peer for a channel to this service, with these stream buffers; returns its number.
+    /// [`Event::Accepted`] or [`Event::Reset`] follows; what is written before waits.
+    pub fn open(&mut self, service: &[u8], class: Class, send: B, recv: B) -> Result<u16, CannotOpen> {
+        if self.endpoint.state() != State::Open || !self.endpoint.is_channels() {
+            return Err(CannotOpen::NoSession);
+        }
+        self.endpoint.mux.open(service, class, send, recv)
+    }
+    /// What the peer asks for with [`Event::Asked`].
+    pub fn asked(&self, id: u16) -> Option<&Asked> {
+        self.endpoint.mux.asked(id)
+    }
+    /// Says yes to a request. Hands the buffers back when the peer has given it up, or when there is
+    /// no room: then say no.
+    pub fn accept(&mut self, id: u16, send: B, recv: B) -> Result<(), (B, B)> {
+        self.endpoint.mux.accept(id, send, recv)
+    }
+    /// Says no to a request, or ends a channel at once, undelivered data and all.
+    pub fn reset(&mut self, id: u16, code: ResetCode) {
+        self.endpoint.mux.reset(id, code.to_wire());
+    }
+    /// A channel that is open or opening.
+    pub fn channel(&mut self, id: u16) -> Option<&mut Channel<B>> {
+        self.endpoint.mux.get_mut(id)
+    }
+    /// All of them.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel<B>> {
+        self.endpoint.mux.iter()
+    }
+    /// All of them.
+    pub fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel<B>> {
+        self.endpoint.mux.iter_mut()
+    }
+
+    // ---- the session --------------------------------------------------------------------------
+
     /// Ends the session at once, undelivered data and all, and tells the peer why: send what
     /// [`Link::poll_transmit`] still yields.
     pub fn close(&mut self, code: CloseCode) {
@@ -94,11 +160,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
         if bytes.is_empty() {
             return;
         }
+        self.now = now;
         self.endpoint.stats.wire_in += bytes.len() as u64;
+        let bad = self.deframer.bad;
         let mut rest = bytes;
         while !rest.is_empty() {
-            rest = &rest[self.deframer.push(rest)..];
+            let taken = self.deframer.push(rest);
+            rest = &rest[taken..];
             self.drain(now);
+            let damage = Damage { wrong: self.deframer.damage, slips: self.deframer.slips };
+            self.endpoint.handle_damage(taken, damage, self.deframer.bad > bad, now);
         }
         self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
     }
@@ -124,6 +195,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         if self.pause.take_if(|at| *at <= now).is_some() {
             self.deframer.doubt();
             self.drain(now);
@@ -146,11 +218,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
     /// When `out` is shorter than [`FRAME_MAX`].
     pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
         assert!(out.len() >= FRAME_MAX, "a frame needs up to {FRAME_MAX} bytes");
+        self.now = now;
+        let slack = self.slack_us;
+        self.pace.set_slack(if self.endpoint.is_typing(now) { slack.min(TYPING_SLACK_US) } else { slack });
         if !self.pace.ready(now) {
             return None;
         }
-        let damage = self.deframer.damage as u8;
-        let outgoing = self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), damage, now)?;
+        let outgoing = self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), now)?;
         let start = body_at(outgoing.level);
         out[start..start + outgoing.len].copy_from_slice(&self.body[..outgoing.len]);
         let wire = write_frame(out, outgoing.len, outgoing.level);
@@ -164,16 +238,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
 
     /// Whether anything waits to be sent, now or once the wire is free.
     pub fn is_transmit_due(&self) -> bool {
-        self.endpoint.is_due(0)
+        self.endpoint.is_due(0, self.now)
     }
 
     /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         // what is due waits for the wire; a short piece waits until the wire is all but free
-        let wire = if self.endpoint.is_due(u64::MAX) {
-            Some(self.pace.ready_at())
-        } else if self.endpoint.is_due(0) {
-            Some(self.pace.ready_at().max(self.pace.free_at(HOLD_US)))
+        let ready = self.pace.ready_at();
+        let wire = if self.endpoint.is_due(u64::MAX, self.now) {
+            Some(ready)
+        } else if self.endpoint.is_due(0, self.now) {
+            Some(ready.max(self.pace.free_at(HOLD_US)))
         } else {
             None
         };
@@ -187,10 +262,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Link<B, N> {
     /// Where the session stands.
     pub fn state(&self) -> State {
         self.endpoint.state()
-    }
-    /// User bytes given to the wire so far, each counted once.
-    pub fn sent(&self) -> u64 {
-        self.endpoint.sent_end()
     }
     /// The counters.
     pub fn stats(&self) -> Stats {

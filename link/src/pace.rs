@@ -17,6 +17,10 @@ impl Pace {
     pub const fn new(rate: u32, slack_us: u32) -> Pace {
         Pace { rate, slack_us, free_ns: 0 }
     }
+    /// From now on it may be fed this far ahead.
+    pub fn set_slack(&mut self, us: u32) {
+        self.slack_us = us;
+    }
     /// Whether another frame may be handed out at `now`.
     pub fn ready(&self, now: Instant) -> bool {
         self.rate == 0 || self.backlog_us(now) <= u64::from(self.slack_us)

@@ -4,47 +4,9 @@
 
 mod common;
 
-use common::{End, Line, run};
+use common::{End, Line, for_seeds, random_noise, run};
 use link::sim::{NoiseConfig, Random};
 use link::{Config, Event, Loss};
-
-fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("HARDLINE_SEED") {
-        Ok(seed) => vec![seed.parse().expect("HARDLINE_SEED is a number")],
-        Err(_) => (0..count).collect(),
-    }
-}
-
-/// Runs `one` for every seed on all cores; a panic names its seed.
-fn for_seeds(count: u64, one: impl Fn(u64) + Sync) {
-    let seeds = seeds(count);
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some(&seed) = seeds.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(seed)));
-                    assert!(ran.is_ok(), "seed {seed} failed: run again with HARDLINE_SEED={seed}");
-                }
-            });
-        }
-    });
-}
-
-fn random_noise(random: &mut Random) -> NoiseConfig {
-    let ber = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 2e-3][random.below(6) as usize];
-    let mut noise = NoiseConfig { ber, ..NoiseConfig::default() };
-    if random.chance(0.3) {
-        (noise.burst, noise.burst_len, noise.burst_ber) = (1e-4, 30.0, 0.3);
-    }
-    if random.chance(0.3) {
-        (noise.drop, noise.drop_len) = (1e-4, 1 + random.below(64) as u32);
-    }
-    if random.chance(0.3) {
-        noise.insert = 1e-4;
-    }
-    noise
-}
 
 /// Thousands of wires, each with its own rate, latency, timer, noise, outage, stalls and write
 /// sizes: all of them deliver.

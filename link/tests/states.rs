@@ -33,7 +33,7 @@ fn close(me: u64, you: u64) -> Vec<u8> {
 }
 
 fn data(tx: u64) -> Vec<u8> {
-    segment(tx, |w| w.data(0, false, 3, |out| out.copy_from_slice(b"abc")))
+    segment(tx, |w| w.data(0, 0, false, 3, |out| out.copy_from_slice(b"abc")))
 }
 
 impl End {

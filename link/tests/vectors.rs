@@ -6,10 +6,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use fec::byte_rs::{self, Parity};
-use link::CloseCode;
 use link::wire::frame::{FRAME_MAX, body_at};
 use link::wire::segment::{Ack, Close, Open, Record, VERSION, Writer};
 use link::wire::{BODY_MAX, Deframer, Level, Segment, check, write_frame};
+use link::{CloseCode, ResetCode};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -158,13 +158,22 @@ fn says(body: &[u8]) -> String {
             Record::Close(c) => write!(text, " CLOSE version={} me={} you={} code={}", c.version, c.me, c.you, c.code.to_wire()),
             Record::Ack(a) => {
                 let pairs: String = a.pairs.iter().map(|(gap, run)| format!(" gap={gap} run={run}")).collect();
-                write!(text, " ACK newest={} damage={} run={}{pairs}", a.newest, a.damage, a.run)
+                write!(text, " ACK newest={} damage={} slips={} run={}{pairs}", a.newest, a.damage, a.slips, a.run)
             }
-            Record::Window(limit) => write!(text, " WINDOW limit={limit}"),
-            Record::Done => write!(text, " DONE"),
+            Record::Begin(b) => {
+                let service = std::str::from_utf8(b.service).unwrap();
+                write!(text, " BEGIN channel={} class={} limit={} service={service}", b.channel, b.class, b.limit)
+            }
+            Record::Accept { channel, limit } => write!(text, " ACCEPT channel={channel} limit={limit}"),
+            Record::Reset { channel, reason } => write!(text, " RESET channel={channel} reason={reason}"),
+            Record::Window { channel: 0, limit } => write!(text, " WINDOW limit={limit}"),
+            Record::Window { channel, limit } => write!(text, " WINDOW channel={channel} limit={limit}"),
+            Record::Done { channel: 0 } => write!(text, " DONE"),
+            Record::Done { channel } => write!(text, " DONE channel={channel}"),
             Record::Ping => write!(text, " PING"),
-            Record::Data { offset, fin, payload } => {
-                write!(text, " DATA offset={offset} end={} payload={}", u8::from(fin), hex(payload))
+            Record::Data { channel, offset, fin, payload } => {
+                let channel = if channel == 0 { String::new() } else { format!(" channel={channel}") };
+                write!(text, " DATA{channel} offset={offset} end={} payload={}", u8::from(fin), hex(payload))
             }
         }
         .unwrap();
@@ -199,24 +208,38 @@ fn segments() {
     add("open-call", &build(0, &|w| w.open(&open)));
     add("open-answer", &build(0, &|w| w.open(&Open { answer: false, you: 0xFEDC_BA98_7654_3210, ..open })));
     add("close", &build(0, &|w| w.close(&Close { version: VERSION, me: 5, you: 6, code: CloseCode::Interrupted })));
-    let ack = |newest, run, pairs: &[(u16, u16)]| Ack { newest, damage: 200, run, pairs: pairs.iter().copied().collect() };
+    let ack =
+        |newest, run, pairs: &[(u16, u16)]| Ack { newest, damage: 1200, slips: 7, run, pairs: pairs.iter().copied().collect() };
     add("ack", &build(3, &|w| w.ack(&ack(7, 8, &[]))));
     add("ack-pairs", &build(65536 + 2, &|w| w.ack(&ack(65535, 1, &[(1, 127), (128, 300), (32767, 32767)]))));
     add("ack-long-run", &build(9, &|w| w.ack(&ack(40000, 32767, &[]))));
-    add("window", &build(10, &|w| w.window(0x1_2345_6789)));
-    add("done", &build(11, &|w| w.done()));
+    add("window", &build(10, &|w| w.window(0, 0x1_2345_6789)));
+    add("done", &build(11, &|w| w.done(0)));
     add("ping", &build(12, &|w| w.ping()));
-    add("data", &build(13, &|w| w.data(0x12_3456, false, 5, |out| out.copy_from_slice(b"hello"))));
-    add("data-end", &build(14, &|w| w.data(0xFF_FFFF, true, 1, |out| out[0] = 0xB5)));
-    add("data-end-empty", &build(15, &|w| w.data(0, true, 0, |_| {})));
+    add("data", &build(13, &|w| w.data(0, 0x12_3456, false, 5, |out| out.copy_from_slice(b"hello"))));
+    add("data-end", &build(14, &|w| w.data(0, 0xFF_FFFF, true, 1, |out| out[0] = 0xB5)));
+    add("data-end-empty", &build(15, &|w| w.data(0, 0, true, 0, |_| {})));
     add(
         "ack-data",
         &build(16, &|w| {
             w.ack(&ack(1, 2, &[]));
-            w.window(4096);
-            w.data(77, false, 3, |out| out.copy_from_slice(&[1, 2, 3]));
+            w.window(0, 4096);
+            w.data(0, 77, false, 3, |out| out.copy_from_slice(&[1, 2, 3]));
         }),
     );
+    add("begin", &build(17, &|w| w.begin(1, 1, 65536, b"console")));
+    add("begin-high", &build(18, &|w| w.begin(16384, 0, 1, &[b'n'; 64])));
+    add(
+        "accept-data",
+        &build(19, &|w| {
+            w.accept(130, 4096);
+            w.data(130, 0, false, 2, |out| out.copy_from_slice(b"hi"));
+        }),
+    );
+    add("reset", &build(20, &|w| w.reset(2, ResetCode::NoService.to_wire())));
+    add("channel-window", &build(21, &|w| w.window(3, 0x20000)));
+    add("channel-done", &build(22, &|w| w.done(200)));
+    add("channel-data-end", &build(23, &|w| w.data(5, 9, true, 0, |_| {})));
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);
@@ -237,9 +260,14 @@ fn segments() {
         ("bad-kind-8", "050080"),
         ("bad-argument", "050061"),
         ("bad-cut-window", "0500401234"),
-        ("bad-zero-run", "0500300100c800"),
-        ("bad-long-count", "0500300100c88100"),
-        ("bad-nine-pairs", "05003901000001010101010101010101010101010101010101"),
+        ("bad-zero-run", "0500300100c8000000"),
+        ("bad-long-count", "0500300100c80000008100"),
+        ("bad-nine-pairs", "0500390100000000010101010101010101010101010101010101"),
+        ("bad-channel-argument", "0500d501"),
+        ("bad-channel-0", "0500e000010000ff"),
+        ("bad-begin-without-name", "0500d001000000010000"),
+        ("bad-begin-cut-name", "0500d001000000010002aa"),
+        ("bad-begin-long-name", "0500d001000000010041"),
         ("bad-empty-data", "050070010000"),
         ("bad-open-id-0", &changed(4, &[0; 8])),
         ("bad-open-payload-0", &changed(23, &[0; 2])),

@@ -1,160 +1,219 @@
-//! Frame size and armour from the measured noise (PROTOCOL 4.5; not part of the wire format).
-//!
-//! With λ errors per byte and h bytes of overhead, the size that wastes least is √(h/λ). Armour pays
-//! once repeats of plain frames cost more than its parity.
+//! The noise of both directions, as acknowledgements and the deframer tell it, and how to send
+//! accordingly (PROTOCOL 4.5; not part of the wire format).
 
+use super::plan::{Noise, Plan};
+use crate::config::Config;
+use crate::mux::Traffic;
 use crate::wire::Level;
-use crate::wire::segment::{DATA_HEAD, SEGMENT_HEAD};
 
-/// Bytes over which the estimates forget one half.
-const MEMORY: u64 = 192 * 1024;
-/// What is believed before anything was seen: one fifth of an error in 25 kB.
-const PRIOR_BYTES: u64 = 25_000;
-const PRIOR_FIFTHS: u64 = 1;
-/// Smallest payload the noise alone can bring about.
-const PAYLOAD_MIN: u64 = 24;
-const PLAIN_OVERHEAD: u64 = 8 + (SEGMENT_HEAD + DATA_HEAD) as u64;
-const ARMOURED_OVERHEAD: u64 = 14 + (SEGMENT_HEAD + DATA_HEAD) as u64;
+/// Bytes over which the shortest estimate looks back: 80 ms of the wire, within these bounds.
+const GLANCE_MIN: f64 = 2_000.0;
+const GLANCE_MAX: f64 = 16_000.0;
+/// How many times as far the others look.
+const SPANS: [f64; 3] = [1.0, 8.0, 64.0];
+/// What is believed before anything was seen.
+const PRIOR_BYTES: f64 = 8_000.0;
+const PRIOR_ERRORS: f64 = 0.1;
+/// Bytes sent with care at first, at most: their repaired bytes show the noise, and armour for so
+/// few costs nothing.
+const CAREFUL_BYTES: u32 = 6_000;
+const CAREFUL: Plan = Plan { level: Level::Four, payload: 1_000 };
+/// A transfer of so many bytes is cut into frames of one.
+const GROWTH: u64 = 8;
+/// What no plan was made for.
+const UNKNOWN: Noise = Noise { wrong: 1.0, slips: 1.0 };
+/// An estimate that moved by less is no reason for a new plan.
+const SAME: f64 = 1.2;
 
-/// From how many wrong bytes per 1e9 on the armour above is better: where the chance that a
-/// codeword of 255 has more errors than the lower level repairs outweighs the added parity.
-const THRESHOLDS_PPB: [u64; 4] = [250_000, 1_000_000, 4_000_000, 12_000_000];
-
-/// From how many wrong bytes per 1e9 on any armour is better than none, when a frame can carry
-/// `max` bytes: where repeating frames of the best plain size costs as much as parity does.
-fn armour_pays_ppb(max: u64) -> u64 {
-    // shares in 1e-9
-    let armour = ARMOURED_OVERHEAD * 1_000_000_000 / max + 2 * 1_000_000_000 / 253;
-    let plain = PLAIN_OVERHEAD * 1_000_000_000 / max;
-    // best plain size √(h/λ): cost 2 √(h λ)
-    let free = armour * armour / 4 / PLAIN_OVERHEAD / 1_000_000_000;
-    let size = (PLAIN_OVERHEAD * 1_000_000_000 / free.max(1)).isqrt();
-    if size <= max { free } else { armour.saturating_sub(plain) / max }
-}
-
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rate {
-    bytes: u64,
-    fifths: u64,
+    bytes: f64,
+    errors: f64,
 }
 
 impl Rate {
-    fn add(&mut self, bytes: u64, errors: u64) {
+    /// Adds errors, and forgets what lies more than `memory` bytes back.
+    fn add(&mut self, bytes: f64, errors: f64, memory: f64) {
         self.bytes += bytes;
-        self.fifths += errors * 5;
-        while self.bytes > 2 * MEMORY {
-            self.bytes /= 2;
-            self.fifths /= 2;
+        self.errors += errors;
+        if self.bytes > memory {
+            let keep = memory / self.bytes;
+            (self.bytes, self.errors) = (memory, self.errors * keep);
         }
     }
-    fn ppb(&self) -> u64 {
-        self.fifths.saturating_add(PRIOR_FIFTHS).saturating_mul(200_000_000) / (self.bytes + PRIOR_BYTES)
+    fn per_byte(&self) -> f64 {
+        ((self.errors + PRIOR_ERRORS) / (self.bytes + PRIOR_BYTES)).min(0.5)
     }
 }
 
-/// How to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub(crate) level: Level,
-    pub(crate) payload: usize,
+/// A rate seen over a short, a middle and a long while. The longest is the best estimate, until a
+/// shorter one contradicts it: then it starts again from there.
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    glance: f64,
+    rates: [Rate; SPANS.len()],
+}
+
+impl Track {
+    fn new(glance: f64) -> Track {
+        Track { glance, rates: [Rate::default(); SPANS.len()] }
+    }
+    fn add(&mut self, bytes: f64, errors: f64) {
+        for (rate, span) in self.rates.iter_mut().zip(SPANS) {
+            rate.add(bytes, errors, span * self.glance);
+        }
+        for long in 1..SPANS.len() {
+            for (short, span) in SPANS.iter().enumerate().take(long) {
+                let (rate, span) = (self.rates[short], span * self.glance);
+                let expected = self.rates[long].per_byte() * rate.bytes;
+                let risen = rate.errors > 4.0 + 3.0 * expected;
+                let fallen = rate.bytes >= span && expected > 4.0 + 3.0 * rate.errors;
+                if risen || fallen {
+                    self.rates[long] = rate;
+                }
+            }
+        }
+    }
+    /// Errors per byte.
+    fn now(&self) -> f64 {
+        self.best().per_byte()
+    }
+    fn best(&self) -> Rate {
+        self.rates[SPANS.len() - 1]
+    }
+    /// Nothing is known but this.
+    fn restart(&mut self, rate: Rate) {
+        self.rates = [rate; SPANS.len()];
+    }
 }
 
 /// What one ACK says of transmissions that were still open.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Batch {
-    /// Damage the peer saw since its last ACK.
-    damage: u8,
-    arrived: u64,
-    lost: u64,
-    armoured: u64,
-    armoured_lost: u64,
-    frames_arrived: u32,
-    frames_lost: u32,
+    /// Wrong bytes and slips the peer saw since its last ACK.
+    damage: u16,
+    slips: u8,
+    arrived: u32,
+    lost: u32,
+    frames_arrived: u16,
+    frames_lost: u16,
 }
 
 impl Batch {
-    /// An ACK that reports this much new damage.
-    pub(crate) fn new(damage: u8) -> Batch {
-        Batch { damage, ..Batch::default() }
+    /// An ACK that reports this much new damage and this many new slips.
+    pub(crate) fn new(damage: u16, slips: u8) -> Batch {
+        Batch { damage, slips, ..Batch::default() }
     }
     /// A transmission of `wire` bytes arrived, or did not.
-    pub(crate) fn add(&mut self, level: Level, wire: u16, arrived: bool) {
-        *(if arrived { &mut self.arrived } else { &mut self.lost }) += u64::from(wire);
+    pub(crate) fn add(&mut self, wire: u16, arrived: bool) {
+        *(if arrived { &mut self.arrived } else { &mut self.lost }) += u32::from(wire);
         *(if arrived { &mut self.frames_arrived } else { &mut self.frames_lost }) += 1;
-        if level != Level::Plain {
-            self.armoured += u64::from(wire);
-            self.armoured_lost += u64::from(!arrived);
-        }
     }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Adapt {
-    thresholds_ppb: [u64; 5],
-    /// Wrong bytes, as the peer reports them.
-    noise: Rate,
-    /// Armoured frames lost all the same: lost or added bytes, bursts.
-    slips: Rate,
-    level: usize,
+    careful: u32,
+    /// Wrong bytes on the way out, as the peer reports them.
+    wrong: Track,
+    slips: Track,
+    /// Wrong bytes on the way in: what is known of the other direction before anything is.
+    heard: Track,
+    /// Most payload while somebody types, while somebody might, of a transfer that has just begun, of
+    /// a long one.
+    most: [usize; 4],
+    /// The plans of now for these, and for which noise they were made.
+    plans: [Plan; 4],
+    made_for: Noise,
 }
 
 impl Adapt {
-    /// For frames with at most `max` bytes of payload.
-    pub(crate) fn new(max: u16) -> Adapt {
-        let [two, four, eight, sixteen] = THRESHOLDS_PPB;
-        let one = armour_pays_ppb(u64::from(max.max(1))).min(two / 2);
-        let mut adapt =
-            Adapt { thresholds_ppb: [one, two, four, eight, sixteen], noise: Rate::default(), slips: Rate::default(), level: 0 };
+    /// For a wire with these settings.
+    pub(crate) fn new(config: &Config) -> Adapt {
+        let rate = config.rate;
+        let glance = if rate == 0 { GLANCE_MAX } else { (f64::from(rate) * 0.08).clamp(GLANCE_MIN, GLANCE_MAX) };
+        let careful = if rate == 0 { CAREFUL_BYTES } else { (rate / 40).min(CAREFUL_BYTES) };
+        let mut adapt = Adapt {
+            careful,
+            wrong: Track::new(glance),
+            slips: Track::new(glance),
+            heard: Track::new(glance),
+            most: [config.typing_max(), config.shared_max(), config.brief_max(), config.payload_max].map(usize::from),
+            plans: [CAREFUL; 4],
+            made_for: UNKNOWN,
+        };
         adapt.choose();
         adapt
     }
-    /// Takes in what an ACK says. What vanished without any damage at the other end fell into an
+    /// The peer takes at most `max` bytes of payload.
+    pub(crate) fn limit(&mut self, max: u16) {
+        self.most = self.most.map(|most| most.min(usize::from(max)).max(1));
+        self.made_for = UNKNOWN;
+        self.choose();
+    }
+    /// So many bytes came in, so many of them wrong.
+    pub(crate) fn heard(&mut self, bytes: usize, wrong: u64) {
+        self.heard.add(bytes as f64, wrong as f64);
+    }
+
+    /// Takes in what an ACK says. What vanished without any trace at the other end fell into an
     /// outage and says nothing about noise.
     pub(crate) fn learn(&mut self, batch: Batch) {
-        let damage = u64::from(batch.damage);
-        let bytes = batch.arrived + if damage > 0 { batch.lost } else { 0 };
-        self.noise.add(bytes, damage);
-        self.slips.add(batch.armoured.min(bytes), batch.armoured_lost.min(damage));
-        if damage > 0 && batch.frames_lost >= 2 && batch.frames_lost > batch.frames_arrived {
-            self.step_up();
+        let noisy = batch.damage > 0 || batch.slips > 0;
+        let bytes = batch.arrived + if noisy { batch.lost } else { 0 };
+        self.careful = self.careful.saturating_sub(bytes);
+        self.wrong.add(f64::from(bytes), f64::from(batch.damage));
+        self.slips.add(f64::from(bytes), f64::from(batch.slips));
+        if batch.damage > 0 && batch.frames_lost >= 2 && batch.frames_lost > batch.frames_arrived {
+            // most of what was sent was destroyed, and destroyed frames do not tell how badly
+            let errors = (self.wrong.now() * 3.0).max(1e-4) * PRIOR_BYTES;
+            self.wrong.restart(Rate { bytes: PRIOR_BYTES, errors });
         }
         self.choose();
     }
 
-    /// Most of what was sent was destroyed: the estimate is far too low, and would take long to rise.
-    fn step_up(&mut self) {
-        if let Some(threshold) = self.thresholds_ppb.get(self.level) {
-            let fifths = threshold * 2 * 5 * 2 * PRIOR_BYTES / 1_000_000_000;
-            self.noise = Rate { bytes: PRIOR_BYTES, fifths };
-            self.slips = Rate::default();
-        }
+    fn noise(&self) -> Noise {
+        Noise { wrong: self.wrong.now(), slips: self.slips.now() }
     }
 
     fn choose(&mut self) {
-        let ppb = self.noise.ppb();
-        while self.level < self.thresholds_ppb.len() && ppb > self.thresholds_ppb[self.level] {
-            self.level += 1;
-        }
-        while self.level > 0 && ppb * 2 < self.thresholds_ppb[self.level - 1] {
-            self.level -= 1;
+        let (noise, made) = (self.noise(), self.made_for);
+        let same = |a: f64, b: f64| a < b * SAME && b < a * SAME;
+        if !same(noise.wrong, made.wrong) || !same(noise.slips, made.slips) {
+            self.made_for = noise;
+            self.plans = self.most.map(|max| Plan::best(noise, max));
         }
     }
 
-    /// How to send data, with at most `max` bytes of payload.
-    pub(crate) fn plan(&self, max: u16) -> Plan {
-        let level = Level::ALL[self.level];
-        let (overhead, rate) =
-            if level == Level::Plain { (PLAIN_OVERHEAD, &self.noise) } else { (ARMOURED_OVERHEAD, &self.slips) };
-        let best = (overhead * 1_000_000_000 / rate.ppb().max(1)).isqrt();
-        Plan { level, payload: best.max(PAYLOAD_MIN).min(u64::from(max)) as usize }
+    /// How to send data. Whoever has waited for a transfer can wait an eighth longer for the end of
+    /// a frame, so its frames grow with it, unless somebody else waits.
+    pub(crate) fn plan(&self, traffic: Traffic) -> Plan {
+        let [typing, shared, brief, long] = self.plans;
+        let plan = match traffic {
+            Traffic::Typing => typing,
+            Traffic::Shared => shared,
+            Traffic::Alone { busy } => match (busy / GROWTH).min(u64::from(u16::MAX)) as usize {
+                grown if grown <= self.most[2] => brief,
+                grown => Plan { payload: long.payload.min(grown), ..long },
+            },
+        };
+        if self.careful == 0 {
+            return plan;
+        }
+        Plan { level: CAREFUL.level.max(plan.level), payload: CAREFUL.payload.min(plan.payload) }
     }
-    /// How to send something short: armour costs most there and helps least.
-    pub(crate) fn short(&self) -> Level {
-        if self.level < Level::Eight as usize { Level::Plain } else { Level::ALL[self.level] }
+    /// How to send something short: an end that only acknowledges learns of no loss, and goes by
+    /// what comes in.
+    pub(crate) fn short(&self, body: usize) -> Level {
+        let out = self.noise();
+        let known = self.wrong.best().bytes > PRIOR_BYTES;
+        let wrong = if known { out.wrong } else { out.wrong.max(self.heard.now()) };
+        Noise { wrong, ..out }.short(body)
     }
     /// Estimated bit error rate in 1e-9.
     pub(crate) fn ber_ppb(&self) -> u64 {
-        if self.noise.fifths == 0 { 0 } else { self.noise.ppb() / 8 }
+        let rate = self.wrong.best();
+        if rate.errors < 0.01 { 0 } else { (rate.errors / rate.bytes.max(1.0) / 8.0 * 1e9) as u64 }
     }
 }
 
@@ -162,38 +221,54 @@ impl Adapt {
 mod tests {
     use super::*;
 
-    fn learn(adapt: &mut Adapt, frames: u64, lost: u64, damage: u8) {
-        let mut batch = Batch::new(damage);
+    const LONG: Traffic = Traffic::Alone { busy: 1 << 20 };
+
+    fn learn(adapt: &mut Adapt, frames: u64, lost: u64, damage: u16) {
+        let mut batch = Batch::new(damage, 0);
         for i in 0..frames {
-            batch.add(adapt.plan(4000).level, 1000, i >= lost);
+            batch.add(1000, i >= lost);
         }
         adapt.learn(batch);
     }
 
     #[test]
     fn follows_the_noise_and_comes_back() {
-        let mut adapt = Adapt::new(4000);
-        learn(&mut adapt, 500, 0, 0);
-        assert_eq!(adapt.plan(4000), Plan { level: Level::Plain, payload: 4000 });
-        for _ in 0..50 {
-            learn(&mut adapt, 10, 1, 1);
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        let first = adapt.plan(LONG);
+        assert!(first.level == CAREFUL.level && first.payload <= CAREFUL.payload);
+        for _ in 0..100 {
+            learn(&mut adapt, 4, 0, 0);
         }
-        assert!(adapt.plan(4000).level > Level::Plain);
+        assert_eq!(adapt.plan(LONG), Plan { level: Level::Plain, payload: 4000 });
+        assert_eq!(adapt.plan(Traffic::Typing).payload, 200);
+        learn(&mut adapt, 10, 1, 1);
+        learn(&mut adapt, 10, 10, 20);
+        assert!(adapt.plan(LONG).level > Level::Plain);
         for _ in 0..50 {
-            learn(&mut adapt, 10, 10, 20);
+            learn(&mut adapt, 10, 0, 80);
         }
-        assert!(adapt.plan(4000).level > Level::One);
-        for _ in 0..6000 {
+        assert!(adapt.plan(LONG).level >= Level::Eight, "{adapt:?}");
+        // two seconds without an error
+        for _ in 0..400 {
             learn(&mut adapt, 1, 0, 0);
         }
-        assert_eq!(adapt.plan(4000).level, Level::Plain);
+        assert!(adapt.plan(LONG).level <= Level::One, "{adapt:?}");
     }
 
     #[test]
     fn an_outage_is_not_noise() {
-        let mut adapt = Adapt::new(4000);
-        let before = adapt.plan(4000);
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        learn(&mut adapt, 200, 0, 0);
+        let before = adapt.plan(LONG);
         learn(&mut adapt, 200, 200, 0);
-        assert_eq!(adapt.plan(4000), before);
+        assert_eq!(adapt.plan(LONG), before);
+    }
+
+    #[test]
+    fn acknowledgements_are_armoured_by_what_comes_in() {
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        assert_eq!(adapt.short(16), Level::Plain);
+        adapt.heard(100_000, 800);
+        assert!(adapt.short(16) > Level::Plain);
     }
 }

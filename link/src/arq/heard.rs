@@ -1,5 +1,6 @@
 //! Which transmissions arrived, and what an ACK says of them.
 
+use super::endpoint::Damage;
 use crate::wire::segment::{ACK_PAIRS, Ack, TX_BITS, VARINT_MAX};
 use crate::wire::seq;
 
@@ -37,10 +38,16 @@ impl Heard {
         }
     }
     /// The ACK for now; none before anything came.
-    pub(crate) fn ack(&self, damage: u8) -> Option<Ack> {
+    pub(crate) fn ack(&self, damage: Damage) -> Option<Ack> {
         let &(from, newest) = self.runs.first()?;
         let run = (newest - from + 1).min(u64::from(VARINT_MAX)) as u16;
-        let mut ack = Ack { newest: newest as u16, damage, run, pairs: heapless::Vec::new() };
+        let mut ack = Ack {
+            newest: newest as u16,
+            damage: damage.wrong as u16,
+            slips: damage.slips as u8,
+            run,
+            pairs: heapless::Vec::new(),
+        };
         for pair in self.runs.windows(2) {
             let (gap, run) = (pair[0].0 - pair[1].1 - 1, pair[1].1 - pair[1].0 + 1);
             if gap > u64::from(VARINT_MAX) {
@@ -80,7 +87,7 @@ mod tests {
         for tx in [0, 1, 2, 5, 6, 9] {
             heard.note(tx);
         }
-        let ack = heard.ack(0).unwrap();
+        let ack = heard.ack(Damage::default()).unwrap();
         assert_eq!(runs(&ack, 10).unwrap().as_slice(), [(9, 9), (5, 6), (0, 2)]);
         assert!(runs(&ack, 9).is_none());
         assert!(!heard.is_new(9) && heard.is_new(10));

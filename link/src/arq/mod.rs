@@ -10,14 +10,11 @@
 mod adapt;
 pub(crate) mod endpoint;
 mod heard;
-mod ranges;
-mod recv;
-mod ring;
+mod plan;
 mod rtt;
-mod send;
 mod timer;
 
-use crate::wire::segment::CloseCode;
+use crate::wire::segment::{CloseCode, ResetCode};
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +42,8 @@ pub enum Loss {
     PeerClosed(CloseCode),
     /// The peer speaks this other version of the protocol.
     Version(u8),
+    /// One end has channels, the other one stream.
+    Mode,
     /// Closed here.
     Local,
 }
@@ -59,6 +58,14 @@ pub enum Event {
         /// The peer's.
         peer: u64,
     },
+    /// The peer asks for this channel: see [`Link::asked`](crate::Link::asked).
+    Asked(u16),
+    /// The peer opened this channel.
+    Accepted(u16),
+    /// Everything on this channel was delivered both ways, and both ends know; it is gone.
+    Closed(u16),
+    /// The peer ended or refused this channel; it is gone.
+    Reset(u16, ResetCode),
     /// Our own frames come back: a loopback plug, or the peer echoes (a terminal in echo mode).
     Echo,
     /// Everything was delivered both ways. The last event.

@@ -51,9 +51,15 @@ pub struct Deframer {
     pub junk: u64,
     /// Wrong bytes repaired.
     pub corrected: u64,
-    /// What noise has done, as an ACK tells it (PROTOCOL 3.4): repaired bytes, and per frame that
-    /// was beyond repair one more than its armour repairs.
+    /// Wrong bytes, as an ACK tells them (PROTOCOL 3.4): repaired ones, and per frame that was beyond
+    /// repair one more than its armour repairs.
     pub damage: u64,
+    /// Frames in which bytes were lost or came in: the next frame did not stand at their end.
+    pub slips: u64,
+    /// Where the next frame stands if the one that failed last kept its length, counted from `start`;
+    /// and the damage it counts as then.
+    expected: Option<usize>,
+    doubtful: u64,
 }
 
 impl Default for Deframer {
@@ -69,6 +75,9 @@ impl Default for Deframer {
             junk: 0,
             corrected: 0,
             damage: 0,
+            slips: 0,
+            expected: None,
+            doubtful: 0,
         }
     }
 }
@@ -93,6 +102,7 @@ impl Deframer {
     pub fn reset(&mut self) {
         self.junk += (self.end - self.start) as u64;
         (self.start, self.end, self.synced, self.searched) = (0, 0, false, 0);
+        (self.expected, self.doubtful) = (None, 0);
         self.open.clear();
     }
 
@@ -130,14 +140,17 @@ impl Deframer {
                         return Some(self.yield_frame(self.start, head, head_fixed));
                     }
                     self.bad += 1;
-                    if self.synced {
-                        self.damage += head.level.parity().map_or(0, |code| code.repairs() as u64);
+                    if self.synced || self.expected == Some(0) {
+                        self.doubt_frame(head);
                     }
                     self.skip(1);
                 }
                 Look::Partial if self.synced || self.start == self.end => return None,
                 Look::Partial => return self.search_behind(),
-                Look::Nothing => self.skip(1),
+                Look::Nothing => {
+                    self.damage += u64::from(self.synced);
+                    self.skip(1);
+                }
             }
         }
     }
@@ -174,16 +187,31 @@ impl Deframer {
         }
     }
 
+    /// A frame failed where one was expected: damaged, if its end is where the next begins.
+    fn doubt_frame(&mut self, head: Head) {
+        // this head stands where the frame before it ended, so that one kept its length
+        self.damage += self.doubtful;
+        self.doubtful = 1 + head.level.parity().map_or(0, |code| code.repairs() as u64);
+        self.expected = Some(head.frame_len());
+    }
+
     fn skip(&mut self, n: usize) {
         self.start += n;
         self.junk += n as u64;
-        self.damage += u64::from(core::mem::take(&mut self.synced));
+        self.synced = false;
+        self.expected = self.expected.and_then(|at| at.checked_sub(n));
         self.searched = self.searched.saturating_sub(n);
         self.open.retain(|ahead| *ahead > n);
         self.open.iter_mut().for_each(|ahead| *ahead -= n);
     }
 
     fn yield_frame(&mut self, at: usize, head: Head, head_fixed: usize) -> Found<'_> {
+        match core::mem::take(&mut self.doubtful) {
+            0 => {}
+            damage if self.expected == Some(at - self.start) => self.damage += damage,
+            _ => self.slips += 1,
+        }
+        self.expected = None;
         self.corrected += head_fixed as u64;
         self.damage += head_fixed as u64;
         self.junk += (at - self.start) as u64;

@@ -5,11 +5,15 @@
 //! record   tag: kind (high four bits), argument (low four) | fields by kind
 //!   1 OPEN    argument bit 0: answer wanted; version (1) | own id (8) | peer's id or 0 (8) | receive limit (3) | most payload (2) | features (2)
 //!   2 CLOSE   version (1) | own id (8) | peer's id (8) | code (1)
-//!   3 ACK     newest tx (2) | damage, modulo 256 (1) | run (v) | argument times: gap (v), run (v)
+//!   3 ACK     newest tx (2) | damage (2) | slips (1) | run (v) | argument times: gap (v), run (v)
 //!   4 WINDOW  receive limit (3)
 //!   5 DONE    -
 //!   6 PING    -
 //!   7 DATA    argument bit 0: end of stream; offset (3) | payload up to the end of the segment
+//!  13 of a channel, argument 0 BEGIN: channel (v) | class (1) | receive limit (3) | length (1) | service
+//!             1 ACCEPT: channel (v) | receive limit (3)   2 RESET: channel (v) | reason (1)
+//!             3 WINDOW: channel (v) | receive limit (3)   4 DONE: channel (v)
+//!  14 DATA    of a channel: as 7, with channel (v) before the offset
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -19,14 +23,16 @@ use super::frame::BODY_MAX;
 pub const VERSION: u8 = 1;
 /// Bytes of a segment before its first record.
 pub const SEGMENT_HEAD: usize = 2;
-/// Bytes of a DATA record before its payload.
+/// Bytes of a DATA record of the one stream before its payload; of a channel it has up to two more.
 pub const DATA_HEAD: usize = 4;
+/// Most bytes in the name of a service.
+pub const SERVICE_MAX: usize = 64;
 /// Most gap and run pairs in an ACK after the first run.
 pub const ACK_PAIRS: usize = 8;
 /// Longest ACK record.
-pub const ACK_MAX: usize = 4 + 2 + ACK_PAIRS * 4;
+pub const ACK_MAX: usize = 6 + 2 + ACK_PAIRS * 4;
 /// Most user bytes in one segment: what a body holds beside the largest ACK and a WINDOW.
-pub const PAYLOAD_MAX: usize = BODY_MAX - SEGMENT_HEAD - DATA_HEAD - ACK_MAX - 6;
+pub const PAYLOAD_MAX: usize = BODY_MAX - SEGMENT_HEAD - (DATA_HEAD + 2) - ACK_MAX - 6;
 /// Largest number (v) can carry.
 pub const VARINT_MAX: u16 = 0x7FFF;
 /// Offsets and limits travel modulo 2^24.
@@ -45,6 +51,8 @@ pub enum CloseCode {
     Interrupted,
     /// 4: the far end failed.
     Failed,
+    /// 5: one end has channels and the other one stream: `link` and `pipe` do not fit.
+    Mode,
     /// A code of a later version.
     Other(u8),
 }
@@ -57,6 +65,7 @@ impl CloseCode {
             CloseCode::OutputClosed => 2,
             CloseCode::Interrupted => 3,
             CloseCode::Failed => 4,
+            CloseCode::Mode => 5,
             CloseCode::Other(n) => n,
         }
     }
@@ -67,7 +76,46 @@ impl CloseCode {
             2 => CloseCode::OutputClosed,
             3 => CloseCode::Interrupted,
             4 => CloseCode::Failed,
+            5 => CloseCode::Mode,
             n => CloseCode::Other(n),
+        }
+    }
+}
+
+/// Why a channel ended at once, or was never opened (wire numbers; unknown ones are kept).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetCode {
+    /// 1: there is no service of this name.
+    NoService,
+    /// 2: the service could not be reached or started.
+    Unreachable,
+    /// 3: no room for another channel.
+    Busy,
+    /// 4: the user at that end went away or failed with data undelivered.
+    Aborted,
+    /// A code of a later version.
+    Other(u8),
+}
+
+impl ResetCode {
+    /// The number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        match self {
+            ResetCode::NoService => 1,
+            ResetCode::Unreachable => 2,
+            ResetCode::Busy => 3,
+            ResetCode::Aborted => 4,
+            ResetCode::Other(n) => n,
+        }
+    }
+    /// The code with this number.
+    pub const fn from_wire(n: u8) -> ResetCode {
+        match n {
+            1 => ResetCode::NoService,
+            2 => ResetCode::Unreachable,
+            3 => ResetCode::Busy,
+            4 => ResetCode::Aborted,
+            n => ResetCode::Other(n),
         }
     }
 }
@@ -87,8 +135,24 @@ pub struct Open {
     pub limit: u32,
     /// Most payload the sender takes in one segment.
     pub payload_max: u16,
-    /// Feature bits; none is defined yet, unknown ones are ignored.
+    /// Feature bits: [`FEATURE_CHANNELS`]; unknown ones are ignored.
     pub features: u16,
+}
+
+/// Feature bit 0: the session has channels, and no stream of its own.
+pub const FEATURE_CHANNELS: u16 = 1;
+
+/// BEGIN: a channel is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begin<'a> {
+    /// Its number, not 0.
+    pub channel: u16,
+    /// How urgent its data are: 0 to be learnt, 1 interactive, 2 bulk; others count as 0.
+    pub class: u8,
+    /// Receive limit of the asking end.
+    pub limit: u32,
+    /// Name of the service, 1 to [`SERVICE_MAX`] bytes.
+    pub service: &'a [u8],
 }
 
 /// CLOSE: the session ends here and now.
@@ -109,9 +173,11 @@ pub struct Close {
 pub struct Ack {
     /// Lowest 16 bits of the newest transmission that arrived.
     pub newest: u16,
-    /// Damage seen so far, modulo 256: wrong bytes repaired, and per frame beyond repair one more
+    /// Wrong bytes seen so far, modulo 65536: those repaired, and per frame beyond repair one more
     /// than its armour repairs. It tells the sender noise from silence, and what armour hides.
-    pub damage: u8,
+    pub damage: u16,
+    /// Frames in which bytes were lost or came in, modulo 256: against that, armour is no use.
+    pub slips: u8,
     /// Transmissions that arrived in a row, ending with the newest; at least 1.
     pub run: u16,
     /// Then, going back: how many are missing, how many arrived in a row before those; each at least 1.
@@ -128,19 +194,45 @@ pub enum Record<'a> {
     /// See [`Ack`].
     Ack(Ack),
     /// The sender's receive limit is now at this offset (modulo 2^24).
-    Window(u32),
-    /// Everything the receiver sent was received and used, everything of the sender's acknowledged.
-    Done,
+    Window {
+        /// Of this channel; 0 is the one stream.
+        channel: u16,
+        /// The limit.
+        limit: u32,
+    },
+    /// Everything the receiver sent on this channel was received and passed on to its destination.
+    Done {
+        /// Of this channel; 0 is the one stream.
+        channel: u16,
+    },
     /// Nothing, to be acknowledged.
     Ping,
-    /// A piece of the stream.
+    /// A piece of a stream.
     Data {
+        /// Of this channel; 0 is the one stream.
+        channel: u16,
         /// Offset of its first byte, modulo 2^24.
         offset: u32,
         /// The stream ends behind it.
         fin: bool,
         /// The bytes; empty only at the end of the stream.
         payload: &'a [u8],
+    },
+    /// See [`Begin`].
+    Begin(Begin<'a>),
+    /// The channel is open; the answering end's receive limit.
+    Accept {
+        /// The channel.
+        channel: u16,
+        /// The limit.
+        limit: u32,
+    },
+    /// The channel ends at once, or was never opened.
+    Reset {
+        /// The channel.
+        channel: u16,
+        /// Why: a [`ResetCode`](crate::ResetCode).
+        reason: u8,
     },
 }
 
@@ -228,16 +320,37 @@ impl<'a> Reader<'a> {
                 if me == 0 { Err(Malformed) } else { Ok(Record::Close(Close { version, me, you, code })) }
             }
             (3, pairs) => self.ack(pairs).map(Record::Ack),
-            (4, 0) => self.u24().map(Record::Window),
-            (5, 0) => Ok(Record::Done),
+            (4, 0) => Ok(Record::Window { channel: 0, limit: self.u24()? }),
+            (5, 0) => Ok(Record::Done { channel: 0 }),
             (6, 0) => Ok(Record::Ping),
-            (7, 0 | 1) => {
-                let (offset, fin) = (self.u24()?, argument == 1);
-                let payload = core::mem::take(&mut self.0);
-                if payload.is_empty() && !fin { Err(Malformed) } else { Ok(Record::Data { offset, fin, payload }) }
+            (7, 0 | 1) => self.data(0, argument == 1),
+            (13, 0) => self.begin().map(Record::Begin),
+            (13, 1) => Ok(Record::Accept { channel: self.count()?, limit: self.u24()? }),
+            (13, 2) => Ok(Record::Reset { channel: self.count()?, reason: self.u8()? }),
+            (13, 3) => Ok(Record::Window { channel: self.count()?, limit: self.u24()? }),
+            (13, 4) => Ok(Record::Done { channel: self.count()? }),
+            (14, 0 | 1) => {
+                let channel = self.count()?;
+                self.data(channel, argument == 1)
             }
             _ => Err(Malformed),
         }
+    }
+
+    fn data(&mut self, channel: u16, fin: bool) -> Result<Record<'a>, Malformed> {
+        let offset = self.u24()?;
+        let payload = core::mem::take(&mut self.0);
+        if payload.is_empty() && !fin { Err(Malformed) } else { Ok(Record::Data { channel, offset, fin, payload }) }
+    }
+
+    fn begin(&mut self) -> Result<Begin<'a>, Malformed> {
+        let (channel, class, limit, len) = (self.count()?, self.u8()?, self.u24()?, usize::from(self.u8()?));
+        if len == 0 || len > SERVICE_MAX {
+            return Err(Malformed);
+        }
+        let (service, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(Begin { channel, class, limit, service })
     }
 
     fn open(&mut self, answer: bool) -> Result<Open, Malformed> {
@@ -253,7 +366,8 @@ impl<'a> Reader<'a> {
     }
 
     fn ack(&mut self, pairs: u8) -> Result<Ack, Malformed> {
-        let mut ack = Ack { newest: self.u16()?, damage: self.u8()?, run: self.count()?, pairs: heapless::Vec::new() };
+        let mut ack =
+            Ack { newest: self.u16()?, damage: self.u16()?, slips: self.u8()?, run: self.count()?, pairs: heapless::Vec::new() };
         for _ in 0..pairs {
             let pair = (self.count()?, self.count()?);
             ack.pairs.push(pair).map_err(|_| Malformed)?;
@@ -326,29 +440,65 @@ impl<'a> Writer<'a> {
     pub fn ack(&mut self, ack: &Ack) {
         self.tag(3, ack.pairs.len() as u8);
         self.put(&ack.newest.to_le_bytes());
-        self.put(&[ack.damage]);
+        self.put(&ack.damage.to_le_bytes());
+        self.put(&[ack.slips]);
         self.count(ack.run);
         for &(gap, run) in &ack.pairs {
             self.count(gap);
             self.count(run);
         }
     }
+    /// The tag of a record about a channel, in its short form for the one stream.
+    fn about(&mut self, channel: u16, short: u8, argument: u8) {
+        if channel == 0 {
+            self.tag(short, 0);
+        } else {
+            self.tag(13, argument);
+            self.count(channel);
+        }
+    }
     /// Adds WINDOW with the lowest 24 bits of `limit`.
-    pub fn window(&mut self, limit: u64) {
-        self.tag(4, 0);
+    pub fn window(&mut self, channel: u16, limit: u64) {
+        self.about(channel, 4, 3);
         self.u24(limit);
     }
     /// Adds DONE.
-    pub fn done(&mut self) {
-        self.tag(5, 0);
+    pub fn done(&mut self, channel: u16) {
+        self.about(channel, 5, 4);
     }
     /// Adds PING.
     pub fn ping(&mut self) {
         self.tag(6, 0);
     }
+    /// Adds BEGIN; `channel` is not 0.
+    pub fn begin(&mut self, channel: u16, class: u8, limit: u64, service: &[u8]) {
+        self.tag(13, 0);
+        self.count(channel);
+        self.put(&[class]);
+        self.u24(limit);
+        self.put(&[service.len() as u8]);
+        self.put(service);
+    }
+    /// Adds ACCEPT; `channel` is not 0.
+    pub fn accept(&mut self, channel: u16, limit: u64) {
+        self.tag(13, 1);
+        self.count(channel);
+        self.u24(limit);
+    }
+    /// Adds RESET; `channel` is not 0.
+    pub fn reset(&mut self, channel: u16, reason: u8) {
+        self.tag(13, 2);
+        self.count(channel);
+        self.put(&[reason]);
+    }
     /// Adds DATA, the last record there can be; `fill` writes the `len` payload bytes.
-    pub fn data(&mut self, offset: u64, fin: bool, len: usize, fill: impl FnOnce(&mut [u8])) {
-        self.tag(7, u8::from(fin));
+    pub fn data(&mut self, channel: u16, offset: u64, fin: bool, len: usize, fill: impl FnOnce(&mut [u8])) {
+        if channel == 0 {
+            self.tag(7, u8::from(fin));
+        } else {
+            self.tag(14, u8::from(fin));
+            self.count(channel);
+        }
         self.u24(offset);
         fill(&mut self.out[self.len..self.len + len]);
         self.len += len;

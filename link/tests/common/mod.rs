@@ -103,7 +103,7 @@ impl End {
             lost: None,
         }
     }
-    fn user(&mut self, now: Instant, random: &mut Random) {
+    fn act(&mut self, now: Instant, random: &mut Random) {
         let mut room = (self.link.writable() as u64).min(self.to_write - self.written);
         if self.burst != u64::MAX {
             room = room.min(random.below(self.burst + 1));
@@ -141,47 +141,125 @@ impl End {
     }
 }
 
-/// Runs both ends until both have finished (or one is lost); panics after `limit_us`.
-pub fn run(a: &mut End, b: &mut End, ab: &mut Line, ba: &mut Line, seed: u64, limit_us: u64) -> u64 {
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("HARDLINE_SEED") {
+        Ok(seed) => vec![seed.parse().expect("HARDLINE_SEED is a number")],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+/// A link with hundreds of channels passes through the stack on its way into its box.
+const BIG_STACK: usize = 16 << 20;
+
+pub fn on_a_big_stack(test: impl FnOnce() + Send + 'static) {
+    let ran = std::thread::Builder::new().stack_size(BIG_STACK).spawn(test).expect("a thread").join();
+    if let Err(panic) = ran {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs `one` for every seed on all cores; a panic names its seed.
+pub fn for_seeds(count: u64, one: impl Fn(u64) + Sync) {
+    let seeds = seeds(count);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            let big = std::thread::Builder::new().stack_size(BIG_STACK);
+            let worker = big.spawn_scoped(scope, || {
+                while let Some(&seed) = seeds.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(seed)));
+                    assert!(ran.is_ok(), "seed {seed} failed: run again with HARDLINE_SEED={seed}");
+                }
+            });
+            worker.expect("a thread");
+        }
+    });
+}
+
+pub fn random_noise(random: &mut Random) -> NoiseConfig {
+    let ber = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 2e-3][random.below(6) as usize];
+    let mut noise = NoiseConfig { ber, ..NoiseConfig::default() };
+    if random.chance(0.3) {
+        (noise.burst, noise.burst_len, noise.burst_ber) = (1e-4, 30.0, 0.3);
+    }
+    if random.chance(0.3) {
+        (noise.drop, noise.drop_len) = (1e-4, 1 + random.below(64) as u32);
+    }
+    if random.chance(0.3) {
+        noise.insert = 1e-4;
+    }
+    noise
+}
+
+/// An end of the line with whoever uses it.
+pub trait Station {
+    fn handle(&mut self, bytes: &[u8], now: Instant);
+    /// The user acts.
+    fn user(&mut self, now: Instant, random: &mut Random);
+    fn transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize>;
+    /// When to come back, if nothing happens before.
+    fn wake(&self, now: Instant) -> Option<u64>;
+    fn is_over(&self) -> bool;
+    fn describe(&self) -> String;
+}
+
+impl Station for End {
+    fn handle(&mut self, bytes: &[u8], now: Instant) {
+        self.link.handle_bytes(bytes, now);
+        self.link.handle_timeout(now);
+    }
+    fn user(&mut self, now: Instant, random: &mut Random) {
+        self.act(now, random);
+    }
+    fn transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
+        self.link.poll_transmit(out, now)
+    }
+    fn wake(&self, now: Instant) -> Option<u64> {
+        let stalled = Some(self.stalled_until).filter(|&until| until > now.as_micros());
+        self.link.poll_timeout().map(Instant::as_micros).into_iter().chain(stalled).min()
+    }
+    fn is_over(&self) -> bool {
+        self.finished_at.is_some() || self.lost.is_some()
+    }
+    fn describe(&self) -> String {
+        format!("{:?} {:?}", self.link.state(), self.link.stats())
+    }
+}
+
+/// Runs both ends until both are over; panics after `limit_us`.
+pub fn run<A: Station, B: Station>(a: &mut A, b: &mut B, ab: &mut Line, ba: &mut Line, seed: u64, limit_us: u64) -> u64 {
     let mut random = Random::new(seed ^ 0xABCD);
     let (mut now, mut wire, mut bytes) = (Instant::default(), vec![0u8; FRAME_MAX], Vec::new());
     let mut rounds = 0u64;
     loop {
         step(a, ab, ba, now, &mut random, &mut wire, &mut bytes);
         step(b, ba, ab, now, &mut random, &mut wire, &mut bytes);
-        let over = |e: &End| e.finished_at.is_some() || e.lost.is_some();
-        if over(a) && over(b) {
+        if a.is_over() && b.is_over() {
             return now.as_micros();
         }
-        if now.as_micros() >= limit_us && std::env::var("HARDLINE_SEED").is_ok() {
-            std::fs::write("/tmp/a.txt", format!("{now:?} {:?}", a.link)).unwrap();
-            std::fs::write("/tmp/b.txt", format!("{:?}", b.link)).unwrap();
-        }
-        assert!(
-            now.as_micros() < limit_us,
-            "stalled: a {:?} {:?} b {:?} {:?}",
-            a.link.state(),
-            a.link.stats(),
-            b.link.state(),
-            b.link.stats()
-        );
+        assert!(now.as_micros() < limit_us, "stalled: a {} b {}", a.describe(), b.describe());
         rounds += 1;
         assert!(rounds < 20_000_000, "spinning at {now:?}");
-        let next = [a.link.poll_timeout(), b.link.poll_timeout()].into_iter().flatten().map(Instant::as_micros);
-        let stalls = [a.stalled_until, b.stalled_until].into_iter().filter(|&s| s > now.as_micros());
-        let next = next.chain(ab.next()).chain(ba.next()).chain(stalls).min().expect("something must come");
+        let next = [a.wake(now), b.wake(now), ab.next(), ba.next()].into_iter().flatten().min().expect("something must come");
         // a host is not instant either; this also keeps time moving
         now = Instant::from_micros(next.max(now.as_micros() + 1 + random.below(300)));
     }
 }
 
 /// One end takes what came, lets its user act, and sends what is due.
-fn step(end: &mut End, out: &mut Line, into: &mut Line, now: Instant, random: &mut Random, wire: &mut [u8], bytes: &mut Vec<u8>) {
+fn step<S: Station>(
+    end: &mut S,
+    out: &mut Line,
+    into: &mut Line,
+    now: Instant,
+    random: &mut Random,
+    wire: &mut [u8],
+    bytes: &mut Vec<u8>,
+) {
     into.take(now, bytes);
-    end.link.handle_bytes(bytes, now);
-    end.link.handle_timeout(now);
+    end.handle(bytes, now);
     end.user(now, random);
-    while let Some(n) = end.link.poll_transmit(wire, now) {
+    while let Some(n) = end.transmit(wire, now) {
         out.send(&wire[..n], now);
     }
 }

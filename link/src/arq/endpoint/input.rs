@@ -4,21 +4,22 @@ use super::super::adapt::Batch;
 use super::super::heard::{self, Heard};
 use super::super::timer::Timer;
 use super::super::{Event, Loss, State};
-use super::{Endpoint, FAREWELLS, Sent};
+use super::{Damage, Endpoint, FAREWELLS, Sent};
 use crate::time::Instant;
-use crate::wire::segment::{Ack, Close, CloseCode, OFFSET_BITS, Open, Record, Segment, VERSION};
-use crate::wire::seq;
+use crate::wire::segment::{Ack, Close, CloseCode, FEATURE_CHANNELS, Open, Record, Segment, VERSION};
 
-/// Received transmissions after which an acknowledgement is not held back any longer.
+/// Received transmissions, or bytes in them, after which an acknowledgement is not held back any longer.
 const ACK_EVERY: u8 = 4;
-/// A piece of this size is acknowledged at once: the cost is small beside it, and waiting would
-/// wake the host once more.
-const ACK_BYTES: usize = 1024;
+const ACK_BYTES: u16 = 8_000;
+/// Behind a piece of this size more is likely to follow: its acknowledgement may be held longer, for
+/// each costs both hosts a wake-up.
+pub(super) const LARGE: usize = 1024;
+pub(super) const LARGE_DELAY_US: u64 = 50_000;
 /// How long to wait for the last acknowledgement once both ends have said they are done (µs):
 /// everything is delivered, only the peer may not know yet.
 const LINGER_US: u64 = 10_000_000;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
     pub(crate) fn handle_segment(&mut self, segment: &Segment<'_>, now: Instant) {
         let mut records = segment.records().peekable();
         match records.peek() {
@@ -33,33 +34,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         if !self.heard.is_new(tx) {
             return;
         }
-        let mut wants_ack = false;
+        let (mut wants_ack, mut data, mut large) = (false, 0, false);
         for record in records {
             match record {
-                Record::Data { offset, fin, payload } => {
-                    if self.recv.insert(offset, payload, fin).is_err() {
-                        // not kept, hence not heard: the sender will repeat it
-                        self.stats.frames_bad += 1;
-                        return;
-                    }
-                    wants_ack = true;
-                    self.ack_now |= fin || payload.len() >= ACK_BYTES;
+                Record::Ack(ack) => {
+                    self.handle_ack(&ack, now);
+                    continue;
                 }
-                Record::Window(limit) => {
-                    self.send.raise_limit(seq::expand(limit, OFFSET_BITS, self.send.limit()));
-                    wants_ack = true;
+                Record::Data { fin, payload, .. } => {
+                    data += payload.len();
+                    self.ack_now |= fin;
+                    large = payload.len() >= LARGE;
                 }
-                Record::Done => {
-                    self.peer_done = true;
-                    self.ack_now = true;
-                    wants_ack = true;
-                }
-                Record::Ping => {
-                    self.ack_now = true;
-                    wants_ack = true;
-                }
-                Record::Ack(ack) => self.handle_ack(&ack, now),
-                Record::Open(_) | Record::Close(_) => {}
+                Record::Done { .. } | Record::Ping => self.ack_now = true,
+                _ => {}
+            }
+            wants_ack = true;
+            if self.mux.handle(&record, now).is_err() {
+                // not kept, hence not heard: the sender will repeat it
+                self.stats.frames_bad += 1;
+                return;
             }
         }
         let gap = self.heard.note(tx);
@@ -71,11 +65,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
         if wants_ack {
             self.unacked = self.unacked.saturating_add(1);
-            self.ack_now |= gap || self.unacked >= ACK_EVERY;
+            self.unacked_bytes = self.unacked_bytes.saturating_add(data as u16);
+            self.ack_now |= gap || self.unacked >= ACK_EVERY || self.unacked_bytes >= ACK_BYTES;
+            let hold = if large { LARGE_DELAY_US } else { u64::from(self.config.ack_delay_us) };
+            self.timers.set_if_clear(Timer::AckDelay, now.after(hold));
+        }
+        self.check_finished(now);
+    }
+
+    /// `bytes` came in; the deframer counts so much damage by now.
+    pub(crate) fn handle_damage(&mut self, bytes: usize, damage: Damage, bad: bool, now: Instant) {
+        self.adapt.heard(bytes, damage.wrong - self.damage.wrong);
+        if bad && self.state == State::Open {
+            // the sender learns of it even if nothing gets through
             self.timers.set_if_clear(Timer::AckDelay, now.after(u64::from(self.config.ack_delay_us)));
         }
-        self.check_done();
-        self.check_finished(now);
+        self.damage = damage;
     }
 
     fn handle_open(&mut self, open: Open, now: Instant) {
@@ -98,8 +103,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             }
             return;
         }
+        if (open.features & FEATURE_CHANNELS != 0) != self.channels {
+            if self.state != State::Open {
+                self.peer = open.me;
+                self.end(Loss::Mode);
+                (self.closing, self.farewells) = (Some(CloseCode::Mode), FAREWELLS);
+            }
+            return;
+        }
         if open.me != self.peer && self.state == State::Open {
-            if self.send.acked_bytes() > 0 || self.recv.received() > 0 {
+            if self.mux.is_used() {
                 return self.end(Loss::PeerRestarted);
             }
             self.restart();
@@ -112,8 +125,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         }
         if self.state != State::Open && open.you == self.me {
             self.state = State::Open;
-            self.peer_payload_max = open.payload_max;
-            self.send.raise_limit(u64::from(open.limit));
+            self.adapt.limit(open.payload_max);
+            self.mux.opened(self.me > self.peer);
+            self.mux.sole_limit(u64::from(open.limit));
             self.timers.clear(Timer::Open);
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.owe_open = false;
@@ -124,13 +138,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
 
     /// The peer was restarted before anything had passed: begin again with the new one.
     fn restart(&mut self) {
-        self.send.restart();
-        self.recv.restart();
+        self.mux.restart();
         self.heard = Heard::default();
         self.sent.clear();
-        (self.in_flight, self.next_tx, self.newest_acked, self.peer_damage) = (0, 0, None, 0);
-        (self.unacked, self.ack_now, self.window_lost, self.probe) = (0, false, false, false);
-        (self.done_due, self.done_sent, self.done_acked, self.peer_done) = (false, false, false, false);
+        (self.in_flight, self.next_tx, self.newest_acked) = (0, 0, None);
+        (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
+        self.peer_damage = (0, 0);
         self.timers.clear_all();
     }
 
@@ -139,6 +152,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         if close.you == self.me && known && !self.is_over() {
             self.end(match close.code {
                 CloseCode::Version => Loss::Version(close.version),
+                CloseCode::Mode => Loss::Mode,
                 code => Loss::PeerClosed(code),
             });
         }
@@ -151,21 +165,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             return;
         }
         self.newest_acked = Some(newest);
-        let damage = ack.damage.wrapping_sub(self.peer_damage);
-        self.peer_damage = ack.damage;
-        let mut batch = Batch::new(damage);
+        let (damage, slips) = (ack.damage.wrapping_sub(self.peer_damage.0), ack.slips.wrapping_sub(self.peer_damage.1));
+        self.peer_damage = (ack.damage, ack.slips);
+        let mut batch = Batch::new(damage, slips);
         let mut progress = false;
         while let Some(sent) = self.sent.front().copied().filter(|s| s.tx <= newest) {
             self.sent.pop_front();
             self.in_flight -= usize::from(sent.wire);
             let arrived = runs.iter().any(|r| r.0 <= sent.tx && sent.tx <= r.1);
-            batch.add(sent.level, sent.wire, arrived);
+            batch.add(sent.wire, arrived);
             if arrived {
                 if sent.tx == newest {
                     self.rtt.sample(now.since(sent.left));
                 }
                 progress = true;
-                self.settle(sent);
+                self.mux.arrived(sent.load);
             } else {
                 // first in, first out: a later one arrived, so this one never will
                 self.give_up(sent);
@@ -178,45 +192,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.arm_resend();
     }
 
-    fn settle(&mut self, sent: Sent) {
-        if let Some(piece) = sent.piece {
-            self.send.acknowledged(piece);
-        }
-        self.done_acked |= sent.done;
-    }
-
     pub(super) fn give_up(&mut self, sent: Sent) {
-        if let Some(piece) = sent.piece {
-            self.send.lost(piece);
-        }
-        self.window_lost |= sent.window;
-        self.done_due |= sent.done && !self.done_acked;
+        self.mux.lost(sent.load);
         // something must follow, or its loss could go unnoticed
-        self.probe |= sent.piece.is_none() && !sent.window && !sent.done && self.sent.is_empty();
+        self.probe |= sent.load.is_empty() && self.sent.is_empty();
     }
 
     pub(super) fn arm_resend(&mut self) {
         if self.sent.is_empty() {
             self.timers.clear(Timer::Resend);
         } else {
-            let wait = self.rtt.wait_us() + u64::from(self.config.ack_delay_us);
-            self.timers.set(Timer::Resend, self.last_left.after(wait));
+            let large = self.sent.back().is_some_and(|s| usize::from(s.wire) >= LARGE);
+            let hold = if large { LARGE_DELAY_US } else { u64::from(self.config.ack_delay_us) };
+            self.timers.set(Timer::Resend, self.last_left.after(self.rtt.wait_us() + hold));
         }
     }
 
-    pub(super) fn check_done(&mut self) {
-        if self.state == State::Open && self.confirmed && !self.done_sent && self.send.is_done() {
-            (self.done_sent, self.done_due) = (true, true);
-        }
-    }
-
+    /// A session with one stream is over once both ends know that both have everything; one that
+    /// knows so itself waits a while for the other.
     fn check_finished(&mut self, now: Instant) {
-        if self.state != State::Open || !self.peer_done || !self.done_sent {
-            return;
-        }
-        if self.done_acked {
+        let Some(sole) = self.sole().filter(|_| self.state == State::Open) else { return };
+        if sole.is_over() {
             self.finished();
-        } else {
+        } else if sole.is_delivered() {
             self.timers.set_if_clear(Timer::Linger, now.after(self.config.grace_us.min(LINGER_US)));
         }
     }

@@ -4,22 +4,19 @@
 mod input;
 mod output;
 
-pub(crate) use output::HOLD_US;
-
 use heapless::Deque;
 
 use super::adapt::Adapt;
 use super::heard::Heard;
-use super::recv::RecvStream;
 use super::rtt::Rtt;
-use super::send::{Piece, SendStream};
 use super::timer::{Timer, Timers};
 use super::{Event, Loss, State};
 use crate::config::Config;
+use crate::mux::{Channel, Load, Mux, News};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Level;
-use crate::wire::segment::CloseCode;
+use crate::wire::segment::{CloseCode, ResetCode};
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
 const CALL_US: u64 = 250_000;
@@ -38,10 +35,7 @@ struct Sent {
     tx: u64,
     left: Instant,
     wire: u16,
-    level: Level,
-    piece: Option<Piece>,
-    window: bool,
-    done: bool,
+    load: Load,
 }
 
 /// What to send: a segment of `len` bytes, in a frame of this level.
@@ -51,34 +45,38 @@ pub(crate) struct Outgoing {
     pub(crate) level: Level,
 }
 
-/// `N`: most transmissions under way at once.
+/// What the deframer has counted of damage to what came in (PROTOCOL 3.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) wrong: u64,
+    pub(crate) slips: u64,
+}
+
+/// `N`: most transmissions under way at once; `C`: most channels.
 #[derive(Debug)]
-pub(crate) struct Endpoint<B, const N: usize> {
+pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     config: Config,
     state: State,
     me: u64,
     peer: u64,
-    peer_payload_max: u16,
-    send: SendStream<B>,
-    recv: RecvStream<B>,
+    /// Whether this session has channels; else it has one stream, channel 0.
+    channels: bool,
+    pub(crate) mux: Mux<B, C>,
     heard: Heard,
+    damage: Damage,
     sent: Deque<Sent, N>,
     in_flight: usize,
     next_tx: u64,
     newest_acked: Option<u64>,
     last_left: Instant,
-    peer_damage: u8,
+    /// Damage the peer has reported.
+    peer_damage: (u16, u8),
     unacked: u8,
+    unacked_bytes: u16,
     ack_now: bool,
     call_us: u64,
     owe_open: bool,
-    window_lost: bool,
     probe: bool,
-    confirmed: bool,
-    done_due: bool,
-    done_sent: bool,
-    done_acked: bool,
-    peer_done: bool,
     farewells: u8,
     closing: Option<CloseCode>,
     echo_told: bool,
@@ -89,8 +87,9 @@ pub(crate) struct Endpoint<B, const N: usize> {
     pub(crate) stats: Stats,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
-    pub(crate) fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+    /// With one stream between these buffers, or with channels.
+    pub(crate) fn new(config: Config, session: u64, now: Instant, sole: Option<(B, B)>) -> Self {
         const { assert!(N > 2 * RESERVE, "a link needs room for more than 16 transmissions under way") };
         let frame_us = config.wire_us(usize::from(config.payload_max));
         // on a slow wire calls and signs of life must not fill it
@@ -104,32 +103,30 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
             state: State::Opening,
             me: session.max(1),
             peer: 0,
-            peer_payload_max: 1,
-            send: SendStream::new(send),
-            recv: RecvStream::new(recv),
+            channels: sole.is_none(),
+            mux: match sole {
+                Some((send, recv)) => Mux::sole(config.rate, send, recv),
+                None => Mux::new(config.rate),
+            },
             heard: Heard::default(),
+            damage: Damage::default(),
             sent: Deque::new(),
             in_flight: 0,
             next_tx: 0,
             newest_acked: None,
             last_left: now,
-            peer_damage: 0,
+            peer_damage: (0, 0),
             unacked: 0,
+            unacked_bytes: 0,
             ack_now: false,
             call_us,
             owe_open: false,
-            window_lost: false,
             probe: false,
-            confirmed: false,
-            done_due: false,
-            done_sent: false,
-            done_acked: false,
-            peer_done: false,
             farewells: 0,
             closing: None,
             echo_told: false,
             rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
-            adapt: Adapt::new(config.payload_max),
+            adapt: Adapt::new(&config),
             timers,
             events: Deque::new(),
             stats: Stats::default(),
@@ -142,35 +139,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
     pub(crate) fn state(&self) -> State {
         self.state
     }
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
-        if self.is_over() { 0 } else { self.send.write(bytes) }
+    /// The one stream of a session without channels.
+    pub(crate) fn sole(&self) -> Option<&Channel<B>> {
+        self.mux.get(0)
     }
-    pub(crate) fn writable(&self) -> usize {
-        if self.is_over() { 0 } else { self.send.writable() }
+    /// A channel of a session that is not over.
+    pub(crate) fn live(&mut self, id: u16) -> Option<&mut Channel<B>> {
+        if self.is_over() { None } else { self.mux.get_mut(id) }
     }
-    pub(crate) fn finish(&mut self) {
-        self.send.finish();
-    }
-    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
-        let n = self.recv.read(out);
-        self.stats.bytes_in = self.recv.read_bytes();
-        n
-    }
-    pub(crate) fn readable(&self) -> usize {
-        self.recv.readable()
-    }
-    pub(crate) fn at_end(&self) -> bool {
-        self.recv.at_end()
-    }
-    pub(crate) fn confirm(&mut self) {
-        self.confirmed |= self.recv.at_end();
-        self.check_done();
-    }
-    pub(crate) fn is_delivered(&self) -> bool {
-        self.peer_done && self.done_sent
-    }
-    pub(crate) fn is_sent(&self) -> bool {
-        self.send.is_done()
+    pub(crate) fn is_channels(&self) -> bool {
+        self.channels
     }
     pub(crate) fn close(&mut self, code: CloseCode) {
         if !self.is_over() {
@@ -181,16 +159,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         }
     }
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| {
+            Some(match self.mux.poll_news()? {
+                News::Asked(id) => Event::Asked(id),
+                News::Accepted(id) => Event::Accepted(id),
+                News::Closed(id) => Event::Closed(id),
+                News::Reset(id, reason) => Event::Reset(id, ResetCode::from_wire(reason)),
+            })
+        })
     }
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
     pub(crate) fn stats(&self) -> Stats {
-        Stats { bytes_out: self.send.acked_bytes(), rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
+        let (bytes_in, bytes_out) = self.mux.bytes();
+        Stats { bytes_in, bytes_out, rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Finished | State::Ended)
     }
     fn event(&mut self, event: Event) {
@@ -204,6 +190,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize> Endpoint<B, N> {
         self.timers.clear_all();
         self.sent.clear();
         self.event(Event::Lost(loss));
+    }
+
+    /// Somebody types: little is sent ahead.
+    pub(crate) fn is_typing(&self, now: Instant) -> bool {
+        self.mux.is_typing(now)
     }
 
     // ---- time ---------------------------------------------------------------------------------

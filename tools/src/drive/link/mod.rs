@@ -291,6 +291,7 @@ impl Session {
             let spec = self.opener.spec();
             match event {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
+                Event::Asked(_) | Event::Accepted(_) | Event::Closed(_) | Event::Reset(..) => {}
                 Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
                 Event::Finished => match self.hung_up {
                     // usual for a ProxyCommand: no word of it, but the exit code
@@ -367,6 +368,7 @@ fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
             Exit::Refused,
             format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION),
         ),
+        Loss::Mode => (Exit::Refused, "the peer has channels ('hardline link') and this end one stream, or the other way round: start the same at both ends".into()),
         Loss::Local => (Exit::Failed, "closed".into()),
     }
 }

@@ -6,7 +6,7 @@ use crate::wire::segment::OFFSET_BITS;
 use crate::wire::seq;
 
 /// Gaps that can be kept open; a piece beyond them counts as not arrived.
-const FRAGMENTS: usize = 64;
+const FRAGMENTS: usize = 32;
 
 /// The piece cannot be kept: outside the window, or too many gaps. It counts as not arrived.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::ranges::Ranges;
 use super::ring::Ring;
 
 /// Fragments of the stream that can be told apart; beyond it more is sent again than need be.
-const FRAGMENTS: usize = 64;
+const FRAGMENTS: usize = 32;
 
 /// A piece of the stream to send: `start..end`, and whether the stream ends behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -70,6 +70,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     }
     pub(crate) fn raise_limit(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
+    }
+    /// The user has ended the stream.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.finished
+    }
+    /// The peer says it has everything, the end included.
+    pub(crate) fn delivered(&mut self) {
+        (self.base, self.next, self.fin_sent, self.fin_acked) = (self.end, self.end, true, true);
+        self.acked.clear();
+        self.lost.clear();
+    }
+    /// Bytes that wait, new or to be sent again, whatever the peer would take.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.end - self.next + self.lost.total()
     }
     /// Everything, the end included, is acknowledged.
     pub(crate) fn is_done(&self) -> bool {

@@ -1,0 +1,290 @@
+//! One channel: a stream each way, and how it begins and ends (PROTOCOL 4.6).
+
+use super::recv::{RecvStream, Refused};
+use super::send::{Piece, SendStream};
+use super::{Class, Control, Service};
+use crate::time::Instant;
+use crate::wire::segment::OFFSET_BITS;
+use crate::wire::seq;
+
+/// A channel that learns its class may send so much at once before it counts as bulk, at least
+/// (bytes); and so much of the wire for good (one part in).
+const LEARN_BURST: u64 = 1_024;
+const LEARN_BURST_US: u64 = 20_000;
+const LEARN_SHARE: u64 = 8;
+const LEARN_UNPACED: u64 = 10_000_000;
+
+/// Bits of what is to be told to the peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Due(u8);
+
+impl Due {
+    fn set(&mut self, control: Control) {
+        self.0 |= 1 << control as u8;
+    }
+    fn clear(&mut self, control: Control) {
+        self.0 &= !(1 << control as u8);
+    }
+    fn first(self) -> Option<Control> {
+        Control::ALL.into_iter().find(|&c| self.0 & (1 << c as u8) != 0)
+    }
+}
+
+/// Where a channel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// We began it; the peer has not said yes.
+    Asking,
+    /// Data may flow.
+    Open,
+    /// Ended at once by this end: the peer is being told.
+    Resetting,
+    /// Ended at once by the peer.
+    Reset,
+}
+
+/// A stream each way between two users, one of many on a wire.
+#[derive(Debug)]
+pub struct Channel<B> {
+    id: u16,
+    class: Class,
+    service: Service,
+    pub(super) stage: Stage,
+    pub(super) send: SendStream<B>,
+    pub(super) recv: RecvStream<B>,
+    due: Due,
+    reason: u8,
+    /// The user has passed on everything the peer sent.
+    confirmed: bool,
+    done_acked: bool,
+    peer_done: bool,
+    /// The news the user was not told yet: it was accepted.
+    pub(super) accepted_news: bool,
+    /// Or ended by the peer.
+    pub(super) reset_news: bool,
+    /// What it may send as interactive, as of a moment: see [`Class::Learnt`].
+    allowance: u64,
+    allowance_at: Instant,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
+    /// The stream of a session that has but one: open from the start.
+    pub(crate) fn sole(send: B, recv: B) -> Self {
+        Channel::new(0, Class::Bulk, Service::new(), Stage::Open, send, recv)
+    }
+    pub(super) fn asking(id: u16, class: Class, service: Service, send: B, recv: B) -> Self {
+        let mut channel = Channel::new(id, class, service, Stage::Asking, send, recv);
+        channel.due.set(Control::Begin);
+        channel
+    }
+    pub(super) fn accepting(id: u16, class: Class, service: Service, limit: u32, send: B, recv: B) -> Self {
+        let mut channel = Channel::new(id, class, service, Stage::Open, send, recv);
+        channel.send.raise_limit(u64::from(limit));
+        channel.due.set(Control::Accept);
+        channel
+    }
+    fn new(id: u16, class: Class, service: Service, stage: Stage, send: B, recv: B) -> Self {
+        Channel {
+            id,
+            class,
+            service,
+            stage,
+            send: SendStream::new(send),
+            recv: RecvStream::new(recv),
+            due: Due::default(),
+            reason: 0,
+            confirmed: false,
+            done_acked: false,
+            peer_done: false,
+            accepted_news: false,
+            reset_news: false,
+            allowance: LEARN_BURST,
+            allowance_at: Instant::default(),
+        }
+    }
+
+    // ---- what the user does -------------------------------------------------------------------
+
+    /// Its number, the same at both ends; 0 for the one stream of a session without channels.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+    /// The name it was opened by.
+    pub fn service(&self) -> &[u8] {
+        &self.service
+    }
+    /// Adds to the outgoing stream; returns how much was taken (see [`Channel::writable`]).
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        self.send.write(bytes)
+    }
+    /// Bytes [`Channel::write`] would take now.
+    pub fn writable(&self) -> usize {
+        self.send.writable()
+    }
+    /// Ends the outgoing stream; the incoming one goes on (half close).
+    pub fn finish(&mut self) {
+        self.send.finish();
+    }
+    /// Takes from the incoming stream; 0 when nothing is there now.
+    pub fn read(&mut self, out: &mut [u8]) -> usize {
+        self.recv.read(out)
+    }
+    /// Bytes [`Channel::read`] could take now.
+    pub fn readable(&self) -> usize {
+        self.recv.readable()
+    }
+    /// The peer has ended its stream and all of it was read.
+    pub fn at_end(&self) -> bool {
+        self.recv.at_end()
+    }
+    /// Says that everything read, the end included, has reached its destination. Only then does the
+    /// peer learn that its stream was delivered; does nothing before [`Channel::at_end`].
+    pub fn confirm(&mut self) {
+        if !self.confirmed && self.recv.at_end() {
+            self.confirmed = true;
+            self.due.set(Control::Done);
+        }
+    }
+    /// The outgoing stream, its end included, is acknowledged.
+    pub fn is_sent(&self) -> bool {
+        self.send.is_done()
+    }
+    /// Everything was delivered both ways; at most the peer does not know yet.
+    pub fn is_delivered(&self) -> bool {
+        self.peer_done && self.confirmed
+    }
+    /// User bytes the peer has acknowledged.
+    pub fn bytes_out(&self) -> u64 {
+        self.send.acked_bytes()
+    }
+    /// User bytes read here.
+    pub fn bytes_in(&self) -> u64 {
+        self.recv.read_bytes()
+    }
+
+    pub(crate) fn receive_limit(&self) -> u64 {
+        self.recv.limit()
+    }
+    pub(crate) fn sent_end(&self) -> u64 {
+        self.send.sent_end()
+    }
+
+    // ---- its life -----------------------------------------------------------------------------
+
+    pub(super) fn class(&self) -> Class {
+        self.class
+    }
+    pub(super) fn reason(&self) -> u8 {
+        self.reason
+    }
+    /// Delivered, acknowledged, known to both: nothing more will come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.peer_done && self.done_acked
+    }
+    pub(super) fn reset(&mut self, reason: u8) {
+        if !matches!(self.stage, Stage::Resetting | Stage::Reset) {
+            (self.stage, self.reason, self.due) = (Stage::Resetting, reason, Due::default());
+            self.due.set(Control::Reset);
+        }
+    }
+    pub(super) fn handle_accept(&mut self, limit: u32) {
+        if self.stage == Stage::Asking {
+            self.stage = Stage::Open;
+            self.accepted_news = true;
+            self.due.clear(Control::Begin);
+            self.send.raise_limit(u64::from(limit));
+        }
+    }
+    pub(super) fn handle_reset(&mut self, reason: u8) {
+        self.reset_news = self.stage != Stage::Resetting;
+        (self.stage, self.reason, self.due) = (Stage::Reset, reason, Due::default());
+    }
+    pub(super) fn handle_window(&mut self, limit: u32) {
+        let limit = seq::expand(limit, OFFSET_BITS, self.send.limit());
+        self.send.raise_limit(limit);
+    }
+    pub(super) fn handle_done(&mut self) {
+        // of a stream that has not ended nobody can have seen the end
+        if self.send.is_ended() {
+            self.peer_done = true;
+            self.send.delivered();
+        }
+    }
+    pub(super) fn handle_data(&mut self, offset: u32, fin: bool, payload: &[u8]) -> Result<(), Refused> {
+        match self.stage {
+            Stage::Open => self.recv.insert(offset, payload, fin).map(drop),
+            // the ACCEPT before it was lost: both come again
+            Stage::Asking => Err(Refused),
+            Stage::Resetting | Stage::Reset => Ok(()),
+        }
+    }
+
+    /// The peer was restarted before anything had passed: begin again with the new one.
+    pub(super) fn restart(&mut self) {
+        self.send.restart();
+        self.recv.restart();
+        (self.due, self.confirmed, self.done_acked, self.peer_done) = (Due::default(), false, false, false);
+    }
+
+    // ---- what goes out ------------------------------------------------------------------------
+
+    pub(super) fn control_due(&self) -> Option<Control> {
+        self.due.first().or((self.stage == Stage::Open && self.recv.window_due()).then_some(Control::Window))
+    }
+    /// The control was written.
+    pub(super) fn control_sent(&mut self, control: Control) {
+        self.due.clear(control);
+    }
+    pub(super) fn control_lost(&mut self, control: Control) {
+        let still = match control {
+            Control::Begin => self.stage == Stage::Asking,
+            Control::Accept | Control::Window => self.stage == Stage::Open,
+            Control::Done => !self.done_acked && self.stage == Stage::Open,
+            Control::Reset => self.stage == Stage::Resetting,
+        };
+        if still {
+            self.due.set(control);
+        }
+    }
+    pub(super) fn control_arrived(&mut self, control: Control) {
+        match control {
+            Control::Done => self.done_acked = true,
+            // both know now
+            Control::Reset => self.stage = Stage::Reset,
+            Control::Begin | Control::Accept | Control::Window => {}
+        }
+    }
+
+    pub(super) fn may_send(&self) -> bool {
+        self.stage == Stage::Open
+    }
+    pub(super) fn piece_lost(&mut self, piece: Piece) {
+        self.send.lost(piece);
+    }
+    pub(super) fn piece_arrived(&mut self, piece: Piece) {
+        self.send.acknowledged(piece);
+    }
+
+    fn allowance(&self, now: Instant, rate: u32) -> u64 {
+        let (burst, share) = if rate == 0 {
+            (64 * LEARN_BURST, LEARN_UNPACED)
+        } else {
+            (LEARN_BURST.max(u64::from(rate) * LEARN_BURST_US / 1_000_000), u64::from(rate) / LEARN_SHARE)
+        };
+        (self.allowance + now.since(self.allowance_at).min(60_000_000) * share / 1_000_000).min(burst)
+    }
+    /// Whether what it has to send goes before bulk. Small writes after idle do; a channel that has
+    /// much to send does not.
+    pub(super) fn is_interactive(&self, now: Instant, rate: u32) -> bool {
+        match self.class {
+            Class::Interactive => true,
+            Class::Bulk => false,
+            Class::Learnt => self.send.waiting() <= self.allowance(now, rate),
+        }
+    }
+    /// `bytes` were sent.
+    pub(super) fn spend(&mut self, bytes: u64, now: Instant, rate: u32) {
+        self.allowance = self.allowance(now, rate).saturating_sub(bytes);
+        self.allowance_at = now;
+    }
+}

@@ -1,0 +1,310 @@
+//! Channels: many streams between two ends, each with its own flow control (PROTOCOL 4.6). Knows
+//! streams and classes, not transmissions: what was in one that arrived or was lost comes back as a
+//! [`Load`].
+
+mod asked;
+mod channel;
+mod ranges;
+mod recv;
+mod ring;
+mod schedule;
+mod send;
+
+pub use asked::Asked;
+pub use channel::Channel;
+pub use schedule::Class;
+pub(crate) use schedule::{HOLD_US, Room, Traffic};
+
+use asked::Begun;
+use channel::Stage;
+use send::Piece;
+
+use crate::time::Instant;
+use crate::wire::segment::{Begin, Record, SERVICE_MAX};
+use recv::Refused;
+use schedule::Schedule;
+
+/// Name of a service, 1 to 64 bytes.
+pub(crate) type Service = heapless::Vec<u8, SERVICE_MAX>;
+
+/// Requests of the peer that wait for an answer; more are heard once these are answered.
+const ASKED_MAX: usize = 8;
+/// Channel numbers travel modulo 2^13, twice: odd ones are those of the end with the higher session id.
+pub(super) const NUMBER_BITS: u32 = 13;
+
+/// What a segment can say of a channel beside its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    Begin,
+    Accept,
+    Reset,
+    Window,
+    Done,
+}
+
+impl Control {
+    const ALL: [Control; 5] = [Control::Begin, Control::Accept, Control::Reset, Control::Window, Control::Done];
+}
+
+/// What one transmission carried: at most one control and one piece of data.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) control: Option<(u16, Control)>,
+    pub(crate) piece: Option<(u16, Piece)>,
+}
+
+impl Load {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.control.is_none() && self.piece.is_none()
+    }
+}
+
+/// News of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Asked(u16),
+    Accepted(u16),
+    Closed(u16),
+    Reset(u16, u8),
+}
+
+/// Why a channel could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotOpen {
+    /// The session is not open, or has no channels.
+    NoSession,
+    /// As many channels are open as there is room for.
+    TooMany,
+    /// The name of a service has 1 to 64 bytes.
+    Name,
+}
+
+/// The channels of a session; at most `C`.
+#[derive(Debug)]
+pub(crate) struct Mux<B, const C: usize> {
+    channels: heapless::Vec<Channel<B>, C>,
+    /// What the peer wants opened and nobody has answered.
+    asked: heapless::Vec<Asked, ASKED_MAX>,
+    begun: Begun,
+    /// Whether our own numbers are odd; the next of them.
+    odd: bool,
+    next_number: u64,
+    schedule: Schedule,
+    rate: u32,
+    /// User bytes of channels that are gone.
+    gone_in: u64,
+    gone_out: u64,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
+    /// No channels yet. `rate`: bytes per second of the wire, 0 = not known.
+    pub(crate) fn new(rate: u32) -> Self {
+        Mux {
+            channels: heapless::Vec::new(),
+            asked: heapless::Vec::new(),
+            begun: Begun::default(),
+            odd: false,
+            next_number: 0,
+            schedule: Schedule::default(),
+            rate,
+            gone_in: 0,
+            gone_out: 0,
+        }
+    }
+    /// The one stream of a session without channels.
+    pub(crate) fn sole(rate: u32, send: B, recv: B) -> Self {
+        let mut mux = Mux::new(rate);
+        let _ = mux.channels.push(Channel::sole(send, recv));
+        mux
+    }
+
+    // ---- what the user does -------------------------------------------------------------------
+
+    pub(crate) fn get(&self, id: u16) -> Option<&Channel<B>> {
+        self.channels.iter().find(|c| c.id() == id)
+    }
+    pub(crate) fn get_mut(&mut self, id: u16) -> Option<&mut Channel<B>> {
+        self.channels.iter_mut().find(|c| c.id() == id)
+    }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel<B>> {
+        self.channels.iter()
+    }
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel<B>> {
+        self.channels.iter_mut()
+    }
+    pub(crate) fn open(&mut self, service: &[u8], class: Class, send: B, recv: B) -> Result<u16, CannotOpen> {
+        let name = Service::from_slice(service).ok().filter(|n| !n.is_empty()).ok_or(CannotOpen::Name)?;
+        let mut id = asked::id(self.next_number, self.odd);
+        while self.get(id).is_some() {
+            // a long-lived one from the last time round; there are far more numbers than channels
+            self.next_number += 1;
+            id = asked::id(self.next_number, self.odd);
+        }
+        self.channels.push(Channel::asking(id, class, name, send, recv)).map_err(|_| CannotOpen::TooMany)?;
+        self.next_number += 1;
+        Ok(id)
+    }
+    pub(crate) fn asked(&self, id: u16) -> Option<&Asked> {
+        self.asked.iter().find(|a| a.id == id)
+    }
+    /// Says yes to a request; hands the buffers back when there is none with this number, or no room.
+    pub(crate) fn accept(&mut self, id: u16, send: B, recv: B) -> Result<(), (B, B)> {
+        let at = self.asked.iter().position(|a| a.id == id && a.refused.is_none());
+        match at.filter(|_| !self.channels.is_full()) {
+            Some(at) => {
+                let a = self.asked.swap_remove(at);
+                let _ = self.channels.push(Channel::accepting(id, a.class, a.service, a.limit, send, recv));
+                Ok(())
+            }
+            None => Err((send, recv)),
+        }
+    }
+    /// Ends a channel at once, or says no to a request.
+    pub(crate) fn reset(&mut self, id: u16, reason: u8) {
+        if let Some(asked) = self.asked.iter_mut().find(|a| a.id == id && a.refused.is_none()) {
+            (asked.refused, asked.refusal_due) = (Some(reason), true);
+        } else if let Some(channel) = self.get_mut(id) {
+            channel.reset(reason);
+        }
+    }
+    /// The next news; a channel that has ended is gone once this was said.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        if let Some(asked) = self.asked.iter_mut().find(|a| !a.told && a.refused.is_none()) {
+            asked.told = true;
+            return Some(News::Asked(asked.id));
+        }
+        for at in 0..self.channels.len() {
+            let channel = &mut self.channels[at];
+            if core::mem::take(&mut channel.accepted_news) {
+                return Some(News::Accepted(channel.id()));
+            }
+            if channel.stage == Stage::Reset {
+                let (id, reason, told) = (channel.id(), channel.reason(), channel.reset_news);
+                self.remove(at);
+                return if told { Some(News::Reset(id, reason)) } else { self.poll_news() };
+            }
+            if channel.id() != 0 && channel.is_over() {
+                let id = channel.id();
+                self.remove(at);
+                return Some(News::Closed(id));
+            }
+        }
+        None
+    }
+    fn remove(&mut self, at: usize) {
+        let channel = self.channels.swap_remove(at);
+        self.gone_in += channel.bytes_in();
+        self.gone_out += channel.bytes_out();
+    }
+    /// User bytes read, and acknowledged by the peer.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        self.channels.iter().fold((self.gone_in, self.gone_out), |sum, c| (sum.0 + c.bytes_in(), sum.1 + c.bytes_out()))
+    }
+
+    // ---- the session --------------------------------------------------------------------------
+
+    /// The session is open; our channels have odd numbers or even ones.
+    pub(crate) fn opened(&mut self, odd: bool) {
+        self.odd = odd;
+    }
+    /// Something of the user has passed in either direction, or was promised.
+    pub(crate) fn is_used(&self) -> bool {
+        let (into, out) = self.bytes();
+        into + out > 0 || self.channels.iter().any(|c| c.id() != 0 || c.recv.received() > 0) || !self.asked.is_empty()
+    }
+    /// A new peer, and nothing had passed: all begins again.
+    pub(crate) fn restart(&mut self) {
+        self.channels.iter_mut().for_each(Channel::restart);
+        (self.begun, self.next_number) = (Begun::default(), 0);
+    }
+    /// Whether the peer's OPEN says where the one stream may go to.
+    pub(crate) fn sole_limit(&mut self, limit: u64) {
+        if let Some(sole) = self.get_mut(0) {
+            sole.send.raise_limit(limit);
+        }
+    }
+
+    /// Takes a record that is about a channel.
+    pub(crate) fn handle(&mut self, record: &Record<'_>, now: Instant) -> Result<(), Refused> {
+        match *record {
+            Record::Begin(begin) => self.handle_begin(&begin)?,
+            Record::Accept { channel, limit } => {
+                if let Some(channel) = self.get_mut(channel) {
+                    channel.handle_accept(limit);
+                }
+            }
+            Record::Reset { channel, reason } => {
+                self.asked.retain(|a| a.id != channel || a.refused.is_some());
+                if let Some(channel) = self.get_mut(channel).filter(|c| c.id() != 0) {
+                    channel.handle_reset(reason);
+                }
+            }
+            Record::Window { channel, limit } => {
+                if let Some(channel) = self.get_mut(channel) {
+                    channel.handle_window(limit);
+                }
+            }
+            Record::Done { channel } => {
+                if let Some(channel) = self.get_mut(channel) {
+                    channel.handle_done();
+                }
+            }
+            Record::Data { channel, offset, fin, payload } => {
+                // of a channel that is gone it was said why
+                let Some(channel) = self.get_mut(channel) else { return Ok(()) };
+                channel.handle_data(offset, fin, payload)?;
+                let typed = channel.class() == Class::Interactive;
+                self.schedule.typed(typed && payload.len() <= schedule::TYPED_MAX, now);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_begin(&mut self, begin: &Begin<'_>) -> Result<(), Refused> {
+        let Some(number) = self.begun.number(begin.channel, !self.odd) else { return Ok(()) };
+        if self.begun.contains(number) {
+            return Ok(());
+        }
+        if self.channels.capacity() <= 1 || self.get(begin.channel).is_some() {
+            return Ok(());
+        }
+        let service = Service::from_slice(begin.service).map_err(|_| Refused)?;
+        let class = Class::from_wire(begin.class);
+        let asked =
+            Asked { id: begin.channel, class, service, limit: begin.limit, told: false, refused: None, refusal_due: false };
+        self.asked.push(asked).map_err(|_| Refused)?;
+        self.begun.insert(number);
+        Ok(())
+    }
+
+    /// What a transmission carried has arrived.
+    pub(crate) fn arrived(&mut self, load: Load) {
+        if let Some((id, control)) = load.control {
+            self.asked.retain(|a| a.id != id || a.refused.is_none() || control != Control::Reset);
+            if let Some(channel) = self.get_mut(id) {
+                channel.control_arrived(control);
+            }
+        }
+        if let Some((id, piece)) = load.piece
+            && let Some(channel) = self.get_mut(id)
+        {
+            channel.piece_arrived(piece);
+        }
+    }
+    /// What a transmission carried was lost.
+    pub(crate) fn lost(&mut self, load: Load) {
+        if let Some((id, control)) = load.control {
+            if let Some(asked) = self.asked.iter_mut().find(|a| a.id == id && a.refused.is_some()) {
+                asked.refusal_due |= control == Control::Reset;
+            } else if let Some(channel) = self.get_mut(id) {
+                channel.control_lost(control);
+            }
+        }
+        if let Some((id, piece)) = load.piece
+            && let Some(channel) = self.get_mut(id)
+        {
+            channel.piece_lost(piece);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Who sends next: control, then interactive, then bulk, which is guaranteed a tenth.
+
+use super::channel::Channel;
+use super::{Control, Load, Mux};
+use crate::time::Instant;
+use crate::wire::segment::Writer;
+
+/// A short piece of bulk waits while more than this stands before it (µs of sending time).
+pub(crate) const HOLD_US: u64 = 300;
+/// A piece up to this size, on a channel that is not bulk, is somebody typing.
+pub(super) const TYPED_MAX: usize = 64;
+/// How long typing is remembered (µs).
+const TYPING_US: u64 = 10_000_000;
+/// Bulk may send one byte for so many interactive ones, whatever waits.
+const BULK_SHARE: u64 = 9;
+/// Most bulk that may be saved up in this way (bytes).
+const BULK_CREDIT: u64 = 4096;
+
+/// How urgent the data of a channel are. Control goes first, then interactive, then bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Class {
+    /// Learnt from use: small writes after idle are interactive, all else is bulk.
+    #[default]
+    Learnt,
+    /// Before bulk, always.
+    Interactive,
+    /// After everything else, but with a guaranteed tenth of the wire.
+    Bulk,
+}
+
+impl Class {
+    /// The number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        match self {
+            Class::Learnt => 0,
+            Class::Interactive => 1,
+            Class::Bulk => 2,
+        }
+    }
+    /// The class with this number; unknown ones are learnt.
+    pub const fn from_wire(n: u8) -> Class {
+        match n {
+            1 => Class::Interactive,
+            2 => Class::Bulk,
+            _ => Class::Learnt,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// Where the round goes on.
+    turn: usize,
+    /// Bytes bulk may send before interactive data, times [`BULK_SHARE`].
+    credit: u64,
+    typing_until: Option<Instant>,
+    /// Bytes sent since there was nothing to send.
+    busy: u64,
+}
+
+impl Schedule {
+    /// A piece came or went; `short`: as somebody types.
+    pub(super) fn typed(&mut self, short: bool, now: Instant) {
+        if short {
+            self.typing_until = Some(now.after(TYPING_US));
+        }
+    }
+}
+
+/// Whom a bulk frame keeps waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// Somebody who types.
+    Typing,
+    /// Channels that may have something urgent at any time.
+    Shared,
+    /// Nobody; so many bytes were sent without a break.
+    Alone { busy: u64 },
+}
+
+/// How much can be sent now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Most payload of a frame; none may be sent at 0.
+    pub(crate) payload: usize,
+    /// Sending time handed out and not gone yet (µs).
+    pub(crate) backlog_us: u64,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
+    /// Somebody types, so bulk frames are short and little is sent ahead.
+    pub(crate) fn is_typing(&self, now: Instant) -> bool {
+        self.schedule.typing_until.is_some_and(|until| now < until)
+    }
+
+    /// What a bulk frame would keep waiting.
+    pub(crate) fn traffic(&self, now: Instant) -> Traffic {
+        if self.is_typing(now) {
+            Traffic::Typing
+        } else if self.channels.iter().filter(|c| c.class() != Class::Bulk).count() > 1 {
+            Traffic::Shared
+        } else {
+            Traffic::Alone { busy: self.schedule.busy }
+        }
+    }
+
+    pub(crate) fn control_due(&self) -> bool {
+        self.asked.iter().any(|a| a.refusal_due) || self.channels.iter().any(|c| c.control_due().is_some())
+    }
+    /// Whether data are to be sent with so much room.
+    pub(crate) fn data_due(&self, room: Room, now: Instant) -> bool {
+        room.payload > 0 && self.channels.iter().any(|c| self.wants(c, room, now))
+    }
+    fn wants(&self, channel: &Channel<B>, room: Room, now: Instant) -> bool {
+        let fresh = channel.send.fresh();
+        channel.may_send()
+            && (channel.send.urgent()
+                || fresh >= room.payload
+                || (fresh > 0 && (room.backlog_us <= HOLD_US || channel.is_interactive(now, self.rate))))
+    }
+
+    /// Writes the most urgent records: at most one control and one piece.
+    pub(crate) fn write_records(&mut self, writer: &mut Writer<'_>, room: Room, now: Instant) -> (Load, bool) {
+        let control = self.write_control(writer);
+        // a name makes a long record: data have their own segment
+        if control.is_some_and(|c| c.1 == Control::Begin) {
+            return (Load { control, piece: None }, false);
+        }
+        let Some(at) = self.next(room, now) else { return (Load { control, piece: None }, false) };
+        let rate = self.rate;
+        let channel = &mut self.channels[at];
+        let interactive = channel.is_interactive(now, rate);
+        let Some((piece, repeat)) = channel.send.take(room.payload) else { return (Load { control, piece: None }, false) };
+        let len = (piece.end - piece.start) as usize;
+        writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));
+        channel.spend(len as u64, now, rate);
+        let waiting = channel.send.fresh() > 0;
+        let load = Load { control, piece: Some((channel.id(), piece)) };
+        self.schedule.busy = if waiting { self.schedule.busy + len as u64 } else { 0 };
+        self.schedule.typed(interactive && len <= TYPED_MAX, now);
+        self.schedule.credit = if interactive {
+            (self.schedule.credit + len as u64).min(BULK_CREDIT * BULK_SHARE)
+        } else {
+            self.schedule.credit.saturating_sub(len as u64 * BULK_SHARE)
+        };
+        (load, repeat)
+    }
+
+    fn write_control(&mut self, writer: &mut Writer<'_>) -> Option<(u16, Control)> {
+        if let Some(asked) = self.asked.iter_mut().find(|a| a.refusal_due) {
+            asked.refusal_due = false;
+            writer.reset(asked.id, asked.refused.unwrap_or(0));
+            return Some((asked.id, Control::Reset));
+        }
+        let (channel, control) = self.channels.iter_mut().find_map(|c| c.control_due().map(|control| (c, control)))?;
+        let id = channel.id();
+        match control {
+            Control::Begin => writer.begin(id, channel.class().to_wire(), channel.recv.window_told(), channel.service()),
+            Control::Accept => writer.accept(id, channel.recv.window_told()),
+            Control::Reset => writer.reset(id, channel.reason()),
+            Control::Window => writer.window(id, channel.recv.window_told()),
+            Control::Done => writer.done(id),
+        }
+        channel.control_sent(control);
+        Some((id, control))
+    }
+
+    /// The channel whose turn it is.
+    fn next(&mut self, room: Room, now: Instant) -> Option<usize> {
+        if room.payload == 0 {
+            return None;
+        }
+        let n = self.channels.len();
+        let (mut interactive, mut bulk) = (None, None);
+        for at in (0..n).map(|i| (self.schedule.turn + i) % n) {
+            let channel = &self.channels[at];
+            if !self.wants(channel, room, now) {
+                continue;
+            }
+            let slot = if channel.is_interactive(now, self.rate) { &mut interactive } else { &mut bulk };
+            slot.get_or_insert(at);
+        }
+        let saved = self.schedule.credit >= room.payload as u64 * BULK_SHARE;
+        let next = if saved { bulk.or(interactive) } else { interactive.or(bulk) }?;
+        self.schedule.turn = (next + 1) % n;
+        Some(next)
+    }
+}
