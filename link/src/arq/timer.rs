@@ -33,6 +33,10 @@ impl Timers {
     pub(crate) fn set_if_clear(&mut self, timer: Timer, at: Instant) {
         self.0[timer as usize].get_or_insert(at);
     }
+    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Instant) {
+        let slot = &mut self.0[timer as usize];
+        *slot = Some(slot.map_or(at, |old| old.min(at)));
+    }
     pub(crate) fn clear(&mut self, timer: Timer) {
         self.0[timer as usize] = None;
     }

@@ -131,7 +131,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         let channel = &mut self.channels[at];
         let interactive = channel.is_interactive(now, rate);
         let Some((piece, repeat)) = channel.send.take(room.payload) else { return (Load { control, piece: None }, false) };
-        let len = (piece.end - piece.start) as usize;
+        let len = piece.len() as usize;
         writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));
         channel.spend(len as u64, now, rate);
         let waiting = channel.send.fresh() > 0;

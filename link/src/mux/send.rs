@@ -14,6 +14,12 @@ pub(crate) struct Piece {
     pub(crate) fin: bool,
 }
 
+impl Piece {
+    pub(crate) fn len(self) -> u64 {
+        self.end - self.start
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct SendStream<B> {
     ring: Ring<B>,

@@ -11,8 +11,8 @@ use crate::wire::segment::{Ack, Close, CloseCode, FEATURE_CHANNELS, Open, Record
 /// Received transmissions, or bytes in them, after which an acknowledgement is not held back any longer.
 const ACK_EVERY: u8 = 4;
 const ACK_BYTES: u16 = 8_000;
-/// Behind a piece of this size more is likely to follow: its acknowledgement may be held longer, for
-/// each costs both hosts a wake-up.
+/// Behind a piece of this size more is likely to follow, and a control record is in no hurry: the
+/// acknowledgement may be held longer, for each costs both hosts a wake-up.
 pub(super) const LARGE: usize = 1024;
 pub(super) const LARGE_DELAY_US: u64 = 50_000;
 /// How long to wait for the last acknowledgement once both ends have said they are done (µs):
@@ -34,7 +34,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         if !self.heard.is_new(tx) {
             return;
         }
-        let (mut wants_ack, mut data, mut large) = (false, 0, false);
+        let (mut wants_ack, mut data, mut hold) = (false, 0, LARGE_DELAY_US);
         for record in records {
             match record {
                 Record::Ack(ack) => {
@@ -44,7 +44,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                 Record::Data { fin, payload, .. } => {
                     data += payload.len();
                     self.ack_now |= fin;
-                    large = payload.len() >= LARGE;
+                    if payload.len() < LARGE {
+                        hold = u64::from(self.config.ack_delay_us);
+                    }
                 }
                 Record::Done { .. } | Record::Ping => self.ack_now = true,
                 _ => {}
@@ -67,8 +69,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             self.unacked = self.unacked.saturating_add(1);
             self.unacked_bytes = self.unacked_bytes.saturating_add(data as u16);
             self.ack_now |= gap || self.unacked >= ACK_EVERY || self.unacked_bytes >= ACK_BYTES;
-            let hold = if large { LARGE_DELAY_US } else { u64::from(self.config.ack_delay_us) };
-            self.timers.set_if_clear(Timer::AckDelay, now.after(hold));
+            self.timers.set_earlier(Timer::AckDelay, now.after(hold));
         }
         self.check_finished(now);
     }
@@ -78,7 +79,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.adapt.heard(bytes, damage.wrong - self.damage.wrong);
         if bad && self.state == State::Open {
             // the sender learns of it even if nothing gets through
-            self.timers.set_if_clear(Timer::AckDelay, now.after(u64::from(self.config.ack_delay_us)));
+            self.timers.set_earlier(Timer::AckDelay, now.after(u64::from(self.config.ack_delay_us)));
         }
         self.damage = damage;
     }
@@ -202,8 +203,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         if self.sent.is_empty() {
             self.timers.clear(Timer::Resend);
         } else {
-            let large = self.sent.back().is_some_and(|s| usize::from(s.wire) >= LARGE);
-            let hold = if large { LARGE_DELAY_US } else { u64::from(self.config.ack_delay_us) };
+            let short = self.sent.back().is_some_and(|s| s.load.piece.is_some_and(|(_, piece)| piece.len() < LARGE as u64));
+            let hold = if short { u64::from(self.config.ack_delay_us) } else { LARGE_DELAY_US };
             self.timers.set(Timer::Resend, self.last_left.after(self.rtt.wait_us() + hold));
         }
     }
