@@ -77,6 +77,11 @@ impl Noise {
         Noise { config, random: Random::new(seed), bad: false, dropping: 0, stats: NoiseStats::default() }
     }
 
+    /// Other noise from the next byte on; a burst or a loss under way ends.
+    pub fn set(&mut self, config: NoiseConfig) {
+        (self.config, self.bad, self.dropping) = (config, false, 0);
+    }
+
     /// One byte crosses the wire; what comes out goes to `out` (nothing, it, or two bytes).
     pub fn pass(&mut self, byte: u8, mut out: impl FnMut(u8)) {
         let c = self.config;

@@ -111,6 +111,23 @@ impl Direction {
             self.noise.pass(byte, |b| flight.push_back((arrival, b)));
         }
     }
+    /// Other noise from now on.
+    pub fn set_noise(&mut self, noise: NoiseConfig, now_ns: u64) {
+        self.advance(now_ns);
+        self.settings.noise = noise;
+        self.noise.set(noise);
+    }
+    /// Another latency timer of the receiving adapter from now on; zero for none.
+    pub fn set_timer(&mut self, timer: Duration) {
+        self.settings.timer = timer;
+    }
+    /// Nothing passes from now on, for so long.
+    pub fn begin_outage(&mut self, length: Duration, now_ns: u64) {
+        self.advance(now_ns);
+        let now = Duration::from_nanos(now_ns);
+        self.settings.outages.retain(|s| s.start + s.length > now);
+        self.settings.outages.push(Span { start: now, length });
+    }
     /// Everything on the way is lost (the adapter was unplugged).
     pub fn cut_off(&mut self) {
         self.counters.outage += (self.queue.len() + self.flight.len()) as u64;
@@ -215,5 +232,28 @@ mod tests {
         wire.write(&[1; 300], 0); // 30 ms
         wire.deliver(50_000_000, &mut out);
         assert!((198..=202).contains(&out.len()), "{}", out.len());
+    }
+
+    #[test]
+    fn an_outage_may_begin_at_any_time() {
+        let mut wire = Direction::new(settings(100_000), 1);
+        let mut out = Vec::new();
+        wire.write(&[1; 300], 0); // 30 ms
+        wire.begin_outage(Duration::from_millis(5), 10_000_000);
+        wire.begin_outage(Duration::from_millis(5), 20_000_000);
+        wire.deliver(50_000_000, &mut out);
+        assert!((198..=202).contains(&out.len()), "{}", out.len());
+    }
+
+    #[test]
+    fn the_noise_may_change_at_any_time() {
+        let mut wire = Direction::new(settings(100_000), 1);
+        let mut out = Vec::new();
+        wire.write(&[0; 300], 0); // 30 ms
+        wire.set_noise(NoiseConfig { ber: 1.0, ..NoiseConfig::default() }, 10_000_000);
+        wire.set_noise(NoiseConfig::default(), 20_000_000);
+        wire.deliver(50_000_000, &mut out);
+        let wrong = out.iter().filter(|&&b| b == 0xFF).count();
+        assert!(out.len() == 300 && (98..=102).contains(&wrong), "{wrong} of {}", out.len());
     }
 }

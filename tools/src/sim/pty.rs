@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
@@ -31,6 +32,8 @@ impl Pty {
         cfmakeraw(&mut settings);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &settings)?;
         crate::port::set_nonblocking(pty.master.as_fd())?;
+        // a program started from here must not hold the adapter: it could not be unplugged
+        fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         let name = nix::unistd::ttyname(&pty.slave)?;
         // the slave is let go: once nobody has it open, the master says so
         drop(pty.slave);

@@ -149,6 +149,35 @@ impl Simulation {
         Ok(())
     }
 
+    /// Other noise in both directions from now on.
+    pub fn set_noise(&mut self, noise: NoiseConfig) {
+        let now = self.now_ns();
+        self.ends.iter_mut().for_each(|e| e.away.set_noise(noise, now));
+    }
+
+    /// Another latency timer of both adapters from now on; zero for none.
+    pub fn set_timer(&mut self, timer: Duration) {
+        self.ends.iter_mut().for_each(|e| e.away.set_timer(timer));
+    }
+
+    /// Nothing passes either way from now on, for so long.
+    pub fn begin_outage(&mut self, length: Duration) {
+        let now = self.now_ns();
+        self.ends.iter_mut().for_each(|e| e.away.begin_outage(length, now));
+    }
+
+    /// Both adapters vanish now, for so long; they come back at the same paths.
+    pub fn begin_unplug(&mut self, length: Duration) {
+        let start = self.began.elapsed();
+        self.unplugs.retain(|s| s.start + s.length > start);
+        self.unplugs.push(Span { start, length });
+    }
+
+    /// The counters: from a to b, from b to a.
+    pub fn counters(&self) -> [Counters; 2] {
+        [self.ends[0].away.counters(), self.ends[1].away.counters()]
+    }
+
     /// The counters of both directions as JSON.
     pub fn stats(&self) -> serde_json::Value {
         let one = |c: Counters| {
@@ -157,10 +186,7 @@ impl Simulation {
                 "flipped": c.noise.flipped, "dropped": c.noise.dropped, "inserted": c.noise.inserted,
             })
         };
-        json!({
-            "seconds": self.began.elapsed().as_secs_f64(),
-            "a_to_b": one(self.ends[0].away.counters()),
-            "b_to_a": one(self.ends[1].away.counters()),
-        })
+        let [a_to_b, b_to_a] = self.counters().map(one);
+        json!({ "seconds": self.began.elapsed().as_secs_f64(), "a_to_b": a_to_b, "b_to_a": b_to_a })
     }
 }
