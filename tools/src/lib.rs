@@ -4,6 +4,7 @@
 //! cmd/    one file per command        drive/  the loop that joins a port, a link and a user
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
+//! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
 pub mod cli;
@@ -17,4 +18,5 @@ pub mod port;
 pub mod rig;
 pub mod signal;
 pub mod sim;
+pub mod soak;
 pub mod stats;
