@@ -15,12 +15,10 @@ const MINUTES: f64 = 60.0;
 const LIMITS: std::ops::RangeInclusive<f64> = 0.1..=100_000.0;
 
 fn options() -> Result<Options, Box<dyn std::error::Error>> {
-    let minutes: f64 = std::env::args().nth(1).map_or(Ok(MINUTES), |n| n.parse())?;
-    if !LIMITS.contains(&minutes) {
-        return Err("usage: hardline-soak [MINUTES], from 0.1 on".into());
-    }
+    let minutes = std::env::args().nth(1).map_or(Ok(MINUTES), |n| n.parse());
+    let minutes = minutes.ok().filter(|m| LIMITS.contains(m)).ok_or("usage: hardline-soak [MINUTES], from 0.1 on")?;
     let seed = match std::env::var("HARDLINE_SEED") {
-        Ok(seed) => seed.parse()?,
+        Ok(seed) => seed.parse().map_err(|_| "HARDLINE_SEED is not a number")?,
         Err(_) => tools::clock::random_id()?,
     };
     let hardline = std::env::current_exe()?.with_file_name("hardline");

@@ -31,7 +31,8 @@ impl End {
         let mut command = Command::new(hardline);
         command.arg("pipe").arg(dir.join(name)).arg("-b").arg(baud.to_string()).arg("--stats").arg(&stats);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let mut end = End { child: command.spawn()?, stats, log, memory: Memory::default() };
+        let child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("cannot run {}: {e}", hardline.display())))?;
+        let mut end = End { child, stats, log, memory: Memory::default() };
         let missing = || io::Error::other("no pipe to the process");
         let input = end.child.stdin.take().ok_or_else(missing)?;
         let output = end.child.stdout.take().ok_or_else(missing)?;
