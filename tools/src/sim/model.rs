@@ -9,6 +9,8 @@ use crate::cli::Span;
 
 /// What the driver and the UART hold on the way out (Linux tty buffer).
 const TRANSMIT_BUFFER: usize = 4096;
+/// The sender is looked at again once no more than this is left of what it wrote.
+const ROOM_SOON: u64 = 2048;
 /// Payload of a full USB packet of an FTDI adapter.
 const USB_PACKET: usize = 62;
 /// Under load, deliveries are gathered for this long.
@@ -152,18 +154,32 @@ impl Direction {
     }
     /// When to call [`Direction::deliver`] again; none while the wire is idle.
     pub fn next_ns(&self) -> Option<u64> {
-        let gathered = self.delivered_ns + GATHER_NS;
         let timer = self.settings.timer.as_nanos() as u64;
-        if let Some(first) = self.flight.front() {
-            let due = match (timer, self.flight.get(USB_PACKET - 1)) {
-                (0, _) => first.0,
-                (_, Some(full)) => full.0.min(self.timer_began_ns + timer),
-                (_, None) => self.timer_began_ns + timer,
-            };
-            let more = (!self.queue.is_empty()).then(|| gathered.max(self.byte_done_ns(USB_PACKET as u64)));
-            return Some(due.max(gathered).min(more.unwrap_or(u64::MAX)).max(self.delivered_ns + 1));
-        }
-        (!self.queue.is_empty()).then(|| self.byte_done_ns(1).max(gathered))
+        if timer == 0 { self.next_at_once() } else { self.next_by_usb(timer) }
+    }
+    /// Bytes go on as they come; under load those of a while together, but never later than the last
+    /// of what is on its way.
+    fn next_at_once(&self) -> Option<u64> {
+        let latency = self.settings.latency.as_nanos() as u64;
+        let queued = self.queue.len() as u64;
+        let leaves = |ahead: u64| (queued > 0).then(|| self.byte_done_ns(ahead) + latency);
+        let first = self.flight.front().map(|b| b.0).or(leaves(1))?;
+        let last = leaves(queued).or(self.flight.back().map(|b| b.0))?;
+        let next = last.min(first.max(self.delivered_ns) + GATHER_NS);
+        // the sender may write on before anything arrives
+        let room = (queued > ROOM_SOON).then(|| self.byte_done_ns(queued - ROOM_SOON));
+        Some(next.min(room.unwrap_or(u64::MAX)))
+    }
+    /// Full packets go on when they are full, the rest when the timer ticks.
+    fn next_by_usb(&self, timer: u64) -> Option<u64> {
+        let gathered = self.delivered_ns + GATHER_NS;
+        let Some(first) = self.flight.get(USB_PACKET - 1).or(self.flight.front()) else {
+            return (!self.queue.is_empty()).then(|| self.byte_done_ns(1).max(gathered));
+        };
+        let tick = self.timer_began_ns + timer;
+        let due = if self.flight.len() >= USB_PACKET { first.0.min(tick) } else { tick };
+        let more = (!self.queue.is_empty()).then(|| gathered.max(self.byte_done_ns(USB_PACKET as u64)));
+        Some(due.max(gathered).min(more.unwrap_or(u64::MAX)).max(self.delivered_ns + 1))
     }
     /// The counters.
     pub fn counters(&self) -> Counters {
@@ -222,6 +238,17 @@ mod tests {
         wire.deliver(due, &mut out);
         assert_eq!(out.len(), 70);
         assert_eq!(wire.next_ns(), None);
+    }
+
+    #[test]
+    fn a_short_frame_arrives_with_its_last_byte() {
+        let mut wire = Direction::new(settings(2_000_000), 1);
+        let (mut out, sent) = (Vec::new(), 1_000_000_000);
+        wire.write(&[1; 20], sent);
+        let due = wire.next_ns().unwrap();
+        assert_eq!(due, sent + 20 * 5_000);
+        wire.deliver(due, &mut out);
+        assert_eq!((out.len(), wire.next_ns()), (20, None));
     }
 
     #[test]

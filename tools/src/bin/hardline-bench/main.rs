@@ -1,0 +1,44 @@
+//! The promises, measured with real processes: `hardline pipe` over `hardline sim`.
+//!
+//! ```text
+//! hardline-bench [goodput] [BAUD [ROUNDS]]   share of the line and CPU per condition (2000000, 1)
+//! hardline-bench echo [BAUD [COUNT]]         one-byte echoes on a quiet wire (2000000, 500)
+//! hardline-bench unpaced                     a Unix socket as the wire
+//! hardline-bench udp                         the one-way mode over UDP with 1 % loss
+//! ```
+//!
+//! The share is user bytes over baud / 10, from the first to the last instant of the sending process;
+//! CPU is that of both pipes together.
+
+mod echo;
+mod goodput;
+mod udp;
+mod unpaced;
+
+use std::path::PathBuf;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// The binary beside this one.
+fn hardline() -> Fallible<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("hardline"))
+}
+
+fn main() -> Fallible<()> {
+    let mut args = std::env::args().skip(1).peekable();
+    let what = args.next_if(|word| word.parse::<u32>().is_err()).unwrap_or_else(|| "goodput".into());
+    let number = |text: Option<String>, default: usize| text.map_or(Ok(default), |n| n.parse());
+    let (first, second) = (args.next(), args.next());
+    match what.as_str() {
+        "goodput" => goodput::table(number(first, 2_000_000)? as u32, number(second, 1)?),
+        "echo" => {
+            let (baud, count) = (number(first, 2_000_000)? as u32, number(second, 500)?);
+            let echo = echo::idle(baud, count)?;
+            println!("{count} echoes of one byte at {baud} baud, idle: median {} us, p99 {} us", echo.median, echo.p99);
+            Ok(())
+        }
+        "unpaced" => unpaced::run(),
+        "udp" => udp::run(),
+        other => Err(format!("'{other}' is not goodput, echo, unpaced or udp").into()),
+    }
+}
