@@ -63,7 +63,7 @@ pub mod wire;
 pub use arq::{Event, Loss, State};
 pub use config::Config;
 pub use link::Link;
-pub use mux::{Asked, CannotOpen, Channel, Class};
+pub use mux::{Asked, CannotOpen, Channel, Class, Note};
 pub use pace::Pace;
 pub use stats::Stats;
 pub use time::Instant;

@@ -125,10 +125,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
     pub fn asked(&self, id: u16) -> Option<&Asked> {
         self.endpoint.mux.asked(id)
     }
-    /// Says yes to a request. Hands the buffers back when the peer has given it up, or when there is
-    /// no room: then say no.
-    pub fn accept(&mut self, id: u16, send: B, recv: B) -> Result<(), (B, B)> {
-        self.endpoint.mux.accept(id, send, recv)
+    /// Says yes to a request; `class` is that of what this end sends. Hands the buffers back when the
+    /// peer has given it up, or when there is no room: then say no.
+    pub fn accept(&mut self, id: u16, class: Class, send: B, recv: B) -> Result<(), (B, B)> {
+        self.endpoint.mux.accept(id, class, send, recv)
     }
     /// Says no to a request, or ends a channel at once, undelivered data and all.
     pub fn reset(&mut self, id: u16, code: ResetCode) {

@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Line, Station, for_seeds, on_a_big_stack, run, stream_byte};
 use link::sim::{NoiseConfig, Random};
-use link::{Class, Config, Event, Instant, Link, ResetCode, State};
+use link::{Class, Config, Event, Instant, Link, Note, ResetCode, State};
 
 type Wire = Box<Link<Vec<u8>, 1024, 260>>;
 
@@ -34,6 +34,7 @@ struct Client {
     begun: usize,
     /// Most channels at a time.
     most: usize,
+    noted: BTreeSet<u16>,
 }
 
 /// Offers `echo`, and `stall`, which never reads.
@@ -44,6 +45,7 @@ struct Server {
     refused: usize,
     window: usize,
     quiet: bool,
+    noted: BTreeSet<u16>,
 }
 
 fn job(service: &'static str, class: Class, bytes: u64) -> Job {
@@ -53,8 +55,16 @@ fn job(service: &'static str, class: Class, bytes: u64) -> Job {
 fn pair(baud: u32, jobs: Vec<Job>, most: usize, ids: (u64, u64)) -> (Client, Server) {
     let wire = |id| Box::new(Link::with_channels(Config::for_baud(baud), id, Instant::default()));
     (
-        Client { wire: wire(ids.0), jobs, open: BTreeMap::new(), begun: 0, most },
-        Server { wire: wire(ids.1), pending: BTreeMap::new(), accepted: 0, refused: 0, window: 8192, quiet: false },
+        Client { wire: wire(ids.0), jobs, open: BTreeMap::new(), begun: 0, most, noted: BTreeSet::new() },
+        Server {
+            wire: wire(ids.1),
+            pending: BTreeMap::new(),
+            accepted: 0,
+            refused: 0,
+            window: 8192,
+            quiet: false,
+            noted: BTreeSet::new(),
+        },
     )
 }
 
@@ -113,7 +123,14 @@ impl Station for Client {
         }
         while let Some(event) = self.wire.poll_event() {
             match event {
-                Event::Closed(id) => self.ended(id, "closed"),
+                Event::Noted(id, note, value) => {
+                    assert_eq!((note, value), (Note::Status, u32::from(id)));
+                    self.noted.insert(id);
+                }
+                Event::Closed(id) => {
+                    assert!(self.noted.remove(&id), "a status comes before the end");
+                    self.ended(id, "closed");
+                }
                 Event::Reset(id, ResetCode::NoService) => self.ended(id, "refused"),
                 Event::Reset(id, _) => self.ended(id, "reset"),
                 Event::Lost(loss) => panic!("{loss:?}"),
@@ -146,10 +163,11 @@ impl Station for Server {
             match event {
                 Event::Asked(id) => match self.wire.asked(id).map(|a| a.service().to_vec()).as_deref() {
                     Some(b"echo") => {
-                        self.accepted += usize::from(self.wire.accept(id, vec![0; self.window], vec![0; self.window]).is_ok());
+                        self.accepted +=
+                            usize::from(self.wire.accept(id, Class::Learnt, vec![0; self.window], vec![0; self.window]).is_ok());
                         self.pending.insert(id, Vec::new());
                     }
-                    Some(b"stall") => drop(self.wire.accept(id, vec![0; 4096], vec![0; 4096])),
+                    Some(b"stall") => drop(self.wire.accept(id, Class::Learnt, vec![0; 4096], vec![0; 4096])),
                     Some(_) => {
                         self.refused += 1;
                         self.wire.reset(id, ResetCode::NoService);
@@ -161,7 +179,10 @@ impl Station for Server {
             }
         }
         self.pending.retain(|&id, pending| {
-            let Some(channel) = self.wire.channel(id) else { return false };
+            let Some(channel) = self.wire.channel(id) else {
+                self.noted.remove(&id);
+                return false;
+            };
             if pending.is_empty() {
                 let mut buffer = [0; 4096];
                 let n = channel.read(&mut buffer);
@@ -171,6 +192,9 @@ impl Station for Server {
             pending.drain(..n);
             if pending.is_empty() && channel.at_end() {
                 channel.finish();
+                if self.noted.insert(id) {
+                    channel.note(Note::Status, u32::from(id));
+                }
                 channel.confirm();
             }
             true

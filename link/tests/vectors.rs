@@ -9,7 +9,7 @@ use fec::byte_rs::{self, Parity};
 use link::wire::frame::{FRAME_MAX, body_at};
 use link::wire::segment::{Ack, Close, Open, Record, VERSION, Writer};
 use link::wire::{BODY_MAX, Deframer, Level, Segment, check, write_frame};
-use link::{CloseCode, ResetCode};
+use link::{CloseCode, Note, ResetCode};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -165,6 +165,7 @@ fn says(body: &[u8]) -> String {
                 write!(text, " BEGIN channel={} class={} limit={} service={service}", b.channel, b.class, b.limit)
             }
             Record::Accept { channel, limit } => write!(text, " ACCEPT channel={channel} limit={limit}"),
+            Record::Note { channel, kind, value } => write!(text, " NOTE channel={channel} kind={kind} value={value}"),
             Record::Reset { channel, reason } => write!(text, " RESET channel={channel} reason={reason}"),
             Record::Window { channel: 0, limit } => write!(text, " WINDOW limit={limit}"),
             Record::Window { channel, limit } => write!(text, " WINDOW channel={channel} limit={limit}"),
@@ -239,6 +240,7 @@ fn segments() {
     add("reset", &build(20, &|w| w.reset(2, ResetCode::NoService.to_wire())));
     add("channel-window", &build(21, &|w| w.window(3, 0x20000)));
     add("channel-done", &build(22, &|w| w.done(200)));
+    add("note", &build(23, &|w| w.note(5, Note::Size.to_wire(), 24 << 16 | 80)));
     add("channel-data-end", &build(23, &|w| w.data(5, 9, true, 0, |_| {})));
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
@@ -263,7 +265,7 @@ fn segments() {
         ("bad-zero-run", "0500300100c8000000"),
         ("bad-long-count", "0500300100c80000008100"),
         ("bad-nine-pairs", "0500390100000000010101010101010101010101010101010101"),
-        ("bad-channel-argument", "0500d501"),
+        ("bad-channel-argument", "0500d601"),
         ("bad-channel-0", "0500e000010000ff"),
         ("bad-begin-without-name", "0500d001000000010000"),
         ("bad-begin-cut-name", "0500d001000000010002aa"),

@@ -14,6 +14,7 @@ mod plan;
 mod rtt;
 mod timer;
 
+use crate::mux::Note;
 use crate::wire::segment::{CloseCode, ResetCode};
 
 /// Where a session stands.
@@ -62,6 +63,8 @@ pub enum Event {
     Asked(u16),
     /// The peer opened this channel.
     Accepted(u16),
+    /// The peer tells something beside the stream of this channel.
+    Noted(u16, Note, u32),
     /// Everything on this channel was delivered both ways, and both ends know; it is gone.
     Closed(u16),
     /// The peer ended or refused this channel; it is gone.

@@ -2,7 +2,7 @@
 
 use super::recv::{RecvStream, Refused};
 use super::send::{Piece, SendStream};
-use super::{Class, Control, Service};
+use super::{Class, Control, Note, Service};
 use crate::time::Instant;
 use crate::wire::segment::OFFSET_BITS;
 use crate::wire::seq;
@@ -16,17 +16,20 @@ const LEARN_UNPACED: u64 = 10_000_000;
 
 /// Bits of what is to be told to the peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Due(u8);
+struct Due(u16);
 
 impl Due {
     fn set(&mut self, control: Control) {
-        self.0 |= 1 << control as u8;
+        self.0 |= control.bit();
     }
     fn clear(&mut self, control: Control) {
-        self.0 &= !(1 << control as u8);
+        self.0 &= !control.bit();
+    }
+    fn is_empty(self) -> bool {
+        self.0 == 0
     }
     fn first(self) -> Option<Control> {
-        Control::ALL.into_iter().find(|&c| self.0 & (1 << c as u8) != 0)
+        Control::ALL.into_iter().find(|&c| self.0 & c.bit() != 0)
     }
 }
 
@@ -53,6 +56,11 @@ pub struct Channel<B> {
     pub(super) send: SendStream<B>,
     pub(super) recv: RecvStream<B>,
     due: Due,
+    /// Notes told to the peer and not acknowledged yet, and their values.
+    notes_open: Due,
+    notes_out: [u32; Note::ALL.len()],
+    /// Notes of the peer the user does not know yet.
+    notes_in: [Option<u32>; Note::ALL.len()],
     reason: u8,
     /// The user has passed on everything the peer sent.
     confirmed: bool,
@@ -92,6 +100,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             send: SendStream::new(send),
             recv: RecvStream::new(recv),
             due: Due::default(),
+            notes_open: Due::default(),
+            notes_out: [0; Note::ALL.len()],
+            notes_in: [None; Note::ALL.len()],
             reason: 0,
             confirmed: false,
             done_acked: false,
@@ -144,6 +155,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             self.confirmed = true;
             self.due.set(Control::Done);
         }
+    }
+    /// Tells the peer something beside the stream. A status belongs before [`Channel::confirm`].
+    pub fn note(&mut self, note: Note, value: u32) {
+        self.notes_out[note as usize] = value;
+        self.due.set(Control::Note(note));
+        self.notes_open.set(Control::Note(note));
     }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
@@ -210,6 +227,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             self.send.delivered();
         }
     }
+    pub(super) fn handle_note(&mut self, note: Note, value: u32) {
+        self.notes_in[note as usize] = Some(value);
+    }
+    pub(super) fn take_note(&mut self) -> Option<(Note, u32)> {
+        Note::ALL.into_iter().find_map(|note| Some((note, self.notes_in[note as usize].take()?)))
+    }
+    pub(super) fn note_value(&self, note: Note) -> u32 {
+        self.notes_out[note as usize]
+    }
     pub(super) fn handle_data(&mut self, offset: u32, fin: bool, payload: &[u8]) -> Result<(), Refused> {
         match self.stage {
             Stage::Open => self.recv.insert(offset, payload, fin).map(drop),
@@ -229,7 +255,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
     // ---- what goes out ------------------------------------------------------------------------
 
     pub(super) fn control_due(&self) -> Option<Control> {
-        self.due.first().or((self.stage == Stage::Open && self.recv.window_due()).then_some(Control::Window))
+        let next = self.due.first().or((self.stage == Stage::Open && self.recv.window_due()).then_some(Control::Window));
+        // notes wait for the peer to know the channel, and the end for the notes
+        next.filter(|control| match control {
+            Control::Note(_) => self.stage == Stage::Open,
+            Control::Done => self.notes_open.is_empty(),
+            _ => true,
+        })
     }
     /// The control was written.
     pub(super) fn control_sent(&mut self, control: Control) {
@@ -238,7 +270,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
     pub(super) fn control_lost(&mut self, control: Control) {
         let still = match control {
             Control::Begin => self.stage == Stage::Asking,
-            Control::Accept | Control::Window => self.stage == Stage::Open,
+            Control::Accept | Control::Window | Control::Note(_) => self.stage == Stage::Open,
             Control::Done => !self.done_acked && self.stage == Stage::Open,
             Control::Reset => self.stage == Stage::Resetting,
         };
@@ -251,7 +283,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             Control::Done => self.done_acked = true,
             // both know now
             Control::Reset => self.stage = Stage::Reset,
-            Control::Begin | Control::Accept | Control::Window => {}
+            // not when it was told anew since
+            Control::Note(_) if self.due.0 & control.bit() == 0 => self.notes_open.clear(control),
+            Control::Begin | Control::Accept | Control::Window | Control::Note(_) => {}
         }
     }
 

@@ -32,6 +32,33 @@ const ASKED_MAX: usize = 8;
 /// Channel numbers travel modulo 2^13, twice: odd ones are those of the end with the higher session id.
 pub(super) const NUMBER_BITS: u32 = 13;
 
+/// Something one end tells the other beside the streams of a channel. Of each kind the latest counts;
+/// all of them arrive before the end of the channel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// How the user at that end has ended: exit code, or 256 and the signal.
+    Status,
+    /// A signal for the user at the other end.
+    Signal,
+    /// The size of the terminal: rows x 65536 + columns.
+    Size,
+    /// A break on a serial line, and how many there were.
+    Break,
+}
+
+impl Note {
+    pub(crate) const ALL: [Note; 4] = [Note::Status, Note::Signal, Note::Size, Note::Break];
+
+    /// The number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        self as u8 + 1
+    }
+    /// The kind with this number; later versions may have others.
+    pub fn from_wire(n: u8) -> Option<Note> {
+        Note::ALL.get(usize::from(n).checked_sub(1)?).copied()
+    }
+}
+
 /// What a segment can say of a channel beside its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
@@ -39,11 +66,33 @@ pub(crate) enum Control {
     Accept,
     Reset,
     Window,
+    Note(Note),
     Done,
 }
 
 impl Control {
-    const ALL: [Control; 5] = [Control::Begin, Control::Accept, Control::Reset, Control::Window, Control::Done];
+    const ALL: [Control; 9] = [
+        Control::Begin,
+        Control::Accept,
+        Control::Reset,
+        Control::Window,
+        Control::Note(Note::Status),
+        Control::Note(Note::Signal),
+        Control::Note(Note::Size),
+        Control::Note(Note::Break),
+        Control::Done,
+    ];
+
+    const fn bit(self) -> u16 {
+        match self {
+            Control::Begin => 1,
+            Control::Accept => 1 << 1,
+            Control::Reset => 1 << 2,
+            Control::Window => 1 << 3,
+            Control::Done => 1 << 4,
+            Control::Note(note) => 1 << (5 + note as u16),
+        }
+    }
 }
 
 /// What one transmission carried: at most one control and one piece of data.
@@ -64,6 +113,7 @@ impl Load {
 pub(crate) enum News {
     Asked(u16),
     Accepted(u16),
+    Noted(u16, Note, u32),
     Closed(u16),
     Reset(u16, u8),
 }
@@ -148,12 +198,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         self.asked.iter().find(|a| a.id == id)
     }
     /// Says yes to a request; hands the buffers back when there is none with this number, or no room.
-    pub(crate) fn accept(&mut self, id: u16, send: B, recv: B) -> Result<(), (B, B)> {
+    pub(crate) fn accept(&mut self, id: u16, class: Class, send: B, recv: B) -> Result<(), (B, B)> {
         let at = self.asked.iter().position(|a| a.id == id && a.refused.is_none());
         match at.filter(|_| !self.channels.is_full()) {
             Some(at) => {
                 let a = self.asked.swap_remove(at);
-                let _ = self.channels.push(Channel::accepting(id, a.class, a.service, a.limit, send, recv));
+                let _ = self.channels.push(Channel::accepting(id, class, a.service, a.limit, send, recv));
                 Ok(())
             }
             None => Err((send, recv)),
@@ -177,6 +227,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             let channel = &mut self.channels[at];
             if core::mem::take(&mut channel.accepted_news) {
                 return Some(News::Accepted(channel.id()));
+            }
+            if let Some((note, value)) = channel.take_note() {
+                return Some(News::Noted(channel.id(), note, value));
             }
             if channel.stage == Stage::Reset {
                 let (id, reason, told) = (channel.id(), channel.reason(), channel.reset_news);
@@ -247,6 +300,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             Record::Done { channel } => {
                 if let Some(channel) = self.get_mut(channel) {
                     channel.handle_done();
+                }
+            }
+            Record::Note { channel, kind, value } => {
+                if let (Some(channel), Some(note)) = (self.get_mut(channel), Note::from_wire(kind)) {
+                    channel.handle_note(note, value);
                 }
             }
             Record::Data { channel, offset, fin, payload } => {

@@ -159,6 +159,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             Control::Accept => writer.accept(id, channel.recv.window_told()),
             Control::Reset => writer.reset(id, channel.reason()),
             Control::Window => writer.window(id, channel.recv.window_told()),
+            Control::Note(note) => writer.note(id, note.to_wire(), channel.note_value(note)),
             Control::Done => writer.done(id),
         }
         channel.control_sent(control);

@@ -13,6 +13,7 @@
 //!  13 of a channel, argument 0 BEGIN: channel (v) | class (1) | receive limit (3) | length (1) | service
 //!             1 ACCEPT: channel (v) | receive limit (3)   2 RESET: channel (v) | reason (1)
 //!             3 WINDOW: channel (v) | receive limit (3)   4 DONE: channel (v)
+//!             5 NOTE: channel (v) | kind (1) | value (4)
 //!  14 DATA    of a channel: as 7, with channel (v) before the offset
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
@@ -227,6 +228,15 @@ pub enum Record<'a> {
         /// The limit.
         limit: u32,
     },
+    /// Something beside the stream; the latest of a kind counts.
+    Note {
+        /// The channel.
+        channel: u16,
+        /// What: a [`Note`](crate::Note).
+        kind: u8,
+        /// Its value.
+        value: u32,
+    },
     /// The channel ends at once, or was never opened.
     Reset {
         /// The channel.
@@ -329,6 +339,10 @@ impl<'a> Reader<'a> {
             (13, 2) => Ok(Record::Reset { channel: self.count()?, reason: self.u8()? }),
             (13, 3) => Ok(Record::Window { channel: self.count()?, limit: self.u24()? }),
             (13, 4) => Ok(Record::Done { channel: self.count()? }),
+            (13, 5) => {
+                let (channel, kind) = (self.count()?, self.u8()?);
+                Ok(Record::Note { channel, kind, value: self.take().map(u32::from_le_bytes)? })
+            }
             (14, 0 | 1) => {
                 let channel = self.count()?;
                 self.data(channel, argument == 1)
@@ -484,6 +498,13 @@ impl<'a> Writer<'a> {
         self.tag(13, 1);
         self.count(channel);
         self.u24(limit);
+    }
+    /// Adds NOTE; `channel` is not 0.
+    pub fn note(&mut self, channel: u16, kind: u8, value: u32) {
+        self.tag(13, 5);
+        self.count(channel);
+        self.put(&[kind]);
+        self.put(&value.to_le_bytes());
     }
     /// Adds RESET; `channel` is not 0.
     pub fn reset(&mut self, channel: u16, reason: u8) {

@@ -2,8 +2,9 @@
 //! `ppoll` on one thread: it takes every kind of descriptor (epoll refuses regular files and the
 //! null device), and nothing is ever flushed or drained (that can block for ever).
 
-pub mod link;
+pub mod pipe;
 pub mod user;
+pub mod wire;
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -19,4 +20,9 @@ pub(crate) fn wait(fds: &[(BorrowedFd<'_>, PollFlags)], timeout: Option<Duration
         Ok(_) | Err(Errno::EINTR) => Ok(polled.iter().map(|p| p.revents().unwrap_or(PollFlags::empty())).collect()),
         Err(e) => Err(e.into()),
     }
+}
+
+/// The shorter of two waits.
+pub(crate) fn shorter(timeout: Option<Duration>, other: Duration) -> Option<Duration> {
+    Some(timeout.map_or(other, |t| t.min(other)))
 }

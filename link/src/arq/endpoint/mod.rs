@@ -163,6 +163,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             Some(match self.mux.poll_news()? {
                 News::Asked(id) => Event::Asked(id),
                 News::Accepted(id) => Event::Accepted(id),
+                News::Noted(id, note, value) => Event::Noted(id, note, value),
                 News::Closed(id) => Event::Closed(id),
                 News::Reset(id, reason) => Event::Reset(id, ResetCode::from_wire(reason)),
             })

@@ -14,26 +14,26 @@ impl Session {
         if ready.is_empty() || self.input_ended {
             return;
         }
-        let room = self.link.writable().min(buffer.len());
+        let room = self.wire.link.writable().min(buffer.len());
         match self.user.read(&mut buffer[..room]) {
             Ok(Some(0)) => {
                 self.input_ended = true;
                 match self.user.killed_by() {
                     // half of what it had to say is not the whole
                     Some(signal) => {
-                        self.link.close(CloseCode::Failed);
-                        self.fail(Exit::Failed, format!("the command was killed by signal {signal}"));
+                        self.wire.link.close(CloseCode::Failed);
+                        self.wire.fail(Exit::Failed, format!("the command was killed by signal {signal}"));
                     }
-                    None => self.link.finish(),
+                    None => self.wire.link.finish(),
                 }
             }
             Ok(Some(n)) => {
-                self.link.write(&buffer[..n]);
+                self.wire.link.write(&buffer[..n]);
             }
             Ok(None) => {}
             Err(e) => {
-                self.link.close(CloseCode::Failed);
-                self.fail(Exit::Failed, format!("cannot read the input: {e}"));
+                self.wire.link.close(CloseCode::Failed);
+                self.wire.fail(Exit::Failed, format!("cannot read the input: {e}"));
             }
         }
     }
@@ -45,9 +45,9 @@ impl Session {
             self.output_error = Some(nix::errno::Errno::EPIPE.into());
             self.user.close_output();
         }
-        if self.pending.is_empty() && self.link.readable() > 0 {
+        if self.pending.is_empty() && self.wire.link.readable() > 0 {
             self.pending.resize(self.user.piece(), 0);
-            let n = self.link.read(&mut self.pending);
+            let n = self.wire.link.read(&mut self.pending);
             self.pending.truncate(n);
         }
         if !self.pending.is_empty() && (ready.contains(PollFlags::POLLOUT) || self.output_error.is_some()) {
@@ -60,9 +60,9 @@ impl Session {
         }
         if self.left_unread > 0 {
             self.output_failed(nix::errno::Errno::EPIPE.into());
-        } else if self.pending.is_empty() && self.link.at_end() && self.user.unread() == 0 {
+        } else if self.pending.is_empty() && self.wire.link.at_end() && self.user.unread() == 0 {
             self.user.close_output();
-            self.link.confirm(self.clock.now());
+            self.wire.link.confirm(self.wire.clock.now());
         }
     }
 
@@ -70,22 +70,23 @@ impl Session {
     /// stdin could go on for ever.
     pub(super) fn output_failed(&mut self, e: io::Error) {
         let e = self.output_error.get_or_insert(e).to_string();
-        if self.user.is_command() && !(self.input_ended && self.link.is_sent()) && self.link.state() == State::Open {
+        if self.user.is_command() && !(self.input_ended && self.wire.link.is_sent()) && self.wire.link.state() == State::Open {
             self.left_unread += self.pending.len().max(1);
             self.pending.clear();
             return;
         }
-        self.link.close(CloseCode::OutputClosed);
-        let left = self.left_unread.max(self.pending.len() + self.link.readable());
-        self.fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
+        self.wire.link.close(CloseCode::OutputClosed);
+        let left = self.left_unread.max(self.pending.len() + self.wire.link.readable());
+        self.wire
+            .fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
     }
 
     /// The session was lost: what came before still goes to whoever reads at once.
     pub(super) fn hand_over(&mut self) {
-        while self.output_error.is_none() && (self.link.readable() > 0 || !self.pending.is_empty()) {
+        while self.output_error.is_none() && (self.wire.link.readable() > 0 || !self.pending.is_empty()) {
             if self.pending.is_empty() {
                 self.pending.resize(self.user.piece(), 0);
-                let n = self.link.read(&mut self.pending);
+                let n = self.wire.link.read(&mut self.pending);
                 self.pending.truncate(n);
             }
             let Some(output) = self.user.output() else { return };

@@ -1,0 +1,201 @@
+//! One stream each way: joins a wire and a user until the session is over.
+
+mod user;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use link::{CloseCode, Config, Event, Link, State};
+use nix::poll::PollFlags;
+
+use super::user::User;
+use super::wire::{Settings, Wire};
+use super::{shorter, wait};
+use crate::error::{Exit, Failure};
+use crate::port::Opener;
+use crate::signal::{Signal, Signals};
+
+/// Room there must be before the input is read, at most: many small reads cost more than they bring.
+const READ_LEAST: usize = 16_384;
+/// After SIGHUP (ssh sends it to its ProxyCommand when it is done) what was written before is still
+/// delivered and the session ended in order, unless nothing moves for this long.
+const HANGUP: Duration = Duration::from_secs(5);
+const HANGUP_SIGNAL: i32 = libc::SIGHUP;
+/// Time for whoever writes the input to end as well.
+const WRITER_ENDS: Duration = Duration::from_millis(100);
+/// Time for a reader to take what came before a session was lost.
+const HAND_OVER: Duration = Duration::from_millis(100);
+/// How often a command is looked at that has not read its last bytes.
+const LAST_BYTES: Duration = Duration::from_millis(5);
+
+/// One session between a port and a user.
+pub struct Session {
+    wire: Wire<1>,
+    user: User,
+    signals: Signals,
+    /// Bytes on their way to the user.
+    pending: Vec<u8>,
+    read_least: usize,
+    hung_up: Option<Instant>,
+    hung_up_progress: (Instant, u64),
+    input_ended: bool,
+    output_error: Option<io::Error>,
+    left_unread: usize,
+}
+
+/// Stream buffers: half a second of the wire on the way out, so that little is hidden from the
+/// writer; plenty on the way in.
+fn buffers(baud: u32) -> (usize, usize) {
+    let out = if baud == 0 { 1 << 20 } else { (baud as usize / 20).clamp(8192, 1 << 20) };
+    (out, if baud == 0 { 1 << 20 } else { 1 << 18 })
+}
+
+fn new_link(config: Config, id: u64, now: link::Instant, baud: u32) -> Box<Link<Box<[u8]>>> {
+    let (out, into) = buffers(baud);
+    let buffer = |len| vec![0u8; len].into_boxed_slice();
+    Box::new(Link::new(config, id, now, buffer(out), buffer(into)))
+}
+
+impl Session {
+    /// Opens the port (unless it is to be waited for) and begins to call.
+    pub fn open(opener: Opener, settings: Settings, signals: Signals) -> Result<Session, Failure> {
+        let (out, _) = buffers(opener.baud());
+        Ok(Session {
+            wire: Wire::open(opener, settings, new_link)?,
+            user: User::none(),
+            signals,
+            pending: Vec::new(),
+            read_least: READ_LEAST.min(out / 4),
+            hung_up: None,
+            hung_up_progress: (Instant::now(), 0),
+            input_ended: false,
+            output_error: None,
+            left_unread: 0,
+        })
+    }
+
+    /// Runs the session to its end.
+    pub fn run(mut self, user: User) -> Result<(), Failure> {
+        self.user = user;
+        let mut buffer = vec![0u8; 65536];
+        let result = loop {
+            let ready = match self.poll() {
+                Ok(ready) => ready,
+                Err(e) => break Err(Wire::<1>::cannot_wait(&e)),
+            };
+            self.serve_signals();
+            self.wire.serve(ready.port, &mut buffer);
+            self.wire.link.handle_timeout(self.wire.clock.now());
+            self.serve_input(ready.input, &mut buffer);
+            self.serve_hangup();
+            self.serve_output(ready.output);
+            self.wire.transmit();
+            self.serve_events();
+            self.wire.watch();
+            if let Some(outcome) = self.wire.outcome.take() {
+                break outcome;
+            }
+        };
+        self.wire.farewell();
+        let result = result.and(self.wire.write_stats());
+        match (result, self.user.end()) {
+            (Ok(()), Some((name, Ok(status)))) if !status.success() => {
+                Err(Failure::new(Exit::Failed, format!("'{name}' ended with {status}; everything it sent was delivered")))
+            }
+            (Ok(()), Some((name, Err(e)))) => Err(Failure::new(Exit::Failed, format!("cannot wait for '{name}': {e}"))),
+            (Err(failure), Some((name, Ok(status)))) if !status.success() => {
+                Err(Failure::new(failure.exit, format!("{failure}; '{name}' ended with {status}")))
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn poll(&mut self) -> io::Result<Ready> {
+        let mut fds = Vec::with_capacity(8);
+        let (mut timeout, port) = self.wire.wait_for(&mut fds);
+        let link = &self.wire.link;
+        // nothing is read before somebody can take it: a command that fails then can still be told
+        let reading = link.state() == State::Open && link.writable() >= self.read_least;
+        let input = self.user.input().filter(|_| reading).map(|fd| {
+            fds.push((fd, PollFlags::POLLIN));
+            fds.len() - 1
+        });
+        let to_write = !self.pending.is_empty() || link.readable() > 0;
+        let output = self.user.output().map(|fd| {
+            fds.push((fd, if to_write { PollFlags::POLLOUT } else { PollFlags::empty() }));
+            fds.len() - 1
+        });
+        fds.push((self.signals.fd(), PollFlags::POLLIN));
+        if self.hung_up.is_some() || (link.at_end() && self.user.unread() > 0) {
+            timeout = shorter(timeout, LAST_BYTES);
+        }
+        let flags = wait(&fds, timeout)?;
+        let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
+        Ok(Ready { port: self.wire.ready(&flags, port), input: at(input), output: at(output) })
+    }
+
+    // ---- news ---------------------------------------------------------------------------------
+
+    fn serve_signals(&mut self) {
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Stats => self.wire.show_stats(),
+                Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.wire.link.state() == State::Open => {
+                    self.hung_up = Some(Instant::now());
+                }
+                Signal::End(number) => self.interrupted(number),
+            }
+        }
+    }
+
+    fn interrupted(&mut self, number: i32) {
+        self.wire.link.close(CloseCode::Interrupted);
+        let undelivered = self.wire.undelivered();
+        self.wire.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
+    }
+
+    /// The user hung up. What a writer that has ended left behind is still delivered; input that
+    /// could have gone on was cut off, and that is no end in order.
+    fn serve_hangup(&mut self) {
+        let Some(since) = self.hung_up else { return };
+        if !self.input_ended && !self.user.writer_is_gone() && since.elapsed() > WRITER_ENDS {
+            return self.interrupted(HANGUP_SIGNAL);
+        }
+        let acknowledged = self.wire.link.stats().bytes_out;
+        if acknowledged > self.hung_up_progress.1 {
+            self.hung_up_progress = (Instant::now(), acknowledged);
+        } else if since.elapsed().min(self.hung_up_progress.0.elapsed()) > HANGUP {
+            self.interrupted(HANGUP_SIGNAL);
+        }
+    }
+
+    fn serve_events(&mut self) {
+        while let Some(event) = self.wire.link.poll_event() {
+            let spec = self.wire.spec();
+            match event {
+                Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
+                Event::Asked(_) | Event::Accepted(_) | Event::Closed(_) | Event::Reset(..) => {}
+                Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
+                Event::Finished => match self.hung_up {
+                    // usual for a ProxyCommand: no word of it, but the exit code
+                    Some(_) => self.wire.fail(Exit::Signal(HANGUP_SIGNAL), ""),
+                    None => drop(self.wire.outcome.get_or_insert(Ok(()))),
+                },
+                Event::Lost(loss) => {
+                    self.hand_over();
+                    let spec = self.wire.spec();
+                    let (exit, why) = self.wire.explain(loss);
+                    let message = format!("{spec}: {why}; {}", self.wire.undelivered());
+                    self.wire.fail(exit, message);
+                }
+            }
+        }
+    }
+}
+
+/// What is ready.
+struct Ready {
+    port: PollFlags,
+    input: PollFlags,
+    output: PollFlags,
+}

@@ -1,0 +1,85 @@
+//! What the wire tells whoever watches: strangers on the line, silence, a port that is back, a
+//! session that is lost.
+
+use std::time::{Duration, Instant};
+
+use link::{CloseCode, Loss, State};
+
+use super::Wire;
+use crate::error::Exit;
+
+/// Bytes without any frame, and how long they may come, before a warning.
+const STRANGE_BYTES: u64 = 64;
+const STRANGE_AFTER: Duration = Duration::from_secs(3);
+/// Nobody has answered for so long: worth a word.
+const NO_ANSWER: Duration = Duration::from_secs(5);
+
+impl<const C: usize> Wire<C> {
+    /// Says what is worth a word by now.
+    pub(crate) fn watch(&mut self) {
+        self.watch_strangers();
+        self.watch_return();
+    }
+
+    /// Bytes come, but no frame among them: says so once, and gives up after the grace time.
+    fn watch_strangers(&mut self) {
+        let stats = self.link.stats();
+        if stats.frames_in > 0 || self.link.state() != State::Opening {
+            self.strange_since = None;
+            return;
+        }
+        if stats.wire_in == 0 {
+            if !self.warned && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
+                tracing::warn!("{}: no answer from the peer yet; calling on", self.spec());
+                self.warned = true;
+            }
+            return;
+        }
+        let (since, seen) = *self.strange_since.get_or_insert((Instant::now(), 0));
+        let complaint = format!(
+            "{}: {} bytes arrived, none were hardline frames: wrong baud rate or another program?",
+            self.spec(),
+            stats.wire_in
+        );
+        if stats.wire_in >= STRANGE_BYTES && since.elapsed() >= STRANGE_AFTER && !self.warned {
+            tracing::warn!("{complaint}");
+            self.warned = true;
+        }
+        if since.elapsed() >= self.settings.grace {
+            if stats.wire_in > seen + STRANGE_BYTES && !self.settings.hold {
+                self.fail(Exit::Refused, complaint);
+            }
+            self.strange_since = Some((Instant::now(), stats.wire_in));
+        }
+    }
+
+    /// A lost port is back once a frame has come through it.
+    fn watch_return(&mut self) {
+        if let Some(at) = self.lost_at
+            && self.port.is_some()
+            && self.link.stats().frames_in > self.lost_frames
+        {
+            tracing::warn!("{} is back after {:.1} s", self.spec(), at.elapsed().as_secs_f64());
+            self.lost_at = None;
+        }
+    }
+}
+
+pub(super) fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
+    match loss {
+        Loss::Silence => (Exit::Lost, format!("nothing came from the peer for {} s", grace.as_secs())),
+        Loss::PeerRestarted => (Exit::Lost, "the peer was restarted, this session is lost".into()),
+        Loss::PeerClosed(CloseCode::OutputClosed) => (Exit::Lost, "the peer's output was closed before it had everything".into()),
+        Loss::PeerClosed(CloseCode::Interrupted) => (Exit::Lost, "the peer was interrupted".into()),
+        Loss::PeerClosed(code) => (Exit::Lost, format!("the peer failed ({code:?})")),
+        Loss::Version(v) => (
+            Exit::Refused,
+            format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION),
+        ),
+        Loss::Mode => (
+            Exit::Refused,
+            "one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends".into(),
+        ),
+        Loss::Local => (Exit::Failed, "closed".into()),
+    }
+}
