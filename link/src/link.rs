@@ -255,6 +255,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
         [self.endpoint.poll_timeout(), wire, self.pause].into_iter().flatten().min()
     }
 
+    /// User bytes a frame of bulk would carry now.
+    pub fn frame_payload(&self) -> usize {
+        self.endpoint.frame_payload(self.now)
+    }
     /// News.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.endpoint.poll_event()

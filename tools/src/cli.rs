@@ -56,6 +56,12 @@ pub enum Command {
     Sim(SimArgs),
     /// stdin and stdout (or a command's) to the peer's, over a port
     Pipe(PipeArgs),
+    /// Hold a wire: offer services to the peer, forward local listeners to the peer's
+    Link(LinkArgs),
+    /// stdin and stdout to a service of the peer's
+    Open(OpenArgs),
+    /// How a held wire is doing
+    Status(StatusArgs),
     /// One way: TX and GND, one fibre, an acoustic modem
     #[command(subcommand)]
     Diode(DiodeCommand),
@@ -217,6 +223,55 @@ pub struct PipeArgs {
     /// Command whose stdin and stdout take the place of our own
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// `hardline link`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Start it on both ends, in any order; it waits for the port and for the peer, and goes on when either goes away.\n\n\
+  hardline link /dev/ttyUSB0 -b 2000000 --service ssh=tcp:127.0.0.1:22 --service console='pty:login'\n  \
+hardline link /dev/ttyUSB0 -b 2000000 --forward tcp:127.0.0.1:2222=ssh --control /run/hardline/wire"
+)]
+pub struct LinkArgs {
+    /// The port.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Offer a service under this name: tcp:HOST:PORT, unix:PATH, exec:COMMAND or pty:COMMAND; may be given several times
+    #[arg(long, value_name = "NAME=TARGET")]
+    pub service: Vec<crate::drive::hub::Service>,
+    /// Listen on tcp:ADDR:PORT or unix:PATH for connections to a service of the peer's; may be given several times
+    #[arg(long, value_name = "LISTEN=NAME")]
+    pub forward: Vec<crate::drive::hub::Forward>,
+    /// Socket where `open` and `status` ask (mode 0600)
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+}
+
+/// `hardline open`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Ends when both directions have ended and everything was delivered: 0; 5 when the peer does not offer the service.\n\n  \
+ssh -o ProxyCommand='hardline open /run/hardline/wire ssh' box\n  \
+echo uptime | hardline open /dev/ttyUSB0 shell"
+)]
+pub struct OpenArgs {
+    /// A port as for `link` (which this then holds), or the control socket of a running `link`.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Name of the service
+    #[arg(value_name = "NAME", value_parser = crate::drive::hub::service::name_of)]
+    pub name: String,
+}
+
+/// `hardline status`
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Control socket of a running `link`
+    #[arg(value_name = "SOCKET")]
+    pub socket: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hardline demo`

@@ -14,6 +14,7 @@ pub mod diode;
 pub mod drive;
 pub mod error;
 pub mod log;
+pub mod notify;
 pub mod port;
 pub mod rig;
 pub mod signal;

@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => cmd::demo::run(&cli.common, args),
         Command::Sim(args) => cmd::sim::run(&cli.common, args),
         Command::Pipe(args) => cmd::pipe::run(&cli.common, args),
+        Command::Link(args) => cmd::link::run(&cli.common, args),
+        Command::Open(args) => cmd::open::run(&cli.common, args),
+        Command::Status(args) => cmd::status::run(args),
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
     };
     match result {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Signal {
     End(i32),
     /// SIGUSR1: write the statistics.
     Stats,
+    /// SIGCHLD: a command has ended.
+    Child,
 }
 
 /// The signals a command listens to, from the moment this is made.
@@ -25,16 +27,28 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Begins to listen to those that end a command, and SIGUSR1.
     pub fn new() -> io::Result<Signals> {
+        Signals::of(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+    }
+    /// And to the ends of commands.
+    pub fn with_children() -> io::Result<Signals> {
+        Signals::of(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD])
+    }
+    fn of(numbers: &[i32]) -> io::Result<Signals> {
         let (wake, writer) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut seen = Vec::new();
-        for number in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
+        for &number in numbers {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(number, Arc::clone(&flag))?;
             signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
-            seen.push((if number == SIGUSR1 { Signal::Stats } else { Signal::End(number) }, flag));
+            let signal = match number {
+                SIGUSR1 => Signal::Stats,
+                SIGCHLD => Signal::Child,
+                number => Signal::End(number),
+            };
+            seen.push((signal, flag));
         }
         Ok(Signals { wake, seen })
     }

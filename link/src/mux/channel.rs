@@ -124,6 +124,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
     pub fn service(&self) -> &[u8] {
         &self.service
     }
+    /// Whether data may flow: it was accepted, and has not been reset.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+    /// Bytes the outgoing stream holds at most.
+    pub fn capacity(&self) -> usize {
+        self.send.capacity()
+    }
+    /// Bytes written and not acknowledged.
+    pub fn queued(&self) -> u64 {
+        self.send.queued()
+    }
     /// Adds to the outgoing stream; returns how much was taken (see [`Channel::writable`]).
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         self.send.write(bytes)

@@ -129,6 +129,16 @@ pub enum CannotOpen {
     Name,
 }
 
+impl core::fmt::Display for CannotOpen {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            CannotOpen::NoSession => "there is no session with channels",
+            CannotOpen::TooMany => "as many are open as there is room for",
+            CannotOpen::Name => "the name has 1 to 64 bytes",
+        })
+    }
+}
+
 /// The channels of a session; at most `C`.
 #[derive(Debug)]
 pub(crate) struct Mux<B, const C: usize> {

@@ -53,6 +53,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
             fin_acked: false,
         }
     }
+    pub(crate) fn capacity(&self) -> usize {
+        self.ring.capacity() as usize
+    }
+    pub(crate) fn queued(&self) -> u64 {
+        self.end - self.base
+    }
     pub(crate) fn writable(&self) -> usize {
         if self.finished { 0 } else { (self.ring.capacity() - (self.end - self.base)) as usize }
     }

@@ -19,7 +19,7 @@ pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
     loop {
         simulation.step(signals.fd()).doing(Exit::Failed, || "simulate the wire".into())?;
         let end = match signals.take() {
-            None => continue,
+            None | Some(Signal::Child) => continue,
             Some(Signal::Stats) => false,
             Some(Signal::End(_)) => true,
         };

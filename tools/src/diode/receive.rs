@@ -107,7 +107,7 @@ impl Receiving {
                     self.tick()?;
                     break Err(Failure::new(Exit::Signal(number), "interrupted"));
                 }
-                None => {}
+                None | Some(Signal::Child) => {}
             }
             if over {
                 break self.finish(&mut receiver, &mut bytes);

@@ -2,6 +2,8 @@
 //! `ppoll` on one thread: it takes every kind of descriptor (epoll refuses regular files and the
 //! null device), and nothing is ever flushed or drained (that can block for ever).
 
+pub mod client;
+pub mod hub;
 pub mod pipe;
 pub mod user;
 pub mod wire;

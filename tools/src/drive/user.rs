@@ -162,7 +162,7 @@ mod ioctl {
 
 /// Bytes in a pipe.
 #[allow(unsafe_code)]
-fn unread(pipe: BorrowedFd<'_>) -> usize {
+pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
     let mut n = 0;
     // SAFETY: FIONREAD writes one int
     match unsafe { ioctl::fionread(pipe.as_raw_fd(), &raw mut n) } {

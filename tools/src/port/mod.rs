@@ -2,7 +2,7 @@
 
 pub(crate) mod exec;
 mod serial;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod termios;
 
 use std::io;

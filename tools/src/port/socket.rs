@@ -25,7 +25,10 @@ impl Listener {
     pub(super) fn bind(spec: &Spec) -> Result<Option<Listener>, Failure> {
         let bound = match spec.kind {
             Kind::TcpListen => TcpListener::bind(&spec.rest).map(Listener::Tcp),
-            Kind::UnixListen => bind_unix(Path::new(&spec.rest)),
+            Kind::UnixListen => {
+                let path = Path::new(&spec.rest);
+                bind_unix(path).map(|l| Listener::Unix(l, path.to_owned()))
+            }
             _ => return Ok(None),
         };
         let bound = bound.and_then(|l| super::set_nonblocking(l.fd()).map(|_| l));
@@ -60,12 +63,12 @@ impl Drop for Listener {
 
 /// A socket left by a process that is gone is taken over; one that is listened on is not (and is not
 /// connected to either: whoever listens would take that for its peer).
-fn bind_unix(path: &Path) -> io::Result<Listener> {
+pub(crate) fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
     if is_socket && !is_listened_on(path) {
         std::fs::remove_file(path)?;
     }
-    Ok(Listener::Unix(UnixListener::bind(path)?, path.to_owned()))
+    UnixListener::bind(path)
 }
 
 /// By the kernel's own list; paths are compared as they were given to bind, and in full.

@@ -68,6 +68,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.adapt.plan(self.mux.traffic(now))
     }
 
+    pub(crate) fn frame_payload(&self, now: Instant) -> usize {
+        self.plan(now).payload
+    }
+
     /// What may be sent: bounded by the table, and on a paced wire by .4 s of it or eight frames.
     fn room(&self, backlog_us: u64, now: Instant) -> Room {
         let payload = self.plan(now).payload;

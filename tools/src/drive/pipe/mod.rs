@@ -140,6 +140,7 @@ impl Session {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
+                Signal::Child => {}
                 Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.wire.link.state() == State::Open => {
                     self.hung_up = Some(Instant::now());
                 }
@@ -174,7 +175,7 @@ impl Session {
             let spec = self.wire.spec();
             match event {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
-                Event::Asked(_) | Event::Accepted(_) | Event::Closed(_) | Event::Reset(..) => {}
+                Event::Asked(_) | Event::Accepted(_) | Event::Noted(..) | Event::Closed(_) | Event::Reset(..) => {}
                 Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
                 Event::Finished => match self.hung_up {
                     // usual for a ProxyCommand: no word of it, but the exit code

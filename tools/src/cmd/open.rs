@@ -1,0 +1,38 @@
+//! `hardline open`: stdin and stdout to a service of the peer's.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use link::Class;
+
+use crate::cli::{Common, OpenArgs};
+use crate::drive::client::Client;
+use crate::drive::hub::{Hub, Plan};
+use crate::drive::wire::Settings;
+use crate::error::{Doing, Exit, Failure};
+use crate::port::Opener;
+use crate::signal::Signals;
+
+/// Runs until the channel has ended.
+pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
+    let own = || -> io::Result<(OwnedFd, OwnedFd)> {
+        Ok((io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
+    };
+    let (input, output) = own().doing(Exit::Failed, || "use stdin and stdout".into())?;
+    let path = args.port.port.to_string();
+    if is_socket(Path::new(&path)) {
+        return Client::connect(Path::new(&path))?.open(&args.name, Class::Learnt, input, output);
+    }
+    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    let settings = Settings { grace: args.port.grace, wait: args.port.wait, hold: false, stats: common.stats.clone() };
+    let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
+    hub.want(&args.name, Class::Learnt, input, output);
+    hub.run()
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
+}

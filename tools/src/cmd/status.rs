@@ -1,0 +1,49 @@
+//! `hardline status`: how a held wire is doing.
+
+use serde_json::Value;
+
+use crate::cli::StatusArgs;
+use crate::drive::client::Client;
+use crate::error::Failure;
+
+/// Asks once and prints.
+pub fn run(args: &StatusArgs) -> Result<(), Failure> {
+    let status = Client::connect(&args.socket)?.status()?;
+    if args.json {
+        println!("{status}");
+    } else {
+        print!("{}", as_text(&status));
+    }
+    Ok(())
+}
+
+/// A few lines for people.
+fn as_text(status: &Value) -> String {
+    let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
+    let mut text = format!(
+        "{} at {} baud: {}\n{:.0} bytes in, {:.0} out, {:.0} pieces sent again, {:.0} bad frames\nround trip {:.1} ms, bit error rate {:.1e}, {:.0} bytes a frame\n",
+        status["port"].as_str().unwrap_or("?"),
+        number("baud"),
+        status["state"].as_str().unwrap_or("?"),
+        number("bytes_in"),
+        number("bytes_out"),
+        number("resends"),
+        number("frames_bad"),
+        number("rtt_us") / 1000.0,
+        number("ber"),
+        number("frame_payload"),
+    );
+    for channel in status["channels"].as_array().into_iter().flatten() {
+        let number = |name: &str| channel[name].as_u64().unwrap_or(0);
+        let line = format!(
+            "channel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued\n",
+            number("id"),
+            channel["service"].as_str().unwrap_or("?"),
+            number("bytes_in"),
+            number("bytes_out"),
+            number("queued")
+        );
+        text.push_str(&line);
+    }
+    text
+}

@@ -1,0 +1,181 @@
+//! The control socket of a wire that is held: other commands ask there, one JSON object a line, and
+//! hand over the descriptors a channel is to use.
+//!
+//! ```text
+//! → {"open":"ssh","class":"interactive","term":"xterm"}  with stdin and stdout as SCM_RIGHTS
+//! → {"note":"size","value":1572944}    beside an open channel: size, signal, break
+//! → {"status":true}
+//! ← {"opened":5}                       ← {"note":"status","value":1}
+//! ← {"ended":true}                     ← {"failed":"why","exit":5}      ← {"status":{..}}
+//! ```
+
+use std::io::{self, IoSliceMut, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use link::{Class, Note};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use serde_json::{Value, json};
+
+use crate::error::{Doing, Exit, Failure};
+use crate::port::socket::bind_unix;
+
+/// Longest line of a client; whoever sends more is no client.
+const LINE_MAX: usize = 4096;
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Open {
+        name: String,
+        class: Class,
+        term: String,
+        input: OwnedFd,
+        output: OwnedFd,
+    },
+    Note(Note, u32),
+    Status,
+    /// It is gone, or talks nonsense.
+    Gone,
+}
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: u64,
+    stream: UnixStream,
+    line: Vec<u8>,
+    handed: Vec<OwnedFd>,
+}
+
+/// The listening socket, for its owner alone.
+#[derive(Debug)]
+pub(super) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    pub(super) clients: Vec<Client>,
+    next: u64,
+}
+
+impl Control {
+    pub(super) fn bind(path: &Path) -> Result<Control, Failure> {
+        let bind = || -> io::Result<UnixListener> {
+            // nobody may connect between bind and chmod
+            let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+            let listener = bind_unix(path);
+            nix::sys::stat::umask(mask);
+            let listener = listener?;
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let listener = bind().doing(Exit::Failed, || format!("make the control socket {}", path.display()))?;
+        Ok(Control { listener, path: path.to_owned(), clients: Vec::new(), next: 1 })
+    }
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+    pub(super) fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if stream.set_nonblocking(true).is_ok() {
+                self.clients.push(Client { id: self.next, stream, line: Vec::new(), handed: Vec::new() });
+                self.next += 1;
+            }
+        }
+    }
+    /// Tells a client something; one that does not read its few lines is let go.
+    pub(super) fn tell(&mut self, id: u64, what: &Value) {
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
+            let _ = client.stream.write_all(format!("{what}\n").as_bytes());
+        }
+    }
+    pub(super) fn forget(&mut self, id: u64) {
+        self.clients.retain(|c| c.id != id);
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Client {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+    /// What it asks for, of what has come by now.
+    pub(super) fn requests(&mut self) -> Vec<Request> {
+        let mut requests = Vec::new();
+        if !self.receive() {
+            requests.push(Request::Gone);
+        }
+        while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
+            let line: Vec<u8> = self.line.drain(..=end).collect();
+            requests.push(self.request(&line).unwrap_or(Request::Gone));
+        }
+        if self.line.len() > LINE_MAX {
+            requests.push(Request::Gone);
+        }
+        requests
+    }
+    /// Takes what is there; false once nothing more will come.
+    fn receive(&mut self) -> bool {
+        let mut bytes = [0u8; 1024];
+        let mut space = nix::cmsg_space!([RawFd; 4]);
+        let (count, fds) = {
+            let mut io = [IoSliceMut::new(&mut bytes)];
+            match recvmsg::<()>(self.stream.as_raw_fd(), &mut io, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+                Ok(message) => {
+                    let fds: Vec<RawFd> = message.cmsgs().map_or_else(
+                        |_| Vec::new(),
+                        |all| {
+                            all.flat_map(|m| match m {
+                                ControlMessageOwned::ScmRights(fds) => fds,
+                                _ => Vec::new(),
+                            })
+                            .collect()
+                        },
+                    );
+                    (message.bytes, fds)
+                }
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return true,
+                Err(_) => return false,
+            }
+        };
+        for fd in fds {
+            #[allow(unsafe_code)]
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it
+            self.handed.push(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        self.line.extend_from_slice(&bytes[..count]);
+        count > 0
+    }
+    fn request(&mut self, line: &[u8]) -> Option<Request> {
+        let value: Value = serde_json::from_slice(line).ok()?;
+        if let Some(name) = value["open"].as_str() {
+            let class = if value["class"] == "interactive" { Class::Interactive } else { Class::Learnt };
+            let term = value["term"].as_str().unwrap_or("dumb").to_owned();
+            let (output, input) = (self.handed.pop()?, self.handed.pop()?);
+            self.handed.clear();
+            return Some(Request::Open { name: name.to_owned(), class, term, input, output });
+        }
+        if let Some(note) = value["note"].as_str() {
+            let note = match note {
+                "size" => Note::Size,
+                "signal" => Note::Signal,
+                "break" => Note::Break,
+                _ => return None,
+            };
+            return Some(Request::Note(note, value["value"].as_u64()? as u32));
+        }
+        value["status"].as_bool()?.then_some(Request::Status)
+    }
+}
+
+/// What a client is told when its channel could not be, or was lost.
+pub(super) fn failed(failure: &Failure) -> Value {
+    json!({ "failed": failure.message, "exit": failure.exit.code() })
+}

@@ -1,0 +1,119 @@
+//! Local listeners whose connections go to a service of the peer's.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::local::Local;
+use super::service::name_of;
+use crate::error::{Doing, Exit, Failure};
+use crate::port::socket::bind_unix;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listen {
+    Tcp(String),
+    Unix(PathBuf),
+}
+
+/// A listener and the service its connections go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    listen: Listen,
+    name: String,
+}
+
+impl FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Forward, String> {
+        let usage = "write it as tcp:ADDR:PORT=NAME or unix:PATH=NAME";
+        let (listen, name) = text.rsplit_once('=').ok_or(usage)?;
+        let listen = match listen.split_once(':') {
+            Some(("tcp", address)) if address.contains(':') => Listen::Tcp(address.into()),
+            Some(("unix", path)) if !path.is_empty() => Listen::Unix(path.into()),
+            _ => return Err(usage.into()),
+        };
+        Ok(Forward { listen, name: name_of(name)? })
+    }
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A forward that listens; a Unix socket leaves no file behind.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: Socket,
+    pub(super) name: String,
+}
+
+impl Listener {
+    pub(super) fn bind(forward: &Forward) -> Result<Listener, Failure> {
+        let socket = match &forward.listen {
+            Listen::Tcp(address) => TcpListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Tcp(l))),
+            Listen::Unix(path) => bind_unix(path).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Unix(l, path.clone()))),
+        };
+        let socket = socket.doing(Exit::Failed, || format!("listen for --forward {forward}"))?;
+        Ok(Listener { socket, name: forward.name.clone() })
+    }
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(l) => l.as_fd(),
+            Socket::Unix(l, _) => l.as_fd(),
+        }
+    }
+    /// The next connection; none when nobody waits.
+    pub(super) fn accept(&self) -> io::Result<Option<Local>> {
+        let accepted = match &self.socket {
+            Socket::Tcp(l) => l.accept().and_then(|(stream, _)| {
+                stream.set_nodelay(true)?;
+                Local::socket(stream.into())
+            }),
+            Socket::Unix(l, _) => l.accept().and_then(|(stream, _)| Local::socket(stream.into())),
+        };
+        match accepted {
+            Ok(local) => Ok(Some(local)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Socket::Unix(_, path) = &self.socket {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl std::fmt::Display for Forward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.listen {
+            Listen::Tcp(address) => write!(f, "tcp:{address}={}", self.name),
+            Listen::Unix(path) => write!(f, "unix:{}={}", path.display(), self.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwards_are_read_and_printed() {
+        for text in ["tcp:127.0.0.1:2222=ssh", "unix:/run/a=b=nncp"] {
+            assert_eq!(text.parse::<Forward>().unwrap().to_string(), text);
+        }
+        for bad in ["tcp:2222=ssh", "udp:1:2=x", "unix:=x", "tcp:a:1"] {
+            assert!(bad.parse::<Forward>().is_err(), "{bad}");
+        }
+    }
+}

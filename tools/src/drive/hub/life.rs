@@ -1,0 +1,192 @@
+//! How channels begin and end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use link::{Event, Loss, ResetCode};
+use serde_json::json;
+
+use super::control::failed;
+use super::local::{Local, reset_words, status_words};
+use super::service::Started;
+use super::{CHANNELS, Hub, Owner, Wanted, buffers};
+use crate::error::{Exit, Failure};
+
+impl Hub {
+    /// Asks the peer for what is wanted here.
+    pub(super) fn begin_wanted(&mut self) {
+        if self.wire.link.state() != link::State::Open {
+            return;
+        }
+        for wanted in std::mem::take(&mut self.wanted) {
+            let Wanted { name, class, local, owner } = wanted;
+            let (out, into) = buffers(self.wire.baud());
+            match self.wire.link.open(name.as_bytes(), class, out, into) {
+                Ok(id) => drop(self.locals.insert(id, (local, owner))),
+                Err(e) => {
+                    let message = format!("cannot open a channel to '{}': {e}", plain(&name));
+                    self.report(owner, Err(Failure::new(Exit::Failed, message)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn serve_events(&mut self) {
+        while let Some(event) = self.wire.link.poll_event() {
+            match event {
+                Event::Opened { me, peer } => {
+                    tracing::info!("{}: session {me:016x} with {peer:016x} is open", self.wire.spec());
+                    crate::notify::say(&format!("STATUS=session {me:016x} is open"));
+                }
+                Event::Echo => {
+                    tracing::warn!("{}: our own frames come back; a loopback plug?", self.wire.spec());
+                }
+                Event::Asked(id) => self.asked(id),
+                Event::Accepted(id) => self.accepted(id),
+                Event::Noted(id, note, value) => self.noted(id, note, value),
+                Event::Closed(id) => self.closed(id),
+                Event::Reset(id, code) => self.was_reset(id, code),
+                Event::Finished => {}
+                Event::Lost(loss) => self.session_lost(loss),
+            }
+        }
+    }
+
+    // ---- services -----------------------------------------------------------------------------
+
+    /// The peer wants a channel.
+    fn asked(&mut self, id: u16) {
+        let Some(asked) = self.wire.link.asked(id) else { return };
+        let text = String::from_utf8_lossy(asked.service()).into_owned();
+        let (name, term) = text.split_once('\0').unwrap_or((&text, "dumb"));
+        let Some(service) = self.plan.services.iter().find(|s| s.name == name) else {
+            tracing::info!("the peer asks for '{}', which is not offered", plain(name));
+            return self.wire.link.reset(id, ResetCode::NoService);
+        };
+        let target = service.target.clone();
+        let started = self.waker().and_then(|waker| target.start(id, &term_of(term), self.connected.0.clone(), waker));
+        match started {
+            Ok(Started::Later) => {}
+            Ok(Started::Now(local)) => self.start(id, local, target.class()),
+            Err(e) => {
+                tracing::warn!("cannot start service '{name}': {e}");
+                self.wire.link.reset(id, ResetCode::Unreachable);
+            }
+        }
+    }
+    /// A thread has connected to a service, or failed to.
+    pub(super) fn service_connected(&mut self, id: u16, result: io::Result<OwnedFd>) {
+        match result.and_then(Local::socket) {
+            Ok(local) => self.start(id, local, link::Class::Learnt),
+            Err(e) => {
+                tracing::warn!("cannot connect to a service: {e}");
+                self.wire.link.reset(id, ResetCode::Unreachable);
+            }
+        }
+    }
+    fn start(&mut self, id: u16, local: Local, class: link::Class) {
+        let (out, into) = buffers(self.wire.baud());
+        if self.wire.link.accept(id, class, out, into).is_ok() {
+            self.locals.insert(id, (local, Owner::Nobody));
+        } else {
+            // given up by the peer, or no room
+            self.wire.link.reset(id, ResetCode::Busy);
+        }
+    }
+
+    // ---- ends ---------------------------------------------------------------------------------
+
+    fn accepted(&mut self, id: u16) {
+        if let Some((_, Owner::Client(client))) = self.locals.get(&id) {
+            let client = *client;
+            self.tell(client, &json!({ "opened": id }));
+        }
+    }
+    /// Everything was delivered both ways.
+    fn closed(&mut self, id: u16) {
+        let status = self.statuses.remove(&id);
+        if let Some((_, owner)) = self.locals.remove(&id) {
+            let words = status.and_then(status_words);
+            self.report(owner, words.map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words))));
+        }
+    }
+    fn was_reset(&mut self, id: u16, code: ResetCode) {
+        self.statuses.remove(&id);
+        if let Some((_, owner)) = self.locals.remove(&id) {
+            let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
+            let exit = if refused { Exit::Refused } else { Exit::Lost };
+            self.report(owner, Err(Failure::new(exit, reset_words(code))));
+        }
+    }
+    /// The local end cannot take what the peer sends.
+    pub(super) fn break_off(&mut self, id: u16) {
+        self.wire.link.reset(id, ResetCode::Aborted);
+        self.statuses.remove(&id);
+        if let Some((_, owner)) = self.locals.remove(&id) {
+            self.report(owner, Err(Failure::new(Exit::Lost, "the output was closed before it had everything")));
+        }
+    }
+    /// A client went away: its channel has lost its user.
+    pub(super) fn client_gone(&mut self, client: u64) {
+        self.wanted.retain(|w| w.owner != Owner::Client(client));
+        let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
+        if let Some(id) = id {
+            self.wire.link.reset(id, ResetCode::Aborted);
+            self.locals.remove(&id);
+        }
+        if let Some(control) = &mut self.control {
+            control.forget(client);
+        }
+    }
+
+    /// Every channel ends with the session; the wire is held for the next one.
+    fn session_lost(&mut self, loss: Loss) {
+        let (exit, why) = self.wire.explain(loss);
+        let failure = Failure::new(exit, format!("{}: {why}", self.wire.spec()));
+        for (_, (_, owner)) in std::mem::take(&mut self.locals) {
+            self.report(owner, Err(failure.clone()));
+        }
+        self.statuses.clear();
+        if !self.wire.settings.hold {
+            return self.wire.fail(failure.exit, failure.message);
+        }
+        tracing::warn!("{failure}; its channels have ended, calling for the next session");
+        crate::notify::say("STATUS=no session");
+        self.wire.transmit();
+        if let Err(failure) = self.wire.renew() {
+            self.wire.fail(failure.exit, failure.message);
+        }
+    }
+
+    /// Tells whoever asked for a channel how it ended.
+    fn report(&mut self, owner: Owner, result: Result<(), Failure>) {
+        match owner {
+            Owner::Nobody => {
+                if let Err(failure) = result {
+                    tracing::info!("a channel has ended: {failure}");
+                }
+            }
+            Owner::Client(client) => {
+                let said = result.map_or_else(|failure| failed(&failure), |()| json!({ "ended": true }));
+                self.tell(client, &said);
+                if let Some(control) = &mut self.control {
+                    control.forget(client);
+                }
+            }
+            Owner::Process => drop(self.wire.outcome.get_or_insert(result)),
+        }
+    }
+}
+
+/// A name as it may be printed.
+fn plain(name: &str) -> String {
+    name.split('\0').next().unwrap_or_default().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The name of a terminal, as far as it is one.
+fn term_of(text: &str) -> String {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);
+    if (1..=30).contains(&text.len()) && text.chars().all(fine) { text.to_owned() } else { "dumb".into() }
+}
+
+const _: () = assert!(CHANNELS >= 256, "256 at once are promised");

@@ -1,0 +1,276 @@
+//! The local end of a channel: a socket, a command, a terminal, or the descriptors of a client.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+
+use link::{Note, ResetCode};
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::unistd::Pid;
+
+use super::super::user::unread;
+
+/// A channel of the link.
+pub(super) type Channel = link::Channel<Box<[u8]>>;
+
+/// Most bytes written at once to a descriptor of our own, which never blocks.
+const PIECE: usize = 65_536;
+/// What a blocking descriptor takes for sure once it polls writable.
+const PIPE_PIECE: usize = 4096;
+const TTY_PIECE: usize = 256;
+/// Added to the number of a signal that ended a command (the value of a status note).
+const BY_SIGNAL: u32 = 256;
+
+/// What the descriptors are.
+#[derive(Debug)]
+enum Kind {
+    /// One socket for both directions.
+    Socket,
+    /// The pipes of a command.
+    Command(Child),
+    /// The master of a pseudo-terminal with a command on it.
+    Terminal(Child),
+    /// Somebody else's: a client's stdin and stdout.
+    Handed,
+}
+
+/// What became of the local end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on.
+    Lives,
+    /// It cannot take what the peer sent: the channel is to be ended.
+    Broken,
+}
+
+/// The local end of a channel.
+#[derive(Debug)]
+pub(super) struct Local {
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    kind: Kind,
+    piece: usize,
+    /// Bytes from the peer on their way out.
+    pending: Vec<u8>,
+    input_ended: bool,
+    /// The output takes nothing more, though more came or may come.
+    broken: bool,
+    noted: bool,
+}
+
+impl Local {
+    fn new(input: OwnedFd, output: OwnedFd, kind: Kind, piece: usize) -> Local {
+        Local {
+            input: Some(input),
+            output: Some(output),
+            kind,
+            piece,
+            pending: Vec::new(),
+            input_ended: false,
+            broken: false,
+            noted: false,
+        }
+    }
+    /// A connected socket.
+    pub(super) fn socket(socket: OwnedFd) -> io::Result<Local> {
+        crate::port::set_nonblocking(socket.as_fd())?;
+        Ok(Local::new(socket.try_clone()?, socket, Kind::Socket, PIECE))
+    }
+    /// The pipes of a command: what it writes, what it reads.
+    pub(super) fn command(child: Child, input: OwnedFd, output: OwnedFd) -> io::Result<Local> {
+        crate::port::set_nonblocking(input.as_fd())?;
+        crate::port::set_nonblocking(output.as_fd())?;
+        Ok(Local::new(input, output, Kind::Command(child), PIECE))
+    }
+    /// The master of a command's terminal.
+    pub(super) fn terminal(child: Child, master: OwnedFd) -> io::Result<Local> {
+        crate::port::set_nonblocking(master.as_fd())?;
+        Ok(Local::new(master.try_clone()?, master, Kind::Terminal(child), PIECE))
+    }
+    /// A client's stdin and stdout, whose modes are left alone: others may share them.
+    pub(super) fn handed(input: OwnedFd, output: OwnedFd) -> Local {
+        let piece = if nix::unistd::isatty(&output) == Ok(true) { TTY_PIECE } else { PIPE_PIECE };
+        Local::new(input, output, Kind::Handed, piece)
+    }
+
+    // ---- waiting ------------------------------------------------------------------------------
+
+    /// What to read from, if the channel takes more.
+    pub(super) fn input(&self, channel: &Channel) -> Option<BorrowedFd<'_>> {
+        let room = channel.is_open() && channel.writable() >= channel.capacity() / 4;
+        self.input.as_ref().filter(|_| room).map(AsFd::as_fd)
+    }
+    /// What to write to, and whether there is something to write.
+    pub(super) fn output(&self, channel: &Channel) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let waits = !self.pending.is_empty() || channel.readable() > 0;
+        let flags = if waits && !self.broken { PollFlags::POLLOUT } else { PollFlags::empty() };
+        self.output.as_ref().map(|fd| (fd.as_fd(), flags))
+    }
+    /// Whether its state must be looked at again soon, for nothing will say that it changed.
+    pub(super) fn needs_look(&self, channel: &Channel) -> bool {
+        channel.at_end() && self.pending.is_empty() && self.unread() > 0
+    }
+
+    // ---- moving bytes -------------------------------------------------------------------------
+
+    /// From the local end to the channel.
+    pub(super) fn read(&mut self, channel: &mut Channel, buffer: &mut [u8]) {
+        let Some(input) = &self.input else { return };
+        let room = channel.writable().min(buffer.len());
+        match nix::unistd::read(input, &mut buffer[..room]) {
+            Ok(n) if n > 0 => drop(channel.write(&buffer[..n])),
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // EIO: the last process on a terminal is gone
+            Ok(_) | Err(Errno::EIO) => {
+                (self.input, self.input_ended) = (None, true);
+                channel.finish();
+            }
+            Err(_) => {
+                (self.input, self.input_ended, self.broken) = (None, true, true);
+                channel.finish();
+            }
+        }
+    }
+    /// From the channel to the local end, and its end when that has come.
+    pub(super) fn write(&mut self, channel: &mut Channel, ready: PollFlags) {
+        if ready.contains(PollFlags::POLLERR) && !ready.contains(PollFlags::POLLOUT) {
+            // the reader is gone; that matters if it left something, or if something more comes
+            self.broken |= self.unread() > 0;
+            self.output = None;
+        }
+        self.broken |= self.output.is_none() && (!self.pending.is_empty() || channel.readable() > 0);
+        if self.broken {
+            // what still comes has nowhere to go
+            self.pending.clear();
+            let mut sink = [0u8; 4096];
+            while channel.read(&mut sink) > 0 {}
+            return;
+        }
+        if self.pending.is_empty() && channel.readable() > 0 {
+            self.pending.resize(self.piece.min(channel.readable()), 0);
+            let n = channel.read(&mut self.pending);
+            self.pending.truncate(n);
+        }
+        let Some(output) = &self.output else { return };
+        if !self.pending.is_empty() && ready.contains(PollFlags::POLLOUT) {
+            match nix::unistd::write(output, &self.pending) {
+                Ok(n) => drop(self.pending.drain(..n)),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => self.break_off(),
+            }
+        }
+    }
+    fn break_off(&mut self) {
+        (self.broken, self.output) = (true, None);
+    }
+
+    /// Ends what has ended; to be called after every move.
+    pub(super) fn settle(&mut self, channel: &mut Channel) -> Fate {
+        if self.broken {
+            // what it still had to say goes first
+            let over = self.input_ended && channel.is_sent();
+            return if over || matches!(self.kind, Kind::Handed) { Fate::Broken } else { Fate::Lives };
+        }
+        if channel.at_end() && self.pending.is_empty() {
+            if self.unread() > 0 {
+                return Fate::Lives;
+            }
+            self.close_output();
+            if self.note_status(channel) {
+                channel.confirm();
+            }
+        }
+        Fate::Lives
+    }
+    /// Passes the end of the peer's stream on.
+    fn close_output(&mut self) {
+        let Some(output) = self.output.take() else { return };
+        match &self.kind {
+            Kind::Socket => drop(shutdown(output.as_raw_fd(), Shutdown::Write)),
+            // a terminal has no half close, but a character that says so (VEOF)
+            Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
+            Kind::Command(_) | Kind::Handed => {}
+        }
+    }
+    /// Tells how the command ended, once it has; says whether nothing is left to tell.
+    fn note_status(&mut self, channel: &mut Channel) -> bool {
+        if self.noted {
+            return true;
+        }
+        let (Kind::Command(child) | Kind::Terminal(child)) = &mut self.kind else { return true };
+        match child.try_wait() {
+            Ok(None) => return false,
+            Ok(Some(status)) => channel.note(Note::Status, status_value(status)),
+            Err(_) => {}
+        }
+        self.noted = true;
+        true
+    }
+    /// Bytes a command has not read from its pipe.
+    fn unread(&self) -> usize {
+        match (&self.kind, &self.output) {
+            (Kind::Command(_), Some(output)) => unread(output.as_fd()),
+            _ => 0,
+        }
+    }
+
+    // ---- beside the streams -------------------------------------------------------------------
+
+    /// Something the peer's user tells.
+    pub(super) fn note(&self, note: Note, value: u32) {
+        match (note, &self.kind) {
+            (Note::Signal, Kind::Command(child) | Kind::Terminal(child)) => {
+                if let Ok(signal) = Signal::try_from(value as i32) {
+                    let _ = killpg(Pid::from_raw(child.id() as i32), signal);
+                }
+            }
+            (Note::Size, Kind::Terminal(_)) => {
+                if let Some(master) = self.input.as_ref().or(self.output.as_ref()) {
+                    super::terminal::resize(master.as_fd(), value);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Local {
+    /// A command is made to end with its channel, without keeping the wire waiting.
+    fn drop(&mut self) {
+        (self.input, self.output) = (None, None);
+        if let Kind::Command(child) | Kind::Terminal(child) = std::mem::replace(&mut self.kind, Kind::Handed) {
+            std::thread::spawn(move || drop(crate::port::exec::Running { child, group: true }));
+        }
+    }
+}
+
+fn status_value(status: ExitStatus) -> u32 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => code as u32 & 0xFF,
+        (None, signal) => BY_SIGNAL + signal.unwrap_or(0) as u32,
+    }
+}
+
+/// The words for a status that is not 0.
+pub(crate) fn status_words(value: u32) -> Option<String> {
+    match value {
+        0 => None,
+        n if n >= BY_SIGNAL => Some(format!("the service was ended by signal {}", n - BY_SIGNAL)),
+        n => Some(format!("the service ended with exit code {n}")),
+    }
+}
+
+/// What the user of a channel is told about its end by the peer.
+pub(crate) fn reset_words(code: ResetCode) -> &'static str {
+    match code {
+        ResetCode::NoService => "the peer offers no service of that name",
+        ResetCode::Unreachable => "the peer could not reach or start the service",
+        ResetCode::Busy => "the peer has no room for another channel",
+        ResetCode::Aborted => "the far end went away before everything was delivered",
+        ResetCode::Other(_) => "the peer ended the channel for a reason this version does not know",
+    }
+}

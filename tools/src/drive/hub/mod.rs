@@ -1,0 +1,325 @@
+//! Many channels: joins a wire, the services offered on it, local listeners and clients.
+//!
+//! One loop, one `ppoll`, as for a single stream. A session that is lost ends its channels with the
+//! reason; the wire is held, the listeners go on, and the next session begins by itself.
+
+mod control;
+mod forward;
+mod life;
+mod local;
+pub mod service;
+mod status;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use link::{Class, CloseCode, Config, Link, Note, State};
+use nix::poll::PollFlags;
+
+pub use forward::Forward;
+pub(crate) use local::status_words;
+pub use service::Service;
+
+use super::wire::{Settings, Wire};
+use super::{shorter, wait};
+use crate::error::{Doing, Exit, Failure};
+use crate::port::Opener;
+use crate::signal::{Signal, Signals};
+use control::{Control, Request};
+use local::{Fate, Local};
+use service::Connected;
+
+/// Most channels at once.
+const CHANNELS: usize = 260;
+/// How often a command is looked at that has not read its last bytes.
+const LAST_BYTES: Duration = Duration::from_millis(5);
+
+/// What a wire is used for.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What this end offers.
+    pub services: Vec<Service>,
+    /// Local listeners and where their connections go.
+    pub forwards: Vec<Forward>,
+    /// Where other commands ask.
+    pub control: Option<PathBuf>,
+}
+
+/// Who asked for a channel here, and is told of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// Nobody: a connection, a service.
+    Nobody,
+    /// A client of the control socket.
+    Client(u64),
+    /// This process: it ends with its channel.
+    Process,
+}
+
+/// A channel that is wanted, once the session is open.
+#[derive(Debug)]
+struct Wanted {
+    name: String,
+    class: Class,
+    local: Local,
+    owner: Owner,
+}
+
+/// One end of a wire with channels.
+pub struct Hub {
+    wire: Wire<CHANNELS>,
+    plan: Plan,
+    listeners: Vec<forward::Listener>,
+    control: Option<Control>,
+    locals: BTreeMap<u16, (Local, Owner)>,
+    wanted: Vec<Wanted>,
+    /// What a service said of its end, until its channel ends too.
+    statuses: BTreeMap<u16, u32>,
+    connected: (Sender<Connected>, Receiver<Connected>),
+    /// Threads that connect write here.
+    wake: (UnixStream, UnixStream),
+    signals: Signals,
+}
+
+/// Stream buffers of a channel: half a second of the wire on the way out, plenty on the way in. Pages
+/// nobody uses cost nothing.
+fn buffers(baud: u32) -> (Box<[u8]>, Box<[u8]>) {
+    let out = if baud == 0 { 1 << 18 } else { (baud as usize / 20).clamp(8192, 1 << 18) };
+    (vec![0u8; out].into_boxed_slice(), vec![0u8; 1 << 18].into_boxed_slice())
+}
+
+fn new_link(config: Config, id: u64, now: link::Instant, _baud: u32) -> Box<Link<Box<[u8]>, 1024, CHANNELS>> {
+    Box::new(Link::with_channels(config, id, now))
+}
+
+impl Hub {
+    /// Opens the port (unless it is to be waited for), listens, and begins to call.
+    pub fn open(opener: Opener, settings: Settings, plan: Plan, signals: Signals) -> Result<Hub, Failure> {
+        let control = plan.control.as_deref().map(Control::bind).transpose()?;
+        let listeners = plan.forwards.iter().map(forward::Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let wake = UnixStream::pair().and_then(|pair| {
+            pair.0.set_nonblocking(true)?;
+            pair.1.set_nonblocking(true)?;
+            Ok(pair)
+        });
+        Ok(Hub {
+            wire: Wire::open(opener, settings, new_link)?,
+            plan,
+            listeners,
+            control,
+            locals: BTreeMap::new(),
+            wanted: Vec::new(),
+            statuses: BTreeMap::new(),
+            connected: channel(),
+            wake: wake.doing(Exit::Failed, || "make a pair of sockets".into())?,
+            signals,
+        })
+    }
+
+    /// Wants a channel to a service for these descriptors; the hub ends with it.
+    pub fn want(&mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) {
+        let local = Local::handed(input, output);
+        self.wanted.push(Wanted { name: name.to_owned(), class, local, owner: Owner::Process });
+    }
+
+    /// Runs until told to end, or until the channel this process wants has ended.
+    pub fn run(mut self) -> Result<(), Failure> {
+        let mut buffer = vec![0u8; 65_536];
+        let result = loop {
+            if let Err(e) = self.step(&mut buffer) {
+                break Err(Wire::<CHANNELS>::cannot_wait(&e));
+            }
+            if let Some(outcome) = self.wire.outcome.take() {
+                break outcome;
+            }
+        };
+        if self.wire.link.state() == State::Open {
+            self.wire.link.close(CloseCode::Interrupted);
+        }
+        self.wire.farewell();
+        result.and(self.wire.write_stats())
+    }
+
+    fn step(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let ready = self.poll()?;
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Stats => self.wire.show_stats(),
+                Signal::Child => {}
+                Signal::End(number) => self.wire.fail(Exit::Signal(number), format!("ended by signal {number}")),
+            }
+        }
+        self.wire.serve(ready.port, buffer);
+        self.wire.link.handle_timeout(self.wire.clock.now());
+        self.serve_connections(&ready);
+        self.serve_clients(&ready.clients);
+        self.begin_wanted();
+        self.serve_locals(&ready.locals, buffer);
+        self.wire.transmit();
+        self.serve_events();
+        self.wire.watch();
+        Ok(())
+    }
+
+    fn poll(&mut self) -> io::Result<Ready> {
+        let mut fds = Vec::with_capacity(16 + 2 * self.locals.len());
+        let (mut timeout, port) = self.wire.wait_for(&mut fds);
+        fds.push((self.signals.fd(), PollFlags::POLLIN));
+        fds.push((self.wake.0.as_fd(), PollFlags::POLLIN));
+        let wake = fds.len() - 1;
+        let open = self.wire.link.state() == State::Open;
+        // connections wait in the listener until the peer is there
+        fds.extend(self.listeners.iter().filter(|_| open).map(|l| (l.fd(), PollFlags::POLLIN)));
+        let listeners = wake + 1..fds.len();
+        if let Some(control) = &self.control {
+            fds.push((control.fd(), PollFlags::POLLIN));
+            fds.extend(control.clients.iter().map(|c| (c.fd(), PollFlags::POLLIN)));
+        }
+        let clients = listeners.end..fds.len();
+        let mut places = Vec::with_capacity(self.locals.len());
+        for channel in self.wire.link.channels() {
+            let Some((local, _)) = self.locals.get(&channel.id()) else { continue };
+            let mut place = (channel.id(), None, None);
+            if let Some(fd) = local.input(channel) {
+                fds.push((fd, PollFlags::POLLIN));
+                place.1 = Some(fds.len() - 1);
+            }
+            if let Some(output) = local.output(channel) {
+                fds.push(output);
+                place.2 = Some(fds.len() - 1);
+            }
+            if local.needs_look(channel) {
+                timeout = shorter(timeout, LAST_BYTES);
+            }
+            places.push(place);
+        }
+        let flags = wait(&fds, timeout)?;
+        let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i: usize| flags[i]);
+        Ok(Ready {
+            port: self.wire.ready(&flags, port),
+            woken: !flags[wake].is_empty(),
+            listeners: flags[listeners].to_vec(),
+            clients: flags[clients].to_vec(),
+            locals: places.into_iter().map(|(id, input, output)| (id, at(input), at(output))).collect(),
+        })
+    }
+
+    // ---- who comes ----------------------------------------------------------------------------
+
+    fn serve_connections(&mut self, ready: &Ready) {
+        for (listener, _) in self.listeners.iter().zip(&ready.listeners).filter(|(_, flags)| !flags.is_empty()) {
+            loop {
+                match listener.accept() {
+                    Ok(Some(local)) => {
+                        let name = listener.name.clone();
+                        self.wanted.push(Wanted { name, class: Class::Learnt, local, owner: Owner::Nobody });
+                    }
+                    Ok(None) => break,
+                    Err(e) => {
+                        tracing::warn!("cannot accept a connection for '{}': {e}", listener.name);
+                        break;
+                    }
+                }
+            }
+        }
+        if ready.woken {
+            let _ = (&self.wake.0).read(&mut [0u8; 64]);
+            while let Ok((id, result)) = self.connected.1.try_recv() {
+                self.service_connected(id, result);
+            }
+        }
+    }
+
+    fn serve_clients(&mut self, ready: &[PollFlags]) {
+        let Some(control) = &mut self.control else { return };
+        let Some((listener, clients)) = ready.split_first() else { return };
+        let mut requests = Vec::new();
+        for (client, _) in control.clients.iter_mut().zip(clients).filter(|(_, flags)| !flags.is_empty()) {
+            requests.extend(client.requests().into_iter().map(|request| (client.id, request)));
+        }
+        if !listener.is_empty() {
+            control.accept();
+        }
+        for (id, request) in requests {
+            self.serve_request(id, request);
+        }
+    }
+
+    fn serve_request(&mut self, client: u64, request: Request) {
+        match request {
+            Request::Open { name, class, term, input, output } => {
+                let local = Local::handed(input, output);
+                // the variables of the terminal travel behind the name
+                let name = format!("{name}\0{term}");
+                self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
+            }
+            Request::Note(note, value) => {
+                let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
+                if let Some(channel) = id.and_then(|id| self.wire.link.channel(id)) {
+                    channel.note(note, value);
+                }
+            }
+            Request::Status => {
+                let status = serde_json::json!({ "status": self.status() });
+                self.tell(client, &status);
+            }
+            Request::Gone => self.client_gone(client),
+        }
+    }
+
+    fn tell(&mut self, client: u64, what: &serde_json::Value) {
+        if let Some(control) = &mut self.control {
+            control.tell(client, what);
+        }
+    }
+
+    // ---- the bytes ----------------------------------------------------------------------------
+
+    fn serve_locals(&mut self, ready: &[(u16, PollFlags, PollFlags)], buffer: &mut [u8]) {
+        for &(id, input, output) in ready {
+            let Some((local, _)) = self.locals.get_mut(&id) else { continue };
+            let Some(channel) = self.wire.link.channel(id) else { continue };
+            if !input.is_empty() {
+                local.read(channel, buffer);
+            }
+            local.write(channel, output);
+            if local.settle(channel) == Fate::Broken {
+                self.break_off(id);
+            }
+        }
+    }
+
+    /// Wakes the loop from a thread.
+    fn waker(&self) -> io::Result<impl FnOnce() + Send + 'static> {
+        let wake = self.wake.1.try_clone()?;
+        Ok(move || drop((&wake).write(b"x")))
+    }
+
+    /// Something the peer's user tells.
+    fn noted(&mut self, id: u16, note: Note, value: u32) {
+        let Some((local, owner)) = self.locals.get(&id) else { return };
+        local.note(note, value);
+        if note == Note::Status {
+            let owner = *owner;
+            self.statuses.insert(id, value);
+            if let Owner::Client(client) = owner {
+                self.tell(client, &serde_json::json!({ "note": "status", "value": value }));
+            }
+        }
+    }
+}
+
+/// What is ready.
+struct Ready {
+    port: PollFlags,
+    woken: bool,
+    listeners: Vec<PollFlags>,
+    clients: Vec<PollFlags>,
+    locals: Vec<(u16, PollFlags, PollFlags)>,
+}

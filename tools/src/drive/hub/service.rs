@@ -1,0 +1,172 @@
+//! What this end offers: services by name.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use link::Class;
+
+use super::local::Local;
+use super::terminal;
+
+/// Longest wait for a TCP service to answer.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Variables a service inherits; nothing else of our environment is its business.
+const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ"];
+
+/// Where a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A TCP address.
+    Tcp(String),
+    /// A Unix socket.
+    Unix(String),
+    /// A command line, its stdin and stdout.
+    Exec(String),
+    /// A command line on a terminal.
+    Pty(String),
+}
+
+/// A service and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// 1 to 64 bytes, with the variables of the terminal.
+    pub name: String,
+    /// Where it is.
+    pub target: Target,
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Service, String> {
+        let usage = "write it as NAME=tcp:HOST:PORT, NAME=unix:PATH, NAME=exec:COMMAND or NAME=pty:COMMAND";
+        let (name, target) = text.split_once('=').ok_or(usage)?;
+        let (scheme, rest) = target.split_once(':').ok_or(usage)?;
+        if rest.is_empty() {
+            return Err(usage.into());
+        }
+        let target = match scheme {
+            "tcp" => Target::Tcp(rest.into()),
+            "unix" => Target::Unix(rest.into()),
+            "exec" => Target::Exec(rest.into()),
+            "pty" => Target::Pty(rest.into()),
+            _ => return Err(usage.into()),
+        };
+        Ok(Service { name: name_of(name)?, target })
+    }
+}
+
+/// Checks the name of a service: 1 to 32 letters, digits, `-`, `_`, `.`.
+pub fn name_of(name: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match name {
+        n if (1..=32).contains(&n.len()) && n.chars().all(fine) => Ok(n.to_owned()),
+        _ => Err(format!("'{name}' is no name of a service: 1 to 32 letters, digits, -, _ or .")),
+    }
+}
+
+/// What a started service is, or will be.
+pub(super) enum Started {
+    /// There at once.
+    Now(Local),
+    /// A thread connects, and sends what came of it to the hub.
+    Later,
+}
+
+/// What came of a connection attempt for a channel.
+pub(super) type Connected = (u16, io::Result<OwnedFd>);
+
+impl Target {
+    /// The class of what it sends.
+    pub(super) fn class(&self) -> Class {
+        if matches!(self, Target::Pty(_)) { Class::Interactive } else { Class::Learnt }
+    }
+    /// Starts it for a channel. `term` is the terminal of the far user; `woken` is called by the
+    /// thread once it has sent to `done`.
+    pub(super) fn start(
+        &self,
+        channel: u16,
+        term: &str,
+        done: Sender<Connected>,
+        woken: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Started> {
+        let later = |connect: Box<dyn FnOnce() -> io::Result<OwnedFd> + Send>| {
+            std::thread::Builder::new().spawn(move || {
+                let _ = done.send((channel, connect()));
+                woken();
+            })?;
+            Ok(Started::Later)
+        };
+        match self {
+            Target::Tcp(address) => {
+                let address = address.clone();
+                later(Box::new(move || connect_tcp(&address)))
+            }
+            Target::Unix(path) => {
+                let path = path.clone();
+                later(Box::new(move || UnixStream::connect(path).map(OwnedFd::from)))
+            }
+            Target::Exec(line) => exec(shell(line, "dumb")).map(Started::Now),
+            Target::Pty(line) => {
+                let (child, master) = terminal::spawn(shell(line, term))?;
+                Local::terminal(child, master).map(Started::Now)
+            }
+        }
+    }
+}
+
+/// The command line of the operator, never a word of the peer's, with a clean environment.
+fn shell(line: &str, term: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line).env_clear();
+    for name in ENVIRONMENT {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("TERM", term);
+    command
+}
+
+fn exec(mut command: Command) -> io::Result<Local> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+    let missing = || io::Error::other("no pipe to the command");
+    let input = child.stdout.take().ok_or_else(missing)?.into();
+    let output = child.stdin.take().ok_or_else(missing)?.into();
+    Local::command(child, input, output)
+}
+
+fn connect_tcp(address: &str) -> io::Result<OwnedFd> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream.into());
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_read() {
+        let ssh: Service = "ssh=tcp:127.0.0.1:22".parse().unwrap();
+        assert_eq!(ssh, Service { name: "ssh".into(), target: Target::Tcp("127.0.0.1:22".into()) });
+        for bad in ["ssh", "=tcp:x:1", "a b=exec:x", "x=exec:", "x=file:y", "x=tcp"] {
+            assert!(bad.parse::<Service>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a wire looks like from outside.
+
+use link::State;
+use serde_json::{Value, json};
+
+use super::{Hub, Owner};
+
+impl Hub {
+    /// The wire, the session and every channel.
+    pub(super) fn status(&self) -> Value {
+        let channels = self.wire.link.channels().map(|c| {
+            let owner = match self.locals.get(&c.id()).map(|l| l.1) {
+                Some(Owner::Client(_)) => "client",
+                Some(Owner::Process) => "process",
+                Some(Owner::Nobody) | None => "service or forward",
+            };
+            json!({
+                "id": c.id(),
+                "service": String::from_utf8_lossy(c.service()).split('\0').next().unwrap_or_default(),
+                "user": owner,
+                "bytes_in": c.bytes_in(),
+                "bytes_out": c.bytes_out(),
+                "queued": c.queued(),
+                "open": c.is_open(),
+            })
+        });
+        let channels = channels.collect();
+        self.status_with(channels)
+    }
+    fn status_with(&self, channels: Vec<Value>) -> Value {
+        let state = match self.wire.link.state() {
+            State::Opening | State::Greeting if !self.wire.has_port() => "no port",
+            State::Opening | State::Greeting => "calling",
+            State::Open => "open",
+            State::Finished | State::Ended => "ended",
+        };
+        let mut status = crate::stats::as_json(&self.wire.link.stats(), self.wire.began);
+        if let Some(fields) = status.as_object_mut() {
+            fields.insert("port".into(), json!(self.wire.spec().to_string()));
+            fields.insert("baud".into(), json!(self.wire.baud()));
+            fields.insert("state".into(), json!(state));
+            fields.insert("frame_payload".into(), json!(self.wire.link.frame_payload()));
+            fields.insert("channels".into(), json!(channels));
+        }
+        status
+    }
+}
