@@ -1,7 +1,8 @@
-//! One-byte echoes through two real `hardline pipe` on a quiet wire.
+//! One-byte echoes: through two real `hardline pipe` on a quiet wire, and through two `hardline link`
+//! while another channel saturates it.
 
 use std::io::{Read, Write};
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use link::sim::Random;
@@ -49,4 +50,68 @@ pub(crate) fn idle(baud: u32, count: usize) -> Fallible<Echo> {
     near.wait()?;
     far.wait()?;
     Ok(echo)
+}
+
+/// What a typist gets while bulk runs, and what is left for the bulk (share of the line).
+pub(crate) struct Loaded {
+    pub(crate) echo: Echo,
+    pub(crate) bulk: f64,
+}
+
+/// Two `hardline link`: end b offers `cat`, and `sink`, which swallows everything.
+struct Links(Vec<Child>);
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Echo through one channel while another sends as much as it can; `both` ways or only there.
+pub(crate) fn loaded(baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
+    let hardline = hardline()?;
+    let rig = Rig::start(&hardline, &["--baud", &baud.to_string(), "--latency", "0us"])?;
+    let control = rig.path("control");
+    let bulk = if both { "bulk=exec:cat" } else { "bulk=exec:cat >/dev/null" };
+    let link = |end: &str| {
+        let mut command = Command::new(&hardline);
+        command.args(["link", "-q"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
+        command
+    };
+    let mut links = Links(vec![link("b").args(["--service", "echo=exec:cat", "--service", bulk]).spawn()?]);
+    links.0.push(link("a").arg("--control").arg(&control).spawn()?);
+    while !control.exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let open = |name: &str| {
+        let mut command = Command::new(&hardline);
+        command.args(["open", "-q"]).arg(&control).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.spawn()
+    };
+    let (mut bulk, mut typist) = (open("bulk")?, open("echo")?);
+    let (mut feed, mut drain) = (bulk.stdin.take().ok_or("no pipe")?, bulk.stdout.take().ok_or("no pipe")?);
+    let feeder = std::thread::spawn(move || while feed.write_all(&[0x55; 16_384]).is_ok() {});
+    let drainer = std::thread::spawn(move || std::io::copy(&mut drain, &mut std::io::sink()));
+    let mut input = typist.stdin.take().ok_or("no pipe")?;
+    let mut output = typist.stdout.take().ok_or("no pipe")?;
+    // the first keystrokes teach the link that somebody types
+    Echo::measure(&mut input, &mut output, 20)?;
+    let (before, began) = (bytes_out(&hardline, &control)?, Instant::now());
+    let echo = Echo::measure(&mut input, &mut output, count)?;
+    let sent = bytes_out(&hardline, &control)? - before;
+    let share = sent / began.elapsed().as_secs_f64() / f64::from(baud / 10);
+    links.0.extend([bulk, typist]);
+    drop(links);
+    feeder.join().map_err(|_| "the feeder failed")?;
+    let _ = drainer.join();
+    Ok(Loaded { echo, bulk: share })
+}
+
+fn bytes_out(hardline: &std::path::Path, control: &std::path::Path) -> Fallible<f64> {
+    let output = Command::new(hardline).arg("status").arg(control).arg("--json").output()?;
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    status["bytes_out"].as_f64().ok_or_else(|| "no bytes in the status".into())
 }

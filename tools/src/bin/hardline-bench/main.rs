@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hardline-bench [goodput] [BAUD [ROUNDS]]   share of the line and CPU per condition (2000000, 1)
-//! hardline-bench echo [BAUD [COUNT]]         one-byte echoes on a quiet wire (2000000, 500)
+//! hardline-bench echo [BAUD [COUNT]]         one-byte echoes, on a quiet wire and under bulk (2000000, 500)
 //! hardline-bench unpaced                     a Unix socket as the wire
 //! hardline-bench udp                         the one-way mode over UDP with 1 % loss
 //! ```
@@ -16,6 +16,8 @@ mod udp;
 mod unpaced;
 
 use std::path::PathBuf;
+
+use echo::Echo;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -35,6 +37,11 @@ fn main() -> Fallible<()> {
             let (baud, count) = (number(first, 2_000_000)? as u32, number(second, 500)?);
             let echo = echo::idle(baud, count)?;
             println!("{count} echoes of one byte at {baud} baud, idle: median {} us, p99 {} us", echo.median, echo.p99);
+            for (both, words) in [(false, "one way"), (true, "both ways")] {
+                let loaded = echo::loaded(baud, count, both)?;
+                let Echo { median, p99 } = loaded.echo;
+                println!("under bulk {words}: median {median} us, p99 {p99} us; bulk has {:.3} of the line", loaded.bulk);
+            }
             Ok(())
         }
         "unpaced" => unpaced::run(),
