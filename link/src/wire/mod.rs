@@ -7,6 +7,7 @@ pub mod armour;
 pub mod check;
 pub mod deframe;
 pub mod frame;
+pub mod record;
 pub mod segment;
 pub mod seq;
 
