@@ -51,3 +51,8 @@ fn deframe() {
 fn endpoint() {
     run("endpoint", targets::endpoint);
 }
+
+#[test]
+fn channels() {
+    run("channels", targets::channels);
+}

@@ -4,7 +4,7 @@
 
 use link::wire::frame::{body_at, frame_len};
 use link::wire::{BODY_MAX, Deframer, Level, Segment, write_frame};
-use link::{Config, Event, FRAME_MAX, Instant, Link};
+use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Note, ResetCode};
 
 /// Bytes as they are, in cuts of a size given by the first byte.
 pub fn deframe(data: &[u8]) {
@@ -73,4 +73,66 @@ pub fn endpoint(data: &[u8]) {
         }
         assert!(over <= 1, "a session ends once");
     }
+}
+
+/// A link with channels, driven by the data in the same way.
+pub fn channels(data: &[u8]) {
+    let (mut now, mut wire, mut buffer) = (Instant::from_micros(0), vec![0u8; FRAME_MAX], [0u8; 512]);
+    let mut link: Link<Vec<u8>, 32, 6> = Link::with_channels(Config::for_baud(0), 1, now);
+    let mut rest = data;
+    while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
+        let (piece, tail) = tail.split_at(usize::from(len).min(tail.len()));
+        rest = tail;
+        let ids: Vec<u16> = link.channels().map(|c| c.id()).collect();
+        let id = ids.get(usize::from(op / 16) % ids.len().max(1)).copied().unwrap_or(1);
+        match op % 16 {
+            0 => link.handle_bytes(piece, now),
+            1..=6 if piece.len() >= 2 => {
+                wire[body_at(Level::Plain)..][..piece.len()].copy_from_slice(piece);
+                let n = write_frame(&mut wire, piece.len(), Level::Plain);
+                link.handle_bytes(&wire[..n], now);
+            }
+            7 => now = now.after(u64::from(len) * 1000),
+            8 => drop(link.open(piece, Class::from_wire(op / 16), vec![0; 600], vec![0; 600])),
+            9 => link.reset(id, ResetCode::from_wire(len)),
+            op => {
+                if let Some(channel) = link.channel(id) {
+                    match op {
+                        10 => assert!(channel.write(piece) <= piece.len()),
+                        11 => assert!(channel.read(&mut buffer) <= 600),
+                        12 => channel.finish(),
+                        13 => channel.confirm(),
+                        _ => channel.note(Note::Size, u32::from(len)),
+                    }
+                    assert!(channel.readable() <= 600 && channel.writable() <= 600);
+                }
+            }
+        }
+        link.handle_timeout(now);
+        serve(&mut link);
+        let mut frames = 0;
+        while let Some(n) = link.poll_transmit(&mut wire, now) {
+            assert!(n <= FRAME_MAX);
+            frames += 1;
+            assert!(frames < 1000, "talks without end");
+        }
+    }
+}
+
+/// Says yes to every other request.
+fn serve(link: &mut Link<Vec<u8>, 32, 6>) {
+    let mut news = 0;
+    while let Some(event) = link.poll_event() {
+        news += 1;
+        assert!(news < 100, "news without end");
+        if let Event::Asked(id) = event {
+            assert!(!link.asked(id).expect("what was asked for is there").service().is_empty());
+            if id % 4 < 2 {
+                let _ = link.accept(id, Class::Learnt, vec![0; 600], vec![0; 600]);
+            } else {
+                link.reset(id, ResetCode::NoService);
+            }
+        }
+    }
+    assert!(link.channels().count() <= 6);
 }
