@@ -36,6 +36,8 @@ pub enum CloseCode {
     Failed,
     /// 5: one end has channels and the other one stream: `link` and `pipe` do not fit.
     Mode,
+    /// 6: the far end has left in order: everything was delivered.
+    Left,
     /// A code of a later version.
     Other(u8),
 }
@@ -49,6 +51,7 @@ impl CloseCode {
             CloseCode::Interrupted => 3,
             CloseCode::Failed => 4,
             CloseCode::Mode => 5,
+            CloseCode::Left => 6,
             CloseCode::Other(n) => n,
         }
     }
@@ -60,6 +63,7 @@ impl CloseCode {
             3 => CloseCode::Interrupted,
             4 => CloseCode::Failed,
             5 => CloseCode::Mode,
+            6 => CloseCode::Left,
             n => CloseCode::Other(n),
         }
     }

@@ -56,6 +56,8 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
 fn port(tty: serialport::TTYPort) -> io::Result<Port> {
     // SAFETY: into_raw_fd hands over the only owner of the descriptor
     let reader = unsafe { OwnedFd::from_raw_fd(tty.into_raw_fd()) };
+    // a command started from here must not keep the port: it could not be opened again
+    nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
     let writer = reader.try_clone()?;
     let mut port = Port::new(reader, writer)?;
     port.tty = true;

@@ -159,8 +159,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
     }
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| {
-            Some(match self.mux.poll_news()? {
+        let last = matches!(self.events.front(), Some(Event::Lost(_)));
+        // what had ended before the session did, did end
+        let news = if last { self.mux.poll_news() } else { None };
+        let event = if news.is_none() { self.events.pop_front() } else { None };
+        event.or_else(|| {
+            Some(match news.or_else(|| self.mux.poll_news())? {
                 News::Asked(id) => Event::Asked(id),
                 News::Accepted(id) => Event::Accepted(id),
                 News::Noted(id, note, value) => Event::Noted(id, note, value),

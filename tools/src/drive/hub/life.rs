@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use link::{Event, Loss, ResetCode};
+use link::{CloseCode, Event, Loss, ResetCode};
 use serde_json::json;
 
 use super::control::failed;
@@ -150,7 +150,11 @@ impl Hub {
         if !self.wire.settings.hold {
             return self.wire.fail(failure.exit, failure.message);
         }
-        tracing::warn!("{failure}; its channels have ended, calling for the next session");
+        if loss == Loss::PeerClosed(CloseCode::Left) {
+            tracing::info!("{failure}; calling for the next session");
+        } else {
+            tracing::warn!("{failure}; its channels have ended, calling for the next session");
+        }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();
         if let Err(failure) = self.wire.renew() {

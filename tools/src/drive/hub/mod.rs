@@ -140,7 +140,8 @@ impl Hub {
             }
         };
         if self.wire.link.state() == State::Open {
-            self.wire.link.close(CloseCode::Interrupted);
+            let idle = self.wire.link.channels().count() == 0;
+            self.wire.link.close(if idle { CloseCode::Left } else { CloseCode::Interrupted });
         }
         self.wire.farewell();
         result.and(self.wire.write_stats())

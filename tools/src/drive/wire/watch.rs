@@ -70,6 +70,7 @@ pub(super) fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
         Loss::Silence => (Exit::Lost, format!("nothing came from the peer for {} s", grace.as_secs())),
         Loss::PeerRestarted => (Exit::Lost, "the peer was restarted, this session is lost".into()),
         Loss::PeerClosed(CloseCode::OutputClosed) => (Exit::Lost, "the peer's output was closed before it had everything".into()),
+        Loss::PeerClosed(CloseCode::Left) => (Exit::Lost, "the peer has left".into()),
         Loss::PeerClosed(CloseCode::Interrupted) => (Exit::Lost, "the peer was interrupted".into()),
         Loss::PeerClosed(code) => (Exit::Lost, format!("the peer failed ({code:?})")),
         Loss::Version(v) => (
