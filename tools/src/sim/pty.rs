@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -80,7 +81,8 @@ impl Drop for Pty {
 
 /// Opens the far side of a simulated wire raw, without a lock: for tests that are no hardline.
 pub fn open_raw(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).write(true).open(path)?;
+    // never as the controlling terminal of a process that has none
+    let file = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)?;
     let mut settings = tcgetattr(&file)?;
     cfmakeraw(&mut settings);
     tcsetattr(&file, SetArg::TCSANOW, &settings)?;
