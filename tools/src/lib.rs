@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cmd;
 pub mod diode;
 pub mod drive;
+pub mod echo;
 pub mod error;
 pub mod log;
 pub mod notify;

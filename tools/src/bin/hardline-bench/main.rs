@@ -10,14 +10,13 @@
 //! The share is user bytes over baud / 10, from the first to the last instant of the sending process;
 //! CPU is that of both pipes together.
 
-mod echo;
 mod goodput;
 mod udp;
 mod unpaced;
 
 use std::path::PathBuf;
 
-use echo::Echo;
+use tools::echo::{self, Echo};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -35,10 +34,10 @@ fn main() -> Fallible<()> {
         "goodput" => goodput::table(number(first, 2_000_000)? as u32, number(second, 1)?),
         "echo" => {
             let (baud, count) = (number(first, 2_000_000)? as u32, number(second, 500)?);
-            let echo = echo::idle(baud, count)?;
+            let echo = echo::idle(&hardline()?, &[], baud, count)?;
             println!("{count} echoes of one byte at {baud} baud, idle: median {} us, p99 {} us", echo.median, echo.p99);
             for (both, words) in [(false, "one way"), (true, "both ways")] {
-                let loaded = echo::loaded(baud, count, both)?;
+                let loaded = echo::loaded(&hardline()?, &[], baud, count, both)?;
                 let Echo { median, p99 } = loaded.echo;
                 println!("under bulk {words}: median {median} us, p99 {p99} us; bulk has {:.3} of the line", loaded.bulk);
             }

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::peers::Tool;
+use crate::peers::{BAUD, Tool};
 use crate::transfer::wire;
 
 /// Bytes that are timed.
@@ -78,9 +78,13 @@ pub(crate) fn idle(tool: &Tool) -> Result<Option<Latency>, Box<dyn std::error::E
     Ok(Some(Latency { median: times[times.len() / 2], p99: times[times.len() * 99 / 100] }))
 }
 
-/// The same while a file goes over the same wire. Needs two channels in one session, so for now it
-/// is None for all: `gensiot` opens a `mux` with its first channel only (further ones are made by
-/// programs, gensio(5)), and `hardline pipe` has no channels yet. hardline's goes here.
-pub(crate) fn under_bulk(_tool: &Tool) -> Result<Option<Latency>, Box<dyn std::error::Error>> {
-    Ok(None)
+/// The same while another channel sends as much as it can. Needs two channels in one session:
+/// `gensiot` opens a `mux` with its first channel only (further ones are made by programs, gensio(5)).
+pub(crate) fn under_bulk(tool: &Tool) -> Result<Option<Latency>, Box<dyn std::error::Error>> {
+    if tool.name != "hardline" {
+        return Ok(None);
+    }
+    let hardline = std::env::current_exe()?.with_file_name("hardline");
+    let echo = tools::echo::loaded(&hardline, &["--latency", "300us"], BAUD, ECHOES, false)?.echo;
+    Ok(Some(Latency { median: echo.median as f64 / 1e3, p99: echo.p99 as f64 / 1e3 }))
 }

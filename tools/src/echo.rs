@@ -1,25 +1,29 @@
-//! One-byte echoes: through two real `hardline pipe` on a quiet wire, and through two `hardline link`
+//! Measures one-byte echoes: through two real `hardline pipe` on a quiet wire, and through two `hardline link`
 //! while another channel saturates it.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::rig::Rig;
 use link::sim::Random;
-use tools::rig::Rig;
 
-use crate::{Fallible, hardline};
+/// Whatever went wrong.
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Median and 99th percentile of round trips, in microseconds.
-#[derive(Clone, Copy)]
-pub(crate) struct Echo {
-    pub(crate) median: u64,
-    pub(crate) p99: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct Echo {
+    /// Half of them took no longer.
+    pub median: u64,
+    /// All but one in a hundred took no longer.
+    pub p99: u64,
 }
 
 impl Echo {
     /// Types `count` bytes at irregular moments and waits for each to come back.
-    pub(crate) fn measure(input: &mut ChildStdin, output: &mut ChildStdout, count: usize) -> Fallible<Echo> {
+    fn measure(input: &mut ChildStdin, output: &mut ChildStdout, count: usize) -> Fallible<Echo> {
         let mut random = Random::new(7);
         let mut times = Vec::with_capacity(count);
         for i in 0..count {
@@ -39,8 +43,8 @@ impl Echo {
 }
 
 /// Echo through `cat` behind the far pipe, nothing else on the wire.
-pub(crate) fn idle(baud: u32, count: usize) -> Fallible<Echo> {
-    let rig = Rig::start(&hardline()?, &["--baud", &baud.to_string(), "--latency", "0us"])?;
+pub fn idle(hardline: &Path, wire: &[&str], baud: u32, count: usize) -> Fallible<Echo> {
+    let rig = Rig::start(hardline, &arguments(&baud.to_string(), wire))?;
     let mut far = rig.pipe("b", baud).arg("-q").args(["--", "cat"]).stdin(Stdio::null()).spawn()?;
     let mut near = rig.pipe("a", baud).arg("-q").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut input = near.stdin.take().ok_or("no pipe")?;
@@ -53,9 +57,17 @@ pub(crate) fn idle(baud: u32, count: usize) -> Fallible<Echo> {
 }
 
 /// What a typist gets while bulk runs, and what is left for the bulk (share of the line).
-pub(crate) struct Loaded {
-    pub(crate) echo: Echo,
-    pub(crate) bulk: f64,
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// The echoes.
+    pub echo: Echo,
+    /// Share of the line.
+    pub bulk: f64,
+}
+
+/// Arguments of the simulated wire.
+fn arguments<'a>(baud: &'a str, wire: &[&'a str]) -> Vec<&'a str> {
+    ["--baud", baud].into_iter().chain(wire.iter().copied()).collect()
 }
 
 /// Two `hardline link`: end b offers `cat`, and `sink`, which swallows everything.
@@ -71,13 +83,12 @@ impl Drop for Links {
 }
 
 /// Echo through one channel while another sends as much as it can; `both` ways or only there.
-pub(crate) fn loaded(baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
-    let hardline = hardline()?;
-    let rig = Rig::start(&hardline, &["--baud", &baud.to_string(), "--latency", "0us"])?;
+pub fn loaded(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
+    let rig = Rig::start(hardline, &arguments(&baud.to_string(), wire))?;
     let control = rig.path("control");
     let bulk = if both { "bulk=exec:cat" } else { "bulk=exec:cat >/dev/null" };
     let link = |end: &str| {
-        let mut command = Command::new(&hardline);
+        let mut command = Command::new(hardline);
         command.args(["link", "-q"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
         command
     };
@@ -87,7 +98,7 @@ pub(crate) fn loaded(baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
         std::thread::sleep(Duration::from_millis(2));
     }
     let open = |name: &str| {
-        let mut command = Command::new(&hardline);
+        let mut command = Command::new(hardline);
         command.args(["open", "-q"]).arg(&control).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.spawn()
     };
@@ -99,9 +110,9 @@ pub(crate) fn loaded(baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
     let mut output = typist.stdout.take().ok_or("no pipe")?;
     // the first keystrokes teach the link that somebody types
     Echo::measure(&mut input, &mut output, 20)?;
-    let (before, began) = (bytes_out(&hardline, &control)?, Instant::now());
+    let (before, began) = (bytes_out(hardline, &control)?, Instant::now());
     let echo = Echo::measure(&mut input, &mut output, count)?;
-    let sent = bytes_out(&hardline, &control)? - before;
+    let sent = bytes_out(hardline, &control)? - before;
     let share = sent / began.elapsed().as_secs_f64() / f64::from(baud / 10);
     links.0.extend([bulk, typist]);
     drop(links);
@@ -110,7 +121,7 @@ pub(crate) fn loaded(baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
     Ok(Loaded { echo, bulk: share })
 }
 
-fn bytes_out(hardline: &std::path::Path, control: &std::path::Path) -> Fallible<f64> {
+fn bytes_out(hardline: &Path, control: &Path) -> Fallible<f64> {
     let output = Command::new(hardline).arg("status").arg(control).arg("--json").output()?;
     let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     status["bytes_out"].as_f64().ok_or_else(|| "no bytes in the status".into())
