@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{End, Line, for_seeds, random_noise, run};
+use common::{End, Fault, Line, for_seeds, random_noise, run};
 use link::sim::{NoiseConfig, Random};
 use link::{Config, Event, Loss};
 
@@ -120,4 +120,43 @@ fn goodput_is_near_the_wire() {
         println!("BER {ber:e}: {share:.4} of the wire; {:?} {:?}", a.link.stats(), b.link.stats());
         assert!(share >= least, "BER {ber:e}: {share}");
     }
+}
+
+/// Whatever happens once to the wire costs about a frame, and never a stall.
+#[test]
+fn a_fault_costs_a_frame() {
+    let transfer = |fault: Option<(u64, Fault)>| {
+        let mut ab = Line::new(2_000_000, 300, 0, NoiseConfig::default(), 1);
+        let mut ba = Line::new(2_000_000, 300, 0, NoiseConfig::default(), 2);
+        ab.fault = fault;
+        let config = Config::for_baud(2_000_000);
+        let mut a = End::new(config, 7, 65_536, (1, 2), (300_000, 0));
+        let mut b = End::new(config, 9, 65_536, (2, 1), (0, 300_000));
+        let took = run(&mut a, &mut b, &mut ab, &mut ba, 3, 20_000_000);
+        assert!(a.lost.is_none() && b.lost.is_none());
+        took
+    };
+    let clean = transfer(None);
+    let faults = [
+        Fault::Flip,
+        Fault::Burst(20),
+        Fault::Burst(200),
+        Fault::Lose(1),
+        Fault::Lose(64),
+        Fault::Lose(3_000),
+        Fault::Insert(0x00),
+        Fault::Insert(0xB5),
+        Fault::Insert(0x1A),
+        Fault::FalseHead,
+    ];
+    for_seeds(60, |seed| {
+        let mut random = Random::new(seed);
+        for fault in faults {
+            let at = 10_000 + random.below(250_000);
+            let extra = transfer(Some((at, fault))).saturating_sub(clean);
+            // a frame takes 20 ms; a long fault may meet the next one too
+            let frames = if matches!(fault, Fault::Burst(200) | Fault::Lose(3_000)) { 2 } else { 1 };
+            assert!(extra <= frames * 20_000 + 10_000, "{fault:?} at {at}: {extra} us");
+        }
+    });
 }

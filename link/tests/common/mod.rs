@@ -18,6 +18,23 @@ pub struct Line {
     free_ns: u64,
     flight: VecDeque<(u64, u8)>,
     pub carried: u64,
+    /// One fault, at this byte.
+    pub fault: Option<(u64, Fault)>,
+}
+
+/// What can happen once to the bytes of a line.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// One bit turns.
+    Flip,
+    /// So many bytes are random.
+    Burst(u64),
+    /// So many bytes are lost.
+    Lose(u64),
+    /// A byte comes in.
+    Insert(u8),
+    /// Bytes that look like the beginning of a frame come in.
+    FalseHead,
 }
 
 impl Line {
@@ -31,6 +48,23 @@ impl Line {
             free_ns: 0,
             flight: VecDeque::new(),
             carried: 0,
+            fault: None,
+        }
+    }
+    /// What the fault makes of the byte that is number `n` on the line.
+    fn strike(&self, n: u64, byte: u8) -> Vec<u8> {
+        let random = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8;
+        match self.fault {
+            Some((at, Fault::Flip)) if n == at => vec![byte ^ 4],
+            Some((at, Fault::Burst(len))) if at <= n && n < at + len => vec![random(n)],
+            Some((at, Fault::Lose(len))) if at <= n && n < at + len => vec![],
+            Some((at, Fault::Insert(extra))) if n == at => vec![extra, byte],
+            // a plain head with its right check, that claims 4000 bytes
+            Some((at, Fault::FalseHead)) if n == at => {
+                let word = 4000u16.to_le_bytes();
+                vec![0xB5, word[0], word[1], link::wire::check::head(4000), byte]
+            }
+            _ => vec![byte],
         }
     }
     pub fn send(&mut self, bytes: &[u8], now: Instant) {
@@ -42,8 +76,10 @@ impl Line {
                 continue;
             }
             let arrival = left + self.latency_us;
-            let flight = &mut self.flight;
-            self.noise.pass(byte, |b| flight.push_back((arrival, b)));
+            for byte in self.strike(self.carried, byte) {
+                let flight = &mut self.flight;
+                self.noise.pass(byte, |b| flight.push_back((arrival, b)));
+            }
         }
     }
     /// When the next bytes can be taken.
