@@ -321,8 +321,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
                 // of a channel that is gone it was said why
                 let Some(channel) = self.get_mut(channel) else { return Ok(()) };
                 channel.handle_data(offset, fin, payload)?;
-                let typed = channel.class() == Class::Interactive;
-                self.schedule.typed(typed && payload.len() <= schedule::TYPED_MAX, now);
+                if channel.class() == Class::Interactive && payload.len() <= schedule::TYPED_MAX {
+                    self.schedule.typed(true, now);
+                }
             }
             _ => {}
         }

@@ -11,6 +11,9 @@ pub(crate) const HOLD_US: u64 = 300;
 pub(super) const TYPED_MAX: usize = 64;
 /// How long typing is remembered (µs).
 const TYPING_US: u64 = 10_000_000;
+/// Where the class is learnt, two short pieces so far apart are somebody typing; one alone, or two of
+/// one request, are not (µs).
+const APART_US: core::ops::Range<u64> = 5_000..2_000_000;
 /// Bulk may send one byte for so many interactive ones, whatever waits.
 const BULK_SHARE: u64 = 9;
 /// Most bulk that may be saved up in this way (bytes).
@@ -54,14 +57,17 @@ pub(super) struct Schedule {
     /// Bytes bulk may send before interactive data, times [`BULK_SHARE`].
     credit: u64,
     typing_until: Option<Instant>,
+    last_short: Option<Instant>,
     /// Bytes sent since there was nothing to send.
     busy: u64,
 }
 
 impl Schedule {
-    /// A piece came or went; `short`: as somebody types.
-    pub(super) fn typed(&mut self, short: bool, now: Instant) {
-        if short {
+    /// A short piece with something urgent came or went; on a channel that is interactive by its
+    /// class, or that is taken for it.
+    pub(super) fn typed(&mut self, by_class: bool, now: Instant) {
+        let again = self.last_short.replace(now).is_some_and(|last| APART_US.contains(&now.since(last)));
+        if by_class || again {
             self.typing_until = Some(now.after(TYPING_US));
         }
     }
@@ -134,10 +140,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         let len = piece.len() as usize;
         writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));
         channel.spend(len as u64, now, rate);
+        let by_class = channel.class() == Class::Interactive;
         let waiting = channel.send.fresh() > 0;
         let load = Load { control, piece: Some((channel.id(), piece)) };
         self.schedule.busy = if waiting { self.schedule.busy + len as u64 } else { 0 };
-        self.schedule.typed(interactive && len <= TYPED_MAX, now);
+        if interactive && len <= TYPED_MAX {
+            self.schedule.typed(by_class, now);
+        }
         self.schedule.credit = if interactive {
             (self.schedule.credit + len as u64).min(BULK_CREDIT * BULK_SHARE)
         } else {
