@@ -266,6 +266,25 @@ fn many_channels_at_once_and_in_a_row() {
     });
 }
 
+/// 256 channels together carry what one carries alone.
+#[test]
+fn the_sum_of_many_is_that_of_one() {
+    on_a_big_stack(|| {
+        let took = |count: usize| {
+            let mut ab = Line::new(2_000_000, 300, 0, NoiseConfig::default(), 1);
+            let mut ba = Line::new(2_000_000, 300, 0, NoiseConfig::default(), 2);
+            let mut one = job("echo", Class::Learnt, 1_024_000 / count as u64);
+            one.window = 65_536;
+            let (mut a, mut b) = pair(2_000_000, vec![one; count], count, (5, 9));
+            b.window = 65_536;
+            run(&mut a, &mut b, &mut ab, &mut ba, 3, 100_000_000)
+        };
+        let (one, many) = (took(1), took(256));
+        println!("one channel {one} us, 256 channels {many} us: {:.4}", one as f64 / many as f64);
+        assert!(one as f64 / many as f64 >= 0.97, "{one} {many}");
+    });
+}
+
 /// A reader that never reads holds up its own channel and no other.
 #[test]
 fn a_stalled_channel_stalls_only_itself() {
