@@ -147,6 +147,8 @@ impl Hub {
             self.report(owner, Err(failure.clone()));
         }
         self.statuses.clear();
+        // whoever still connects does so for a channel whose number may belong to another one soon
+        self.connected = std::sync::mpsc::channel();
         if !self.wire.settings.hold {
             return self.wire.fail(failure.exit, failure.message);
         }

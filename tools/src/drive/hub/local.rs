@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use link::{Note, ResetCode};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
 use super::super::user::unread;
@@ -210,6 +212,22 @@ impl Local {
         self.noted = true;
         true
     }
+    /// Nobody may take the loss of a channel for the end of a stream: a command hears a signal before
+    /// its input ends, a TCP connection is reset.
+    fn tell_loss(&mut self) {
+        let in_order = self.input_ended && self.output.is_none() && !self.broken;
+        match (&mut self.kind, &self.output) {
+            (Kind::Command(child), _) => {
+                if matches!(child.try_wait(), Ok(None)) {
+                    let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+                }
+            }
+            (Kind::Socket, Some(socket)) if !in_order => {
+                let _ = setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+            }
+            _ => {}
+        }
+    }
     /// Bytes a command has not read from its pipe.
     fn unread(&self) -> usize {
         match (&self.kind, &self.output) {
@@ -241,10 +259,25 @@ impl Local {
 impl Drop for Local {
     /// A command is made to end with its channel, without keeping the wire waiting.
     fn drop(&mut self) {
+        self.tell_loss();
         (self.input, self.output) = (None, None);
         if let Kind::Command(child) | Kind::Terminal(child) = std::mem::replace(&mut self.kind, Kind::Handed) {
-            std::thread::spawn(move || drop(crate::port::exec::Running { child, group: true }));
+            ENDING.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                drop(crate::port::exec::Running { child, group: true });
+                ENDING.fetch_sub(1, Ordering::SeqCst);
+            });
         }
+    }
+}
+
+/// Commands that are being made to end.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until no command is left; they are given about a second.
+pub(super) fn await_ends() {
+    while ENDING.load(Ordering::SeqCst) > 0 {
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -144,6 +144,9 @@ impl Hub {
             self.wire.link.close(if idle { CloseCode::Left } else { CloseCode::Interrupted });
         }
         self.wire.farewell();
+        // threads end with this process: nobody else would see to it that commands end
+        self.locals.clear();
+        local::await_ends();
         result.and(self.wire.write_stats())
     }
 

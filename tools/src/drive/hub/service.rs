@@ -11,6 +11,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use link::Class;
+use nix::sys::signal::Signal;
 
 use super::local::Local;
 use super::terminal;
@@ -135,7 +136,17 @@ fn shell(line: &str, term: &str) -> Command {
     command
 }
 
+/// The shell does not outlive us, even where we are killed; `exec:exec COMMAND` extends that to the command.
+#[allow(unsafe_code)]
+fn end_with_us(command: &mut Command) {
+    // SAFETY: prctl is safe between fork and exec. The thread that starts commands is the main one
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?));
+    }
+}
+
 fn exec(mut command: Command) -> io::Result<Local> {
+    end_with_us(&mut command);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
     let missing = || io::Error::other("no pipe to the command");
     let input = child.stdout.take().ok_or_else(missing)?.into();
