@@ -1,0 +1,9 @@
+//! `hardline link`, `open` and `status` as shipped, over simulated wires.
+#![allow(missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ends;
+mod many;
+mod services;

@@ -1,0 +1,135 @@
+//! Services and forwards of every kind, and what is refused.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+
+use super::common::{Wire, bytes, command, echo, free_port, write_all_beside};
+
+#[test]
+fn services_of_every_kind() {
+    let wire = Wire::new("1e-5", "1");
+    wire.listen("echo", echo);
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in tcp.incoming().flatten() {
+            let _ = std::io::copy(&mut &stream, &mut &stream);
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    });
+    let (t, u) = (format!("t=tcp:127.0.0.1:{port}"), format!("u=unix:{}", wire.text("echo")));
+    let pty = "p=pty:echo $TERM; tty -s && cat";
+    let _ends = wire.linked(&[], &["--service", &t, "--service", &u, "--service", "e=exec:tr a-y b-z", "--service", pty]);
+
+    let sent = bytes(60_000, 1);
+    wire.ask("t", &sent).assert_wrote(&sent);
+    wire.ask("u", &sent).assert_wrote(&sent);
+    wire.ask("e", b"hal").assert_wrote(b"ibm");
+    wire.ask("e", b"").assert_wrote(b"");
+    // once as the terminal echoes it, once as cat copies it
+    let ended = wire.feed("open-p", wire.open("a", "p").env("TERM", "vt220"), b"hello\n").end();
+    let text = String::from_utf8_lossy(&ended.out).into_owned();
+    ended.assert(0, "");
+    assert!(text.contains("vt220\r\n") && text.matches("hello\r\n").count() == 2, "{text:?}");
+    wire.finish();
+}
+
+#[test]
+fn forwards_of_both_kinds_in_both_directions() {
+    let wire = Wire::new("1e-5", "2");
+    let port = free_port();
+    let (tcp, unix) = (format!("tcp:127.0.0.1:{port}=up"), format!("unix:{}=down", wire.text("in")));
+    let _ends =
+        wire.linked(&["--forward", &tcp, "--service", "down=exec:tr a-z A-Z"], &["--forward", &unix, "--service", "up=exec:cat"]);
+    let sent = bytes(100_000, 2);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut back = Vec::new();
+    let (mut writer, all) = (stream.try_clone().unwrap(), sent.clone());
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&all).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    stream.read_to_end(&mut back).unwrap();
+    writing.join().unwrap();
+    assert!(back == sent, "byte-exact by way of TCP");
+
+    let mut stream = wire.connect("in");
+    write_all_beside(&stream, b"shout".to_vec());
+    let mut back = String::new();
+    stream.read_to_string(&mut back).unwrap();
+    assert_eq!(back, "SHOUT");
+    wire.await_channels(0);
+    wire.finish();
+}
+
+#[test]
+fn what_is_not_there_is_refused() {
+    let wire = Wire::with(&[]);
+    let (dead, gone) = (format!("dead=tcp:127.0.0.1:{}", free_port()), format!("gone=unix:{}", wire.text("nobody")));
+    let _ends = wire.linked(&[], &["--service", &dead, "--service", &gone]);
+    wire.ask("nothing", b"x").assert(5, "the peer offers no service of that name");
+    wire.ask("dead", b"x").assert(5, "the peer could not reach or start the service");
+    wire.ask("gone", b"x").assert(5, "the peer could not reach or start the service");
+    // names that cannot be are a matter of the command line
+    let no_name = wire.feed("no-name", &mut wire.open("a", "no/name"), b"").end();
+    no_name.assert(2, "is no name of a service");
+    wire.await_channels(0);
+}
+
+#[test]
+fn how_a_command_ended_is_handed_back() {
+    let wire = Wire::with(&[]);
+    let services = ["seven=exec:cat; exit 7", "killed=exec:cat >/dev/null; kill -9 $$", "typo=exec:/no/such/program"];
+    let services = services.map(|s| ["--service", s]).concat();
+    let _ends = wire.linked(&[], &services);
+    let seven = wire.ask("seven", b"what it said before");
+    assert_eq!(seven.out, b"what it said before");
+    seven.assert(1, "the service ended with exit code 7");
+    wire.ask("killed", b"x").assert(1, "the service was ended by signal 9");
+    wire.ask("typo", b"").assert(1, "the service ended with exit code 127");
+}
+
+#[test]
+fn each_direction_ends_for_itself() {
+    let wire = Wire::new("1e-5", "3");
+    // the service speaks first and ends its direction, then hears what the client says after that
+    wire.listen("first", |mut stream| {
+        stream.write_all(b"bye").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        assert!(heard == bytes(50_000, 3), "the service hears all of it");
+    });
+    let (first, inward) = (format!("first=unix:{}", wire.text("first")), format!("unix:{}=first", wire.text("in")));
+    let _ends = wire.linked(&["--forward", &inward], &["--service", &first, "--service", "count=exec:wc -c"]);
+    let mut stream = wire.connect("in");
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "bye");
+    write_all_beside(&stream, bytes(50_000, 3)).join().unwrap();
+    // only after everything was heard and confirmed are both ends rid of the channel
+    wire.await_channels(0);
+    // the client ends its direction, the service answers after that
+    wire.ask("count", &[7; 50_000]).assert_wrote(b"50000\n");
+    wire.finish();
+}
+
+#[test]
+fn the_control_socket_is_for_its_owner() {
+    let wire = Wire::with(&[]);
+    let _ends = wire.linked(&[], &[]);
+    let mode = std::fs::metadata(wire.path("a.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let status = wire.run("status", command(super::common::HARDLINE).arg("status").arg(wire.path("a.sock")));
+    assert!(status.contains(&wire.text("a")) && status.contains("at 2000000 baud: open"), "{status}");
+}
+
+#[test]
+fn two_services_of_one_name_are_refused() {
+    let wire = Wire::with(&[]);
+    let link = wire.link("a", &["--service", "x=exec:cat", "--service", "x=exec:true"]);
+    assert_eq!(link.wait(), 2);
+    assert!(wire.log("link-a").contains("two services are called 'x'"), "{}", wire.log("link-a"));
+    assert!(!wire.path("a.sock").exists());
+}
