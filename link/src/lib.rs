@@ -1,13 +1,17 @@
-//! hardline's two-way protocol: an ordered, reliable byte stream over a bare serial wire.
+//! hardline's two-way protocol: ordered, reliable byte streams over a bare serial wire; one
+//! ([`Link::new`]), or many channels beside each other ([`Link::with_channels`]).
 //!
 //! No clock, no port, no heap: time is an argument ([`Instant`]), randomness a seed, and the
 //! stream buffers are the caller's. The wire format is in `PROTOCOL.md`; comments cite its sections.
 //!
 //! ```text
 //! input ─write→ STREAM ─cut→ SEGMENT ─→ body ─check, armour→ FRAME ─→ port
-//!            arq/send.rs  wire/segment.rs        wire/frame.rs
+//!            mux/send.rs   wire/segment.rs       wire/frame.rs
 //! output ←read─ STREAM ←reorder─ SEGMENT ←─ body ←─ Deframer ←─ port
-//!            arq/recv.rs                            wire/deframe.rs
+//!            mux/recv.rs                            wire/deframe.rs
+//!
+//! wire/  bytes, frames, segments     arq/  sessions, repetition, noise, timers
+//! mux/   channels and their streams, who sends next
 //! ```
 //!
 //! Call one `write` / `finish` / `handle_*`, then drain `poll_transmit`, `read` and `poll_event`,

@@ -28,7 +28,7 @@ use schedule::Schedule;
 pub(crate) type Service = heapless::Vec<u8, SERVICE_MAX>;
 
 /// Requests of the peer that wait for an answer; more are heard once these are answered.
-const ASKED_MAX: usize = 8;
+const ASKED_MAX: usize = 32;
 /// Channel numbers travel modulo 2^13, twice: odd ones are those of the end with the higher session id.
 pub(super) const NUMBER_BITS: u32 = 13;
 

@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::socket::bind_unix;
 
-/// Longest line of a client; whoever sends more is no client.
+/// Longest line of a client, and most descriptors it may hand over; whoever sends more is no client.
 const LINE_MAX: usize = 4096;
+const HANDED_MAX: usize = 4;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ impl Client {
             let line: Vec<u8> = self.line.drain(..=end).collect();
             requests.push(self.request(&line).unwrap_or(Request::Gone));
         }
-        if self.line.len() > LINE_MAX {
+        if self.line.len() > LINE_MAX || self.handed.len() > HANDED_MAX {
             requests.push(Request::Gone);
         }
         requests
@@ -124,7 +125,7 @@ impl Client {
     /// Takes what is there; false once nothing more will come.
     fn receive(&mut self) -> bool {
         let mut bytes = [0u8; 1024];
-        let mut space = nix::cmsg_space!([RawFd; 4]);
+        let mut space = nix::cmsg_space!([RawFd; HANDED_MAX]);
         let (count, fds) = {
             let mut io = [IoSliceMut::new(&mut bytes)];
             match recvmsg::<()>(self.stream.as_raw_fd(), &mut io, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
