@@ -183,6 +183,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
                 }
                 Err(_) => self.endpoint.stats.frames_bad += 1,
             }
+            if let Some(fragment) = self.deframer.take_fragment()
+                && self.endpoint.state() == State::Open
+            {
+                self.endpoint.handle_fragment(fragment.head, fragment.bytes);
+            }
         }
     }
 

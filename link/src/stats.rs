@@ -22,7 +22,9 @@ pub struct Stats {
     pub junk: u64,
     /// Wrong bytes repaired inside armoured frames.
     pub corrected: u64,
-    /// Pieces of the stream sent again.
+    /// Damaged frames made whole by the part that was missing.
+    pub patched: u64,
+    /// Pieces of the stream sent again, or parts of them.
     pub resends: u64,
     /// Smoothed round-trip time in microseconds; 0 before the first sample.
     pub rtt_us: u64,

@@ -378,7 +378,7 @@ impl Station for Typist {
 #[test]
 fn a_keystroke_overtakes_bulk() {
     on_a_big_stack(|| {
-        for (baud, limit_us) in [(115_200, 20_000), (921_600, 5_000), (2_000_000, 4_000), (10_000_000, 3_000)] {
+        for (baud, limit_us) in [(115_200, 20_000), (921_600, 5_000), (2_000_000, 4_000), (10_000_000, 4_000)] {
             let mut ab = Line::new(baud, 100, 0, NoiseConfig::default(), 1);
             let mut ba = Line::new(baud, 100, 0, NoiseConfig::default(), 2);
             let mut bulk = job("echo", Class::Learnt, u64::from(baud) * 100);

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use common::{End, Fault, Line, for_seeds, random_noise, run};
 use link::sim::{NoiseConfig, Random};
 use link::{Config, Event, Loss};
@@ -122,7 +124,7 @@ fn goodput_is_near_the_wire() {
     }
 }
 
-/// Whatever happens once to the wire costs about a frame, and never a stall.
+/// Whatever happens once to the wire costs a frame at most, mostly far less, and never a stall.
 #[test]
 fn a_fault_costs_a_frame() {
     let transfer = |fault: Option<(u64, Fault)>| {
@@ -149,6 +151,7 @@ fn a_fault_costs_a_frame() {
         Fault::Insert(0x1A),
         Fault::FalseHead,
     ];
+    let (patched, patchable) = (AtomicU32::new(0), AtomicU32::new(0));
     for_seeds(60, |seed| {
         let mut random = Random::new(seed);
         for fault in faults {
@@ -157,6 +160,13 @@ fn a_fault_costs_a_frame() {
             // a frame takes 20 ms; a long fault may meet the next one too
             let frames = if matches!(fault, Fault::Burst(200) | Fault::Lose(3_000)) { 2 } else { 1 };
             assert!(extra <= frames * 20_000 + 10_000, "{fault:?} at {at}: {extra} us");
+            if frames == 1 {
+                patchable.fetch_add(1, Ordering::Relaxed);
+                patched.fetch_add(u32::from(extra < 3_000), Ordering::Relaxed);
+            }
         }
     });
+    // all but those that meet a head or a check
+    let (patched, patchable) = (patched.into_inner(), patchable.into_inner());
+    assert!(patched * 10 >= patchable * 9, "{patched} of {patchable} were patched");
 }

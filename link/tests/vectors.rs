@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fec::byte_rs::{self, Parity};
 use link::wire::frame::{FRAME_MAX, body_at};
-use link::wire::segment::{Ack, Close, Open, Record, VERSION, Writer};
+use link::wire::segment::{Ack, Close, Open, Parts, Record, VERSION, Writer};
 use link::wire::{BODY_MAX, Deframer, Level, Segment, check, write_frame};
 use link::{CloseCode, Note, ResetCode};
 
@@ -165,6 +165,10 @@ fn says(body: &[u8]) -> String {
                 write!(text, " BEGIN channel={} class={} limit={} service={service}", b.channel, b.class, b.limit)
             }
             Record::Accept { channel, limit } => write!(text, " ACCEPT channel={channel} limit={limit}"),
+            Record::Parts(p) => {
+                write!(text, " PARTS of={} start={} end={}", p.tx, hex(&p.from_start), hex(&p.from_end))
+            }
+            Record::Fill { tx, from, payload } => write!(text, " FILL of={tx} from={from} payload={}", hex(payload)),
             Record::Note { channel, kind, value } => write!(text, " NOTE channel={channel} kind={kind} value={value}"),
             Record::Reset { channel, reason } => write!(text, " RESET channel={channel} reason={reason}"),
             Record::Window { channel: 0, limit } => write!(text, " WINDOW limit={limit}"),
@@ -242,6 +246,16 @@ fn segments() {
     add("channel-done", &build(22, &|w| w.done(200)));
     add("note", &build(23, &|w| w.note(5, Note::Size.to_wire(), 24 << 16 | 80)));
     add("channel-data-end", &build(23, &|w| w.data(5, 9, true, 0, |_| {})));
+    let checks = |bytes: &[u8]| heapless::Vec::from_slice(bytes).unwrap();
+    let parts = Parts { tx: 7, from_start: checks(&[1, 2, 3]), from_end: checks(&[4, 5, 6]) };
+    add(
+        "parts-ack",
+        &build(24, &|w| {
+            w.parts(&parts);
+            w.ack(&ack(9, 1, &[(1, 7)]));
+        }),
+    );
+    add("fill", &build(25, &|w| w.fill(7, 256, 3, |out| out.copy_from_slice(b"xyz"))));
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);
@@ -265,6 +279,9 @@ fn segments() {
         ("bad-zero-run", "0500300100c8000000"),
         ("bad-long-count", "0500300100c80000008100"),
         ("bad-nine-pairs", "0500390100000000010101010101010101010101010101010101"),
+        ("bad-parts-cut", "0500f00700020102"),
+        ("bad-parts-many", &format!("0500f0070021{}", "00".repeat(66))),
+        ("bad-fill-empty", "0500f107000001"),
         ("bad-channel-argument", "0500d601"),
         ("bad-channel-0", "0500e000010000ff"),
         ("bad-begin-without-name", "0500d001000000010000"),

@@ -17,6 +17,7 @@ pub(crate) use schedule::{HOLD_US, Room, Traffic};
 
 use asked::Begun;
 use channel::Stage;
+pub(crate) use send::Fill;
 use send::Piece;
 
 use crate::time::Instant;
@@ -345,6 +346,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         self.asked.push(asked).map_err(|_| Refused)?;
         self.begun.insert(number);
         Ok(())
+    }
+
+    /// The bytes of a piece that is not acknowledged yet; false when its channel is gone.
+    pub(crate) fn copy(&self, id: u16, piece: Piece, out: &mut [u8]) -> bool {
+        let Some(channel) = self.get(id).filter(|c| c.send.holds(piece)) else { return false };
+        channel.send.copy(piece, out);
+        true
+    }
+    /// Only a part of a piece has to be sent again; false when it must be all of it.
+    pub(crate) fn fill(&mut self, id: u16, fill: Fill) -> bool {
+        self.get_mut(id).is_some_and(|channel| channel.may_send() && channel.send.fill(fill))
     }
 
     /// What a transmission carried has arrived.

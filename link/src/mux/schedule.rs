@@ -1,6 +1,7 @@
 //! Who sends next: control, then interactive, then bulk, which is guaranteed a tenth.
 
 use super::channel::Channel;
+use super::send::{Fill, Piece};
 use super::{Control, Load, Mux};
 use crate::time::Instant;
 use crate::wire::segment::Writer;
@@ -136,6 +137,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         let rate = self.rate;
         let channel = &mut self.channels[at];
         let interactive = channel.is_interactive(now, rate);
+        if let Some(fill) = channel.send.take_fill(room.payload) {
+            let Fill { tx, piece, from, to } = fill;
+            let part = Piece { start: piece.start + u64::from(from), end: piece.start + u64::from(to), fin: false };
+            writer.fill(tx, from, part.len() as usize, |out| channel.send.copy(part, out));
+            return (Load { control, piece: Some((channel.id(), piece)) }, true);
+        }
         let Some((piece, repeat)) = channel.send.take(room.payload) else { return (Load { control, piece: None }, false) };
         let len = piece.len() as usize;
         writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));

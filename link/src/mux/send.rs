@@ -1,5 +1,7 @@
 //! The outgoing stream: what was written, sent, acknowledged, and must be sent again.
 
+use heapless::Deque;
+
 use super::ranges::Ranges;
 use super::ring::Ring;
 
@@ -12,6 +14,19 @@ pub(crate) struct Piece {
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) fin: bool,
+}
+
+/// Pieces of which only a part has to be sent again, at most.
+const FILLS: usize = 8;
+
+/// What was missing at the peer of a piece that went out as transmission `tx`: `from..to` of its
+/// bytes. Once that has arrived, all of the piece has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill {
+    pub(crate) tx: u64,
+    pub(crate) piece: Piece,
+    pub(crate) from: u16,
+    pub(crate) to: u16,
 }
 
 impl Piece {
@@ -33,6 +48,7 @@ pub(crate) struct SendStream<B> {
     limit: u64,
     acked: Ranges<FRAGMENTS>,
     lost: Ranges<FRAGMENTS>,
+    fills: Deque<Fill, FILLS>,
     finished: bool,
     fin_sent: bool,
     fin_acked: bool,
@@ -48,6 +64,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
             limit: 0,
             acked: Ranges::new(),
             lost: Ranges::new(),
+            fills: Deque::new(),
             finished: false,
             fin_sent: false,
             fin_acked: false,
@@ -92,6 +109,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
         (self.base, self.next, self.fin_sent, self.fin_acked) = (self.end, self.end, true, true);
         self.acked.clear();
         self.lost.clear();
+        self.fills.clear();
     }
     /// Bytes that wait, new or to be sent again, whatever the peer would take.
     pub(crate) fn waiting(&self) -> u64 {
@@ -106,6 +124,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
         (self.next, self.limit, self.fin_sent) = (0, 0, false);
         self.acked.clear();
         self.lost.clear();
+        self.fills.clear();
     }
 
     /// New bytes that could be sent now.
@@ -114,12 +133,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     }
     /// Whether something waits to be sent again, or the end has to be told.
     pub(crate) fn urgent(&self) -> bool {
-        !self.lost.is_empty() || self.fin_due()
+        !self.lost.is_empty() || !self.fills.is_empty() || self.fin_due()
     }
     fn fin_due(&self) -> bool {
         self.finished && !self.fin_sent && self.next == self.end
     }
 
+    /// A part of a piece is to be sent again; false when there is no room for it.
+    pub(crate) fn fill(&mut self, fill: Fill) -> bool {
+        fill.piece.start >= self.base && self.fills.push_back(fill).is_ok()
+    }
+    /// The next fill of at most `max` bytes; a longer one is lost as a whole.
+    pub(crate) fn take_fill(&mut self, max: usize) -> Option<Fill> {
+        while let Some(fill) = self.fills.pop_front() {
+            if usize::from(fill.to - fill.from) <= max {
+                return Some(fill);
+            }
+            self.lost(fill.piece);
+        }
+        None
+    }
     /// The next piece of at most `max` bytes; says whether it is a repeat.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Piece, bool)> {
         let (start, end, repeat) = match self.lost.first() {
@@ -137,6 +170,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
         let fin = self.finished && end == self.end && !self.fin_acked && (start < end || !self.fin_sent);
         self.fin_sent |= fin;
         if start == end && !fin { None } else { Some((Piece { start, end, fin }, repeat)) }
+    }
+    /// Whether its bytes are still here.
+    pub(crate) fn holds(&self, piece: Piece) -> bool {
+        piece.start >= self.base && piece.end <= self.end
     }
     pub(crate) fn copy(&self, piece: Piece, out: &mut [u8]) {
         self.ring.get(piece.start, out);

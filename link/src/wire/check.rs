@@ -19,6 +19,21 @@ pub fn body(word: u16, body: &[u8]) -> u32 {
     digest.finalize()
 }
 
+/// CRC-8 of the bytes so far, after each full block of [`PART`] of them: hints of where a piece of
+/// data was damaged.
+pub fn parts<'a>(bytes: impl Iterator<Item = u8> + 'a) -> impl Iterator<Item = u8> + 'a {
+    let mut digest = HEAD.digest();
+    let mut count = 0;
+    bytes.filter_map(move |byte| {
+        digest.update(&[byte]);
+        count += 1;
+        (count % PART == 0).then(|| digest.clone().finalize())
+    })
+}
+
+/// Bytes in a part of a payload.
+pub const PART: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,8 +58,28 @@ pub struct Deframer {
     pub slips: u64,
     /// Where the next frame stands if the one that failed last kept its length, counted from `start`;
     /// and the damage it counts as then.
-    expected: Option<usize>,
+    expected: Option<isize>,
     doubtful: u64,
+    /// Body and check of the plain frame that failed last, and its head.
+    failed: [u8; FRAGMENT_MAX],
+    failed_head: Option<Head>,
+    /// How many bytes came of it, once that is known.
+    came: Option<usize>,
+}
+
+/// Bytes that may have come into a frame that is still worth a patch.
+const EXTRA_MAX: usize = 16;
+/// Longest fragment.
+pub const FRAGMENT_MAX: usize = BODY_MAX + CHECK + EXTRA_MAX;
+
+/// A plain frame that failed its check, as it came: its head, and what came of body and check. Where
+/// in it bytes are missing or have come in is not known.
+#[derive(Debug)]
+pub struct Fragment<'a> {
+    /// Its head.
+    pub head: Head,
+    /// What came.
+    pub bytes: &'a [u8],
 }
 
 impl Default for Deframer {
@@ -78,6 +98,9 @@ impl Default for Deframer {
             slips: 0,
             expected: None,
             doubtful: 0,
+            failed: [0; FRAGMENT_MAX],
+            failed_head: None,
+            came: None,
         }
     }
 }
@@ -102,7 +125,7 @@ impl Deframer {
     pub fn reset(&mut self) {
         self.junk += (self.end - self.start) as u64;
         (self.start, self.end, self.synced, self.searched) = (0, 0, false, 0);
-        (self.expected, self.doubtful) = (None, 0);
+        (self.expected, self.doubtful, self.failed_head, self.came) = (None, 0, None, None);
         self.open.clear();
     }
 
@@ -192,24 +215,60 @@ impl Deframer {
         // this head stands where the frame before it ended, so that one kept its length
         self.damage += self.doubtful;
         self.doubtful = 1 + head.level.parity().map_or(0, |code| code.repairs() as u64);
-        self.expected = Some(head.frame_len());
+        self.expected = Some(head.frame_len() as isize);
+        self.failed_head = (head.level == Level::Plain).then_some(head);
+        if head.level == Level::Plain {
+            let body = self.start + super::frame::PLAIN_HEAD;
+            self.failed[..head.len + CHECK].copy_from_slice(&self.buffer[body..body + head.len + CHECK]);
+        }
+    }
+
+    /// What came of the frame that failed before the one just found, if that can be told.
+    pub fn take_fragment(&mut self) -> Option<Fragment<'_>> {
+        let (came, head) = (self.came.take()?, self.failed_head.take()?);
+        Some(Fragment { head, bytes: &self.failed[..came] })
+    }
+    /// Bytes from `start` on belong to no frame; those behind the claimed end of the one that failed
+    /// may still be its own.
+    fn pass(&mut self, n: usize) {
+        let Some(expected) = self.expected else { return };
+        for i in 0..n {
+            let behind = i as isize - expected;
+            if let (Some(head), 0..) = (self.failed_head, behind)
+                && let Some(slot) = self.failed.get_mut(head.len + CHECK + behind as usize)
+                && (behind as usize) < EXTRA_MAX
+            {
+                *slot = self.buffer[self.start + i];
+            }
+        }
+        self.expected = Some(expected - n as isize);
+    }
+    /// A good frame begins here, so the one that failed ended here.
+    fn end_of_failed(&mut self) {
+        let (Some(head), Some(expected)) = (self.failed_head, self.expected) else { return };
+        self.came = (head.len + CHECK).checked_add_signed(-expected).filter(|_| -expected <= EXTRA_MAX as isize);
     }
 
     fn skip(&mut self, n: usize) {
+        self.pass(n);
         self.start += n;
         self.junk += n as u64;
         self.synced = false;
-        self.expected = self.expected.and_then(|at| at.checked_sub(n));
         self.searched = self.searched.saturating_sub(n);
         self.open.retain(|ahead| *ahead > n);
         self.open.iter_mut().for_each(|ahead| *ahead -= n);
     }
 
     fn yield_frame(&mut self, at: usize, head: Head, head_fixed: usize) -> Found<'_> {
+        self.pass(at - self.start);
         match core::mem::take(&mut self.doubtful) {
             0 => {}
-            damage if self.expected == Some(at - self.start) => self.damage += damage,
-            _ => self.slips += 1,
+            damage => {
+                let in_place = self.expected == Some(0);
+                self.damage += if in_place { damage } else { 0 };
+                self.slips += u64::from(!in_place);
+                self.end_of_failed();
+            }
         }
         self.expected = None;
         self.corrected += head_fixed as u64;

@@ -12,6 +12,8 @@ pub const DATA_HEAD: usize = 4;
 pub const SERVICE_MAX: usize = 64;
 /// Most gap and run pairs in an ACK after the first run.
 pub const ACK_PAIRS: usize = 8;
+/// Longest PARTS record.
+pub const PARTS_RECORD_MAX: usize = 4 + 2 * PARTS_MAX;
 /// Longest ACK record.
 pub const ACK_MAX: usize = 6 + 2 + ACK_PAIRS * 4;
 /// Most user bytes in one segment: what a body holds beside the largest ACK and a WINDOW.
@@ -171,6 +173,20 @@ pub struct Ack {
     pub pairs: heapless::Vec<(u16, u16), ACK_PAIRS>,
 }
 
+/// Most parts of a payload.
+pub const PARTS_MAX: usize = 32;
+
+/// PARTS: a transmission came damaged; which parts of its payload seem right.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// Lowest 16 bits of its number, as far as it can be read.
+    pub tx: u16,
+    /// CRC-8 of the payload up to the end of each full part, from its beginning.
+    pub from_start: heapless::Vec<u8, PARTS_MAX>,
+    /// The same from its end backwards.
+    pub from_end: heapless::Vec<u8, PARTS_MAX>,
+}
+
 /// One thing a segment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -203,6 +219,17 @@ pub enum Record<'a> {
         /// The stream ends behind it.
         fin: bool,
         /// The bytes; empty only at the end of the stream.
+        payload: &'a [u8],
+    },
+    /// See [`Parts`].
+    Parts(Parts),
+    /// What was missing of the payload of a transmission that came damaged.
+    Fill {
+        /// Lowest 16 bits of its number.
+        tx: u16,
+        /// Where in its payload these bytes belong.
+        from: u16,
+        /// The bytes, one at least.
         payload: &'a [u8],
     },
     /// See [`Begin`].

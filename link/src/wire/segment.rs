@@ -15,6 +15,8 @@
 //!             3 WINDOW: channel (v) | receive limit (3)   4 DONE: channel (v)
 //!             5 NOTE: channel (v) | kind (1) | value (4)
 //!  14 DATA    of a channel: as 7, with channel (v) before the offset
+//!  15 argument 0 PARTS: tx (2) | n (1) | n checks from the start (1 each) | n from the end
+//!     1 FILL: tx (2) | place (2) | payload up to the end of the segment
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -51,6 +53,20 @@ impl<'a> Segment<'a> {
             count += 1;
         }
         Ok(Segment { tx, records })
+    }
+
+    /// The number of an unverified body, and where the payload of its DATA begins; none where
+    /// something else makes no sense before.
+    pub fn payload_at(body: &[u8]) -> Option<(u16, usize)> {
+        let mut reader = Reader(body);
+        let tx = reader.u16().ok()?;
+        loop {
+            match reader.record().ok()? {
+                Record::Data { payload, .. } => return Some((tx, body.len() - payload.len())),
+                Record::Ack(_) | Record::Window { .. } | Record::Done { .. } | Record::Parts(_) => {}
+                _ => return None,
+            }
+        }
     }
 
     /// What it says, in order.
@@ -121,8 +137,24 @@ impl<'a> Reader<'a> {
                 let channel = self.count()?;
                 self.data(channel, argument == 1)
             }
+            (15, 0) => self.parts().map(Record::Parts),
+            (15, 1) => {
+                let (tx, from) = (self.u16()?, self.u16()?);
+                let payload = core::mem::take(&mut self.0);
+                if payload.is_empty() { Err(Malformed) } else { Ok(Record::Fill { tx, from, payload }) }
+            }
             _ => Err(Malformed),
         }
+    }
+
+    fn parts(&mut self) -> Result<Parts, Malformed> {
+        let (tx, n) = (self.u16()?, usize::from(self.u8()?));
+        let mut checks = || {
+            let (these, rest) = self.0.split_at_checked(n).ok_or(Malformed)?;
+            self.0 = rest;
+            heapless::Vec::from_slice(these).map_err(|_| Malformed)
+        };
+        Ok(Parts { tx, from_start: checks()?, from_end: checks()? })
     }
 
     fn data(&mut self, channel: u16, fin: bool) -> Result<Record<'a>, Malformed> {
@@ -285,6 +317,22 @@ impl<'a> Writer<'a> {
         self.tag(13, 2);
         self.count(channel);
         self.put(&[reason]);
+    }
+    /// Adds PARTS; both lists of checks have the same length.
+    pub fn parts(&mut self, parts: &Parts) {
+        self.tag(15, 0);
+        self.put(&parts.tx.to_le_bytes());
+        self.put(&[parts.from_start.len() as u8]);
+        self.put(&parts.from_start);
+        self.put(&parts.from_end);
+    }
+    /// Adds FILL, the last record there can be; `fill` writes the `len` payload bytes.
+    pub fn fill(&mut self, tx: u64, from: u16, len: usize, fill: impl FnOnce(&mut [u8])) {
+        self.tag(15, 1);
+        self.put(&(tx as u16).to_le_bytes());
+        self.put(&from.to_le_bytes());
+        fill(&mut self.out[self.len..self.len + len]);
+        self.len += len;
     }
     /// Adds DATA, the last record there can be; `fill` writes the `len` payload bytes.
     pub fn data(&mut self, channel: u16, offset: u64, fin: bool, len: usize, fill: impl FnOnce(&mut [u8])) {

@@ -41,6 +41,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                     self.handle_ack(&ack, now);
                     continue;
                 }
+                Record::Parts(parts) => {
+                    self.handle_parts(&parts);
+                    continue;
+                }
+                Record::Fill { tx, from, payload } => {
+                    wants_ack = true;
+                    if !self.handle_fill(tx, from, payload, now) {
+                        // not heard: all of it comes again
+                        return;
+                    }
+                    self.ack_now = true;
+                    continue;
+                }
                 Record::Data { fin, payload, .. } => {
                     data += payload.len();
                     self.ack_now |= fin;
@@ -141,6 +154,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     fn restart(&mut self) {
         self.mux.restart();
         self.heard = Heard::default();
+        (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
         self.sent.clear();
         (self.in_flight, self.next_tx, self.newest_acked) = (0, 0, None);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
@@ -194,7 +208,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     pub(super) fn give_up(&mut self, sent: Sent) {
-        self.mux.lost(sent.load);
+        let mut load = sent.load;
+        if self.fill_instead(&sent) {
+            load.piece = None;
+        }
+        self.mux.lost(load);
         // something must follow, or its loss could go unnoticed
         self.probe |= sent.load.is_empty() && self.sent.is_empty();
     }

@@ -3,6 +3,7 @@
 
 mod input;
 mod output;
+mod patch;
 
 use heapless::Deque;
 
@@ -16,7 +17,8 @@ use crate::mux::{Channel, Load, Mux, News};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Level;
-use crate::wire::segment::{CloseCode, ResetCode};
+use crate::wire::segment::{CloseCode, Parts, ResetCode};
+use patch::{Asked, Damaged};
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
 const CALL_US: u64 = 250_000;
@@ -63,6 +65,11 @@ pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     channels: bool,
     pub(crate) mux: Mux<B, C>,
     heard: Heard,
+    /// The damaged frame that may be patched, and what the peer is to be told of it.
+    damaged: Damaged,
+    parts_due: Option<Parts>,
+    /// What the peer asks for of damaged frames; the oldest gives way.
+    asked: heapless::HistoryBuf<Asked, 8>,
     damage: Damage,
     sent: Deque<Sent, N>,
     in_flight: usize,
@@ -109,6 +116,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                 None => Mux::new(config.rate),
             },
             heard: Heard::default(),
+            damaged: Damaged::default(),
+            parts_due: None,
+            asked: heapless::HistoryBuf::new(),
             damage: Damage::default(),
             sent: Deque::new(),
             in_flight: 0,

@@ -94,13 +94,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     fn poll_data(&mut self, out: &mut [u8], backlog_us: u64, now: Instant) -> Option<Outgoing> {
-        let room = self.room(backlog_us, now);
+        let mut room = self.room(backlog_us, now);
         if !(self.control_due() || self.mux.data_due(room, now)) {
             return None;
         }
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
         if self.unacked > 0 || self.ack_now {
+            if let Some(parts) = self.parts_due.take() {
+                // before the ACK that says it is lost
+                writer.parts(&parts);
+                room.payload = room.payload.min(segment::PAYLOAD_MAX - segment::PARTS_RECORD_MAX);
+            }
             if let Some(ack) = self.heard.ack(self.damage) {
                 writer.ack(&ack);
             }

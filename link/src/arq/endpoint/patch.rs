@@ -1,0 +1,127 @@
+//! Repair of damaged frames by the part that is missing (PROTOCOL 4.7): the receiver keeps what came
+//! of a plain frame and tells checks of its parts; the sender compares them with what it sent, and
+//! sends only what lies between those that agree. The frame's own check decides whether the
+//! patched frame is right.
+
+use super::{Endpoint, Sent};
+use crate::mux::Fill;
+use crate::wire::check::{self, PART};
+use crate::wire::deframe::FRAGMENT_MAX;
+use crate::wire::frame::{CHECK, Head};
+use crate::wire::record::PARTS_MAX;
+use crate::wire::segment::{Parts, Record, Segment, TX_BITS};
+use crate::wire::{BODY_MAX, seq};
+
+/// A fill above this share of the piece is not worth the trouble (of 4).
+const WORTH_OF_4: usize = 3;
+
+/// What came of a damaged frame.
+#[derive(Debug)]
+pub(super) struct Damaged {
+    head: Option<Head>,
+    tx: u16,
+    /// Where the payload begins in the body.
+    payload_at: usize,
+    came: usize,
+    bytes: [u8; FRAGMENT_MAX],
+}
+
+impl Default for Damaged {
+    fn default() -> Self {
+        Damaged { head: None, tx: 0, payload_at: 0, came: 0, bytes: [0; FRAGMENT_MAX] }
+    }
+}
+
+/// Parts of a transmission the peer asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    tx: u64,
+    from: u16,
+    to: u16,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+    // ---- receiver -----------------------------------------------------------------------------
+
+    /// A plain frame failed its check; `bytes` came of its body and check.
+    pub(crate) fn handle_fragment(&mut self, head: Head, bytes: &[u8]) {
+        let Some(came) = bytes.len().checked_sub(CHECK) else { return };
+        let Some((tx, payload_at)) = Segment::payload_at(&bytes[..came]) else { return };
+        let payload = &bytes[payload_at..came];
+        let parts = ((head.len - payload_at) / PART).min(PARTS_MAX);
+        if parts < 2 {
+            return;
+        }
+        let list = |checks: &mut dyn Iterator<Item = u8>| {
+            // what is missing at the end is wrong, whatever is said of it
+            let mut list: heapless::Vec<u8, PARTS_MAX> = checks.take(parts).collect();
+            let _ = list.resize(parts, 0);
+            list
+        };
+        let from_start = list(&mut check::parts(payload.iter().copied()));
+        let from_end = list(&mut check::parts(payload.iter().rev().copied()));
+        self.parts_due = Some(Parts { tx, from_start, from_end });
+        self.ack_now = true;
+        self.damaged.bytes[..bytes.len()].copy_from_slice(bytes);
+        (self.damaged.head, self.damaged.tx) = (Some(head), tx);
+        (self.damaged.payload_at, self.damaged.came) = (payload_at, bytes.len());
+    }
+
+    /// What was missing of a damaged frame has come; false when it does not make it whole.
+    pub(super) fn handle_fill(&mut self, tx: u16, from: u16, payload: &[u8], now: crate::Instant) -> bool {
+        let damaged = &mut self.damaged;
+        let Some(head) = damaged.head.filter(|_| damaged.tx == tx) else { return false };
+        damaged.head = None;
+        let (from, total) = (damaged.payload_at + usize::from(from), head.len + CHECK);
+        let to = from + payload.len();
+        let Some(rest) = total.checked_sub(to).filter(|rest| from + rest <= damaged.came) else { return false };
+        // first what stands behind, for it moves
+        damaged.bytes.copy_within(damaged.came - rest..damaged.came, to);
+        damaged.bytes[from..to].copy_from_slice(payload);
+        let (body, sum) = damaged.bytes[..total].split_at(head.len);
+        if check::body(head.word(), body).to_le_bytes() != sum {
+            return false;
+        }
+        let Ok(segment) = Segment::parse(body) else { return false };
+        let mut kept = true;
+        for record in segment.records() {
+            // all else it says is of the past
+            if matches!(record, Record::Data { .. }) {
+                kept &= self.mux.handle(&record, now).is_ok();
+            }
+        }
+        self.stats.patched += u64::from(kept);
+        kept
+    }
+
+    // ---- sender -------------------------------------------------------------------------------
+
+    /// The peer tells what it has of a transmission that came damaged.
+    pub(super) fn handle_parts(&mut self, parts: &Parts) {
+        let tx = seq::expand(u32::from(parts.tx), TX_BITS, self.next_tx);
+        let Some((id, piece)) = self.sent.iter().find(|s| s.tx == tx).and_then(|s| s.load.piece) else { return };
+        let len = piece.len() as usize;
+        if len / PART != parts.from_start.len() || len > BODY_MAX {
+            return;
+        }
+        let mut payload = [0u8; BODY_MAX];
+        let payload = &mut payload[..len];
+        if !self.mux.copy(id, piece, payload) {
+            return;
+        }
+        let agree = |ours: &mut dyn Iterator<Item = u8>, theirs: &[u8]| ours.zip(theirs).take_while(|(a, b)| a == *b).count();
+        let from = PART * agree(&mut check::parts(payload.iter().copied()), &parts.from_start);
+        let to = len - PART * agree(&mut check::parts(payload.iter().rev().copied()), &parts.from_end);
+        if from < to && (to - from) * 4 <= len * WORTH_OF_4 {
+            // the oldest gives way
+            self.asked.write(Asked { tx, from: from as u16, to: to as u16 });
+        }
+    }
+
+    /// A transmission is lost: only what is missing of it is sent again, if the peer has told.
+    pub(super) fn fill_instead(&mut self, sent: &Sent) -> bool {
+        let Some(asked) = self.asked.iter().find(|a| a.tx == sent.tx).copied() else { return false };
+        let Some((id, piece)) = sent.load.piece else { return false };
+        self.mux.fill(id, Fill { tx: asked.tx, piece, from: asked.from, to: asked.to })
+    }
+}
