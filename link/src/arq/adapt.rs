@@ -1,6 +1,8 @@
 //! The noise of both directions, as acknowledgements and the deframer tell it, and how to send
 //! accordingly (PROTOCOL 4.5; not part of the wire format).
 
+use fec::byte_rs::CODEWORD_MAX;
+
 use super::plan::{Noise, Plan};
 use crate::config::Config;
 use crate::mux::Traffic;
@@ -105,8 +107,10 @@ impl Batch {
         Batch { damage, slips, ..Batch::default() }
     }
     /// A transmission of `wire` bytes arrived, or did not.
-    pub(crate) fn add(&mut self, wire: u16, arrived: bool) {
-        *(if arrived { &mut self.arrived } else { &mut self.lost }) += u32::from(wire);
+    pub(crate) fn add(&mut self, level: Level, wire: u16, arrived: bool) {
+        // of an armoured frame beyond repair as much damage is counted as one codeword cannot repair
+        let counted = if arrived || level == Level::Plain { wire } else { wire.min(CODEWORD_MAX as u16) };
+        *(if arrived { &mut self.arrived } else { &mut self.lost }) += u32::from(counted);
         *(if arrived { &mut self.frames_arrived } else { &mut self.frames_lost }) += 1;
     }
 }
@@ -226,7 +230,7 @@ mod tests {
     fn learn(adapt: &mut Adapt, frames: u64, lost: u64, damage: u16) {
         let mut batch = Batch::new(damage, 0);
         for i in 0..frames {
-            batch.add(1000, i >= lost);
+            batch.add(Level::Plain, 1000, i >= lost);
         }
         adapt.learn(batch);
     }

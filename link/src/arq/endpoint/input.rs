@@ -188,7 +188,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             self.sent.pop_front();
             self.in_flight -= usize::from(sent.wire);
             let arrived = runs.iter().any(|r| r.0 <= sent.tx && sent.tx <= r.1);
-            batch.add(sent.wire, arrived);
+            batch.add(sent.level, sent.wire, arrived);
             if arrived {
                 if sent.tx == newest {
                     self.rtt.sample(now.since(sent.left));

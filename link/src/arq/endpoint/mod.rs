@@ -37,6 +37,7 @@ struct Sent {
     tx: u64,
     left: Instant,
     wire: u16,
+    level: Level,
     load: Load,
 }
 

@@ -121,7 +121,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
         let level = self.level(&load, writer.len(), now);
         // without room it still probes: what it shows is that those before it are lost
-        let _ = self.sent.push_back(Sent { tx, left: Instant::default(), wire: 0, load });
+        let _ = self.sent.push_back(Sent { tx, left: Instant::default(), wire: 0, level, load });
         Some(self.outgoing(writer.len(), level))
     }
 
