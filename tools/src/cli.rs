@@ -60,6 +60,10 @@ pub enum Command {
     Link(LinkArgs),
     /// stdin and stdout to a service of the peer's
     Open(OpenArgs),
+    /// Send files and folders to `recv` at the other end
+    Send(SendArgs),
+    /// Take files and folders from `send` at the other end
+    Recv(RecvArgs),
     /// How a held wire is doing
     Status(StatusArgs),
     /// One way: TX and GND, one fibre, an acoustic modem
@@ -261,6 +265,40 @@ pub struct OpenArgs {
     /// Name of the service
     #[arg(value_name = "NAME", value_parser = crate::drive::hub::service::name_of)]
     pub name: String,
+}
+
+/// `hardline send`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
+was when it is run again. Symbolic links and special files are named and left out.\n\n  \
+hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n  \
+hardline send /run/hardline/wire backup.tar"
+)]
+pub struct SendArgs {
+    /// A port as for `link` (which this then holds), or the control socket of a running `link`.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Files, and folders with everything in them
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `hardline recv`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Ends with the transfer of one sender: 0 when everything it had is verified and on disk.\n\n  \
+hardline recv /dev/ttyUSB0 -b 2000000 --out /srv/in\n  \
+hardline recv /run/hardline/wire --out /srv/in --forever")]
+pub struct RecvArgs {
+    /// A port as for `link` (which this then holds), or the control socket of a running `link`.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Where files go
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Go on when a transfer is over or was broken off
+    #[arg(long)]
+    pub forever: bool,
 }
 
 /// `hardline status`

@@ -4,17 +4,21 @@
 //! cmd/    one file per command        drive/  the loop that joins a port, a link and a user
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
+//! files/  file transfer over a channel: messages, sender, receiver
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
 pub mod cli;
 pub mod clock;
 pub mod cmd;
+pub mod digest;
 pub mod diode;
 pub mod drive;
 pub mod echo;
 pub mod error;
+pub mod files;
 pub mod log;
+pub mod names;
 pub mod notify;
 pub mod port;
 pub mod rig;

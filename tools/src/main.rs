@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Command::Pipe(args) => cmd::pipe::run(&cli.common, args),
         Command::Link(args) => cmd::link::run(&cli.common, args),
         Command::Open(args) => cmd::open::run(&cli.common, args),
+        Command::Send(args) => cmd::send::run(&cli.common, args),
+        Command::Recv(args) => cmd::recv::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
     };

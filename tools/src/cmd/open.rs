@@ -2,8 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 
 use link::Class;
 
@@ -21,9 +19,8 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
         Ok((io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
     };
     let (input, output) = own().doing(Exit::Failed, || "use stdin and stdout".into())?;
-    let path = args.port.port.to_string();
-    if is_socket(Path::new(&path)) {
-        return Client::connect(Path::new(&path))?.open(&args.name, Class::Learnt, input, output);
+    if let Some(path) = super::held_wire(&args.port) {
+        return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
@@ -31,8 +28,4 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
     hub.want(&args.name, Class::Learnt, input, output);
     hub.run()
-}
-
-fn is_socket(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
 }

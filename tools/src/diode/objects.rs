@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use diode::object::{Config, Description, ObjectSender, Piece, Source};
 use diode::wire::{NAME_MAX, Record};
-use sha2::{Digest, Sha256};
 
 use super::port::Output;
 use super::send::{Line, Settings, Told, check};
@@ -129,23 +128,9 @@ fn describe(path: &Path, sent: Option<(PathBuf, PathBuf)>) -> Result<(Descriptio
         ));
     }
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |t| t.as_secs());
-    let sha256 = hash(&file).doing(Exit::Failed, fail)?;
+    let sha256 = crate::digest::of(&file).doing(Exit::Failed, fail)?;
     let description = Description { name, size: meta.len(), modified, sha256, priority: 0 };
     Ok((description, Reading { file, sent }))
-}
-
-/// SHA-256 of a whole file, read from its beginning without moving its position.
-pub fn hash(file: &File) -> io::Result<[u8; 32]> {
-    let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0u8; 1 << 20], 0u64);
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return Ok(hasher.finalize().into()),
-            n => {
-                hasher.update(&buffer[..n]);
-                at += n as u64;
-            }
-        }
-    }
 }
 
 /// Takes finished files out of a watched folder: each is moved to `sending/` first, so that nobody

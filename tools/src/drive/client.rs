@@ -1,7 +1,7 @@
 //! A client of the control socket of a held wire.
 
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -31,7 +31,11 @@ impl Client {
 
     /// Hands `input` and `output` to a channel of this service and waits for its end.
     pub fn open(mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) -> Result<(), Failure> {
-        let class = if class == Class::Interactive { "interactive" } else { "learnt" };
+        let class = match class {
+            Class::Interactive => "interactive",
+            Class::Bulk => "bulk",
+            Class::Learnt => "learnt",
+        };
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         let line = format!("{}\n", json!({ "open": name, "class": class, "term": term }));
         let fds: [RawFd; 2] = [input.as_raw_fd(), output.as_raw_fd()];
@@ -51,6 +55,21 @@ impl Client {
                 return Err(Failure::new(exit_of(&reply), why));
             }
         }
+    }
+
+    /// Offers the peer a service at a Unix socket, as long as the client lives.
+    pub fn offer(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+        let line = format!("{}\n", json!({ "offer": name, "unix": path.to_string_lossy() }));
+        self.stream.write_all(line.as_bytes()).doing(Exit::Failed, || format!("offer '{name}'"))?;
+        let reply = self.reply()?;
+        match reply["failed"].as_str() {
+            Some(why) => Err(Failure::new(exit_of(&reply), why)),
+            None => Ok(()),
+        }
+    }
+    /// What to poll: it becomes readable when the wire is let go.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     /// The status of the wire.

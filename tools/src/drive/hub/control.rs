@@ -4,9 +4,11 @@
 //! ```text
 //! → {"open":"ssh","class":"interactive","term":"xterm"}  with stdin and stdout as SCM_RIGHTS
 //! → {"note":"size","value":1572944}    beside an open channel: size, signal, break
+//! → {"offer":"files","unix":"/tmp/x/socket"}   while the connection lives
 //! → {"status":true}
 //! ← {"opened":5}                       ← {"note":"status","value":1}
 //! ← {"ended":true}                     ← {"failed":"why","exit":5}      ← {"status":{..}}
+//! ← {"offered":"files"}
 //! ```
 
 use std::io::{self, IoSliceMut, Write};
@@ -35,6 +37,11 @@ pub(super) enum Request {
         term: String,
         input: OwnedFd,
         output: OwnedFd,
+    },
+    /// A service of this name, at this Unix socket, while the client is there.
+    Offer {
+        name: String,
+        path: String,
     },
     Note(Note, u32),
     Status,
@@ -157,11 +164,15 @@ impl Client {
     fn request(&mut self, line: &[u8]) -> Option<Request> {
         let value: Value = serde_json::from_slice(line).ok()?;
         if let Some(name) = value["open"].as_str() {
-            let class = if value["class"] == "interactive" { Class::Interactive } else { Class::Learnt };
+            let class = class_of(value["class"].as_str());
             let term = value["term"].as_str().unwrap_or("dumb").to_owned();
             let (output, input) = (self.handed.pop()?, self.handed.pop()?);
             self.handed.clear();
             return Some(Request::Open { name: name.to_owned(), class, term, input, output });
+        }
+        if let Some(name) = value["offer"].as_str() {
+            let (name, path) = (name.to_owned(), value["unix"].as_str()?.to_owned());
+            return Some(Request::Offer { name, path });
         }
         if let Some(note) = value["note"].as_str() {
             let note = match note {
@@ -173,6 +184,14 @@ impl Client {
             return Some(Request::Note(note, value["value"].as_u64()? as u32));
         }
         value["status"].as_bool()?.then_some(Request::Status)
+    }
+}
+
+fn class_of(word: Option<&str>) -> Class {
+    match word {
+        Some("interactive") => Class::Interactive,
+        Some("bulk") => Class::Bulk,
+        _ => Class::Learnt,
     }
 }
 

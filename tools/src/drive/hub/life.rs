@@ -2,15 +2,19 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use link::{CloseCode, Event, Loss, ResetCode};
 use serde_json::json;
 
 use super::control::failed;
 use super::local::{Local, reset_words, status_words};
-use super::service::Started;
+use super::service::{Service, Started, Target};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure};
+
+/// How long the peer's word is waited for that it knows of a delivered channel.
+const LINGER: Duration = Duration::from_secs(5);
 
 impl Hub {
     /// Asks the peer for what is wanted here.
@@ -59,7 +63,8 @@ impl Hub {
         let Some(asked) = self.wire.link.asked(id) else { return };
         let text = String::from_utf8_lossy(asked.service()).into_owned();
         let (name, term) = text.split_once('\0').unwrap_or((&text, "dumb"));
-        let Some(service) = self.plan.services.iter().find(|s| s.name == name) else {
+        let offered = self.offers.iter().map(|(_, service)| service);
+        let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
             tracing::info!("the peer asks for '{}', which is not offered", plain(name));
             return self.wire.link.reset(id, ResetCode::NoService);
         };
@@ -87,11 +92,27 @@ impl Hub {
     fn start(&mut self, id: u16, local: Local, class: link::Class) {
         let (out, into) = buffers(self.wire.baud());
         if self.wire.link.accept(id, class, out, into).is_ok() {
-            self.locals.insert(id, (local, Owner::Nobody));
+            let owner = if self.plan.once { Owner::Process } else { Owner::Nobody };
+            self.locals.insert(id, (local, owner));
         } else {
             // given up by the peer, or no room
             self.wire.link.reset(id, ResetCode::Busy);
         }
+    }
+
+    /// A client offers a service while it is there.
+    pub(super) fn offer(&mut self, client: u64, name: &str, path: String) {
+        let taken = self.plan.services.iter().chain(self.offers.iter().map(|(_, s)| s)).any(|s| s.name == name);
+        let said = match super::service::name_of(name) {
+            Ok(_) if taken => failed(&Failure::new(Exit::Refused, format!("the service '{name}' is offered on this wire already"))),
+            Ok(name) => {
+                let said = json!({ "offered": name });
+                self.offers.push((client, Service { name, target: Target::Unix(path) }));
+                said
+            }
+            Err(why) => failed(&Failure::new(Exit::Usage, why)),
+        };
+        self.tell(client, &said);
     }
 
     // ---- ends ---------------------------------------------------------------------------------
@@ -118,6 +139,15 @@ impl Hub {
             self.report(owner, Err(Failure::new(exit, reset_words(code))));
         }
     }
+    /// A peer that ends once it has everything may not be heard of again: after a while what was
+    /// delivered counts as such.
+    pub(super) fn leave_delivered(&mut self) {
+        let ours = |c: &&super::local::Channel| self.locals.get(&c.id()).is_some_and(|l| l.1 == Owner::Process);
+        let Some(id) = self.wire.link.channels().filter(ours).find(|c| c.is_delivered()).map(|c| c.id()) else { return };
+        if self.delivered_since.get_or_insert_with(Instant::now).elapsed() >= LINGER {
+            self.closed(id);
+        }
+    }
     /// The local end cannot take what the peer sends.
     pub(super) fn break_off(&mut self, id: u16) {
         self.wire.link.reset(id, ResetCode::Aborted);
@@ -129,6 +159,7 @@ impl Hub {
     /// A client went away: its channel has lost its user.
     pub(super) fn client_gone(&mut self, client: u64) {
         self.wanted.retain(|w| w.owner != Owner::Client(client));
+        self.offers.retain(|o| o.0 != client);
         let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
         if let Some(id) = id {
             self.wire.link.reset(id, ResetCode::Aborted);
@@ -143,6 +174,9 @@ impl Hub {
     fn session_lost(&mut self, loss: Loss) {
         let (exit, why) = self.wire.explain(loss);
         let failure = Failure::new(exit, format!("{}: {why}", self.wire.spec()));
+        // what only lacks the peer's word that it knows was delivered all the same
+        let delivered: Vec<u16> = self.wire.link.channels().filter(|c| c.is_delivered()).map(|c| c.id()).collect();
+        delivered.into_iter().for_each(|id| self.closed(id));
         for (_, (_, owner)) in std::mem::take(&mut self.locals) {
             self.report(owner, Err(failure.clone()));
         }

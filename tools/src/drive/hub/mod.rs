@@ -17,14 +17,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use link::{Class, CloseCode, Config, Link, Note, State};
 use nix::poll::PollFlags;
 
 pub use forward::Forward;
 pub(crate) use local::status_words;
-pub use service::Service;
+pub use service::{Service, Target};
 
 use super::wire::{Settings, Wire};
 use super::{shorter, wait};
@@ -49,6 +49,8 @@ pub struct Plan {
     pub forwards: Vec<Forward>,
     /// Where other commands ask.
     pub control: Option<PathBuf>,
+    /// End with the first channel to a service of this end.
+    pub once: bool,
 }
 
 /// Who asked for a channel here, and is told of its end.
@@ -79,6 +81,10 @@ pub struct Hub {
     control: Option<Control>,
     locals: BTreeMap<u16, (Local, Owner)>,
     wanted: Vec<Wanted>,
+    /// Services of clients, while they are there.
+    offers: Vec<(u64, Service)>,
+    /// Since when a channel of this process is delivered, but for the peer's word that it knows.
+    delivered_since: Option<Instant>,
     /// What a service said of its end, until its channel ends too.
     statuses: BTreeMap<u16, u32>,
     connected: (Sender<Connected>, Receiver<Connected>),
@@ -115,6 +121,8 @@ impl Hub {
             control,
             locals: BTreeMap::new(),
             wanted: Vec::new(),
+            offers: Vec::new(),
+            delivered_since: None,
             statuses: BTreeMap::new(),
             connected: channel(),
             wake: wake.doing(Exit::Failed, || "make a pair of sockets".into())?,
@@ -167,6 +175,7 @@ impl Hub {
         self.serve_locals(&ready.locals, buffer);
         self.wire.transmit();
         self.serve_events();
+        self.leave_delivered();
         self.wire.watch();
         Ok(())
     }
@@ -263,6 +272,7 @@ impl Hub {
                 let name = format!("{name}\0{term}");
                 self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
             }
+            Request::Offer { name, path } => self.offer(client, &name, path),
             Request::Note(note, value) => {
                 let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
                 if let Some(channel) = id.and_then(|id| self.wire.link.channel(id)) {
