@@ -38,7 +38,9 @@ mod tests {
 
     #[test]
     fn names_cannot_leave() {
-        for bad in ["", "/etc/passwd", "../x", "a/../b", "a/../../x", ".", "a/./..", "a//b", "a/", "./a", "a\n", "a\0b", "\u{9b}2J"] {
+        for bad in
+            ["", "/etc/passwd", "../x", "a/../b", "a/../../x", ".", "a/./..", "a//b", "a/", "./a", "a\n", "a\0b", "\u{9b}2J"]
+        {
             assert!(safe(bad.as_bytes()).is_none(), "{bad:?}");
         }
         assert!(safe(b"\xff\x1b").is_none() && safe(&[b'a'; 256]).is_none());

@@ -18,7 +18,8 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
         }
     }
     let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone() };
-    let plan = Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
+    let plan =
+        Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
     let hub = Hub::open(opener, settings, plan, signals)?;
     notify::say("READY=1");
     hub.run()

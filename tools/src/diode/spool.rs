@@ -343,7 +343,8 @@ impl Spool {
         if m.modified > 0 {
             let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(m.modified));
         }
-        let name = if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name.as_bytes()).unwrap_or_default() };
+        let name =
+            if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name.as_bytes()).unwrap_or_default() };
         let path = self.out.join(name);
         if let Err(e) = place(&data, &path) {
             // a name that is taken by something else is the sender's fault, and must not end the receiver

@@ -79,7 +79,9 @@ impl Folder {
 fn open_dir(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(parent, name, flags, Mode::empty()).map_err(|e| match e {
-        Errno::ELOOP | Errno::ENOTDIR => io::Error::other(format!("'{}' is no folder, or a symbolic link", Path::new(name).display())),
+        Errno::ELOOP | Errno::ENOTDIR => {
+            io::Error::other(format!("'{}' is no folder, or a symbolic link", Path::new(name).display()))
+        }
         e => e.into(),
     })
 }

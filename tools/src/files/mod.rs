@@ -63,5 +63,8 @@ fn nonsense(what: &str) -> Failure {
 
 fn other_version(version: u8) -> Failure {
     let own = wire::VERSION;
-    Failure::new(Exit::Refused, format!("the other end speaks version {version} of file transfer, this is version {own}; update the older"))
+    Failure::new(
+        Exit::Refused,
+        format!("the other end speaks version {version} of file transfer, this is version {own}; update the older"),
+    )
 }

@@ -61,7 +61,8 @@ impl Progress {
         }
         let seconds = self.began.elapsed().as_secs_f64();
         let rate = HumanBytes((summary.bytes as f64 / seconds.max(1e-3)) as u64);
-        let mut line = format!("{verb} {} files, {} bytes in {seconds:.1} s ({rate}/s)", summary.files, summary.bytes);
+        let files = if summary.files == 1 { "file" } else { "files" };
+        let mut line = format!("{verb} {} {files}, {} bytes in {seconds:.1} s ({rate}/s)", summary.files, summary.bytes);
         if summary.there > 0 {
             line.push_str(&format!("; {} were there already", summary.there));
         }

@@ -66,7 +66,7 @@ pub fn receive(input: impl Read, output: impl Write, folder: &Folder, progress: 
     if receiver.current.is_some() || !receiver.announced.is_empty() {
         return Err(nonsense("an end before the end"));
     }
-    receiver.write(&Message::Bye)?;
+    receiver.write(&Message::Bye);
     // the sender leaves once it knows
     let _ = wire::read(&mut input);
     Ok(receiver.summary)
@@ -79,7 +79,7 @@ fn next(input: &mut impl Read) -> Result<Message, Failure> {
 impl<W: Write> Receiver<'_, W> {
     fn welcome(&mut self, input: &mut impl Read) -> Result<(), Failure> {
         let Message::Hello { version, bytes, .. } = next(input)? else { return Err(nonsense("no greeting")) };
-        self.write(&Message::Welcome { version: VERSION })?;
+        self.write(&Message::Welcome { version: VERSION });
         self.progress.begin(bytes);
         if version == VERSION { Ok(()) } else { Err(other_version(version)) }
     }
@@ -88,23 +88,21 @@ impl<W: Write> Receiver<'_, W> {
         match message {
             Message::Dir { number, name } => {
                 let made = self.folder.place(&name).and_then(|place| place.make_dir());
-                self.dir_answer(number, &name, made)
+                self.dir_answer(number, &name, made);
             }
             Message::DirEnd { number, stamp, name } => {
                 let done = self.folder.place(&name).and_then(|place| place.finish_dir(&stamp));
-                self.dir_answer(number, &name, done)
+                self.dir_answer(number, &name, done);
             }
-            Message::File { number, size, stamp, name } => self.file(number, size, stamp, &name),
-            Message::Start { number, offset } => self.start(number, offset),
-            Message::Data(bytes) => self.data(&bytes),
-            Message::Finish { sha256 } => self.finish(&sha256),
-            Message::Abandon { number, why } => self.abandon(number, &why),
-            Message::Missing { name, why } => {
-                self.fail(&printable(&name), &format!("the other end cannot read it: {why}"));
-                Ok(())
-            }
-            _ => Err(nonsense("a message out of place")),
+            Message::File { number, size, stamp, name } => self.file(number, size, stamp, &name)?,
+            Message::Start { number, offset } => self.start(number, offset)?,
+            Message::Data(bytes) => self.data(&bytes)?,
+            Message::Finish { sha256 } => self.finish(&sha256)?,
+            Message::Abandon { number, why } => self.abandon(number, &why)?,
+            Message::Missing { name, why } => self.fail(&printable(&name), &format!("the other end cannot read it: {why}")),
+            _ => return Err(nonsense("a message out of place")),
         }
+        Ok(())
     }
 
     // ---- one file -----------------------------------------------------------------------------
@@ -115,30 +113,31 @@ impl<W: Write> Receiver<'_, W> {
         }
         let place = match self.folder.place(name) {
             Ok(place) => place,
-            Err(e) => return self.failed(number, &printable(name), &e),
+            Err(e) => {
+                self.failed(number, &printable(name), &e);
+                return Ok(());
+            }
         };
         let (hasher, offset, whole) = candidate(&place, size, &stamp);
         let sha256 = hasher.clone().finalize().into();
         let announced = Announced { place, name: printable(name), size, stamp, offset, hasher, whole };
         self.announced.insert(number, announced);
-        self.write(&Message::Have { number, offset, sha256 })
+        self.write(&Message::Have { number, offset, sha256 });
+        Ok(())
     }
 
     fn start(&mut self, number: u32, offset: u64) -> Result<(), Failure> {
         let announced = self.announced.remove(&number).filter(|_| self.current.is_none());
-        let announced = announced.filter(|a| offset == 0 || offset == a.offset).ok_or_else(|| nonsense("a start out of place"))?;
+        let announced =
+            announced.filter(|a| offset == 0 || offset == a.offset).ok_or_else(|| nonsense("a start out of place"))?;
         self.progress.name(&announced.name);
         self.progress.spared(offset);
         let there = announced.whole && offset == announced.offset;
         let hasher = if offset == announced.offset { announced.hasher.clone() } else { Sha256::new() };
         let opened = if there { open_whole(&announced) } else { open_part(&announced, offset) };
-        let (file, failure) = match opened {
-            Ok(file) => (Some(file), None),
-            Err(e) => (None, Some(e)),
-        };
-        let name = announced.name.clone();
+        let file = opened.inspect_err(|e| self.failed(number, &announced.name, e)).ok();
         self.current = Some(Current { number, announced, file, hasher, at: offset, there });
-        failure.map_or(Ok(()), |e| self.failed(number, &name, &e))
+        Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -151,14 +150,12 @@ impl<W: Write> Receiver<'_, W> {
         self.summary.bytes += bytes.len() as u64;
         let Some(file) = &mut current.file else { return Ok(()) };
         current.hasher.update(bytes);
-        match file.write_all(bytes) {
-            Ok(()) => Ok(()),
-            Err(e) => {
-                current.file = None;
-                let (number, name) = (current.number, current.announced.name.clone());
-                self.failed(number, &name, &e)
-            }
+        if let Err(e) = file.write_all(bytes) {
+            current.file = None;
+            let (number, name) = (current.number, current.announced.name.clone());
+            self.failed(number, &name, &e);
         }
+        Ok(())
     }
 
     fn finish(&mut self, sha256: &[u8; 32]) -> Result<(), Failure> {
@@ -169,7 +166,8 @@ impl<W: Write> Receiver<'_, W> {
             if !there {
                 announced.place.discard();
             }
-            return self.failed(number, &announced.name, &io::Error::other("its SHA-256 is wrong; send it again"));
+            self.failed(number, &announced.name, &io::Error::other("its SHA-256 is wrong; send it again"));
+            return Ok(());
         }
         let placed = if there {
             apply(&file, &announced.stamp).and_then(|()| file.sync_all())
@@ -177,13 +175,15 @@ impl<W: Write> Receiver<'_, W> {
             announced.place.finish(&file, &announced.stamp)
         };
         if let Err(e) = placed {
-            return self.failed(number, &announced.name, &e);
+            self.failed(number, &announced.name, &e);
+            return Ok(());
         }
         let code = if there { Code::There } else { Code::Delivered };
         self.summary.there += u64::from(there);
         self.summary.files += u64::from(!there);
         self.progress.done(&announced.name);
-        self.write(&Message::Result { number, code, why: String::new() })
+        self.write(&Message::Result { number, code, why: String::new() });
+        Ok(())
     }
 
     fn abandon(&mut self, number: u32, why: &str) -> Result<(), Failure> {
@@ -194,31 +194,32 @@ impl<W: Write> Receiver<'_, W> {
                 (announced.name, false)
             }
         };
-        if answered {
-            return Ok(());
+        if !answered {
+            self.failed(number, &name, &io::Error::other(format!("the other end gave up: {why}")));
         }
-        self.failed(number, &name, &io::Error::other(format!("the other end gave up: {why}")))
+        Ok(())
     }
 
     // ---- answers ------------------------------------------------------------------------------
 
-    fn dir_answer(&mut self, number: u32, name: &[u8], done: io::Result<()>) -> Result<(), Failure> {
+    fn dir_answer(&mut self, number: u32, name: &[u8], done: io::Result<()>) {
         match done {
             Ok(()) => self.write(&Message::Result { number, code: Code::Delivered, why: String::new() }),
             Err(e) => self.failed(number, &printable(name), &e),
         }
     }
     /// Says at both ends that it failed.
-    fn failed(&mut self, number: u32, name: &str, e: &io::Error) -> Result<(), Failure> {
+    fn failed(&mut self, number: u32, name: &str, e: &io::Error) {
         self.fail(name, &e.to_string());
-        self.write(&Message::Result { number, code: Code::Failed, why: e.to_string() })
+        self.write(&Message::Result { number, code: Code::Failed, why: e.to_string() });
     }
     fn fail(&mut self, name: &str, why: &str) {
         self.summary.failed += 1;
         self.progress.failed(name, why);
     }
-    fn write(&mut self, message: &Message) -> Result<(), Failure> {
-        message.write(&mut self.output).map_err(|_| gone())
+    /// A sender that is gone has left bytes that are worth keeping: reading says when they end.
+    fn write(&mut self, message: &Message) {
+        let _ = message.write(&mut self.output);
     }
 }
 

@@ -17,8 +17,8 @@ use crate::digest;
 use crate::error::{Doing, Exit, Failure};
 use crate::names::{printable, shown};
 
-/// Bytes of a file per message.
-const PIECE: usize = 16_384;
+/// Bytes of a file per message: what is cut off in the midst of one travels again.
+const PIECE: usize = 4_096;
 
 type Answers = Receiver<io::Result<Message>>;
 

@@ -104,7 +104,9 @@ impl Hub {
     pub(super) fn offer(&mut self, client: u64, name: &str, path: String) {
         let taken = self.plan.services.iter().chain(self.offers.iter().map(|(_, s)| s)).any(|s| s.name == name);
         let said = match super::service::name_of(name) {
-            Ok(_) if taken => failed(&Failure::new(Exit::Refused, format!("the service '{name}' is offered on this wire already"))),
+            Ok(_) if taken => {
+                failed(&Failure::new(Exit::Refused, format!("the service '{name}' is offered on this wire already")))
+            }
             Ok(name) => {
                 let said = json!({ "offered": name });
                 self.offers.push((client, Service { name, target: Target::Unix(path) }));

@@ -1,0 +1,420 @@
+//! `hardline send` and `hardline recv` as shipped, over simulated wires: a tree arrives as it was, what
+//! was broken off goes on, and what went wrong is said at both ends.
+#![allow(missing_docs)]
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use link::sim::Random;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tools::files::wire::{Message, Stamp, VERSION};
+use tools::rig::Rig;
+
+const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
+const BAUD: &str = "2000000";
+/// What the transfers are about where they are to be broken off: 2.5 s of the wire.
+const BIG: usize = 500_000;
+
+fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    (0..len).map(|_| random.bits() as u8).collect()
+}
+
+fn rig() -> Rig {
+    Rig::start(Path::new(HARDLINE), &["--baud", BAUD, "--latency", "200us", "--ber", "1e-5"]).expect("the simulated wire starts")
+}
+
+/// A process that does not outlive its test; what it says goes to a file.
+struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// `hardline VERB` on an end of the wire, or on a socket.
+    fn start(rig: &Rig, name: &str, verb: &str, on: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(HARDLINE);
+        command.arg(verb).arg(rig.path(on)).args(["-b", BAUD]).args(args).current_dir(rig.dir());
+        command.arg("--stats").arg(rig.path(&format!("{name}.json")));
+        Running::spawn(rig, name, &mut command)
+    }
+    fn spawn(rig: &Rig, name: &str, command: &mut Command) -> Running {
+        let log = rig.path(&format!("{name}.log"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        Running { child: command.spawn().expect("the command starts"), log }
+    }
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process is there");
+    }
+    fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().unwrap();
+    }
+    /// Waits for its end; what it said.
+    #[track_caller]
+    fn ends(&mut self, code: i32) -> String {
+        let mut ended = None;
+        until(&format!("the end; it says: {}", self.said()), || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(ended.unwrap().code(), Some(code), "{}", self.said());
+        self.said()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `done`, at most a minute.
+#[track_caller]
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < limit, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// User bytes a process says it has sent.
+fn bytes_out(rig: &Rig, name: &str) -> u64 {
+    let stats: serde_json::Value = serde_json::from_str(&fs::read_to_string(rig.path(&format!("{name}.json"))).unwrap()).unwrap();
+    stats["bytes_out"].as_u64().unwrap()
+}
+
+fn set_time(path: &Path, seconds: u64) {
+    File::open(path).unwrap().set_modified(UNIX_EPOCH + Duration::new(seconds, 123_456_789)).unwrap();
+}
+
+/// `top` in the folder of the rig: files and folders with modes and times of their own.
+fn tree(rig: &Rig) {
+    let top = rig.path("top");
+    fs::create_dir_all(top.join("in/deep")).unwrap();
+    fs::create_dir(top.join("nothing in it")).unwrap();
+    for (name, len, mode) in [("empty", 0, 0o600), ("in/a", 10, 0o444), ("in/deep/ü", 70_000, 0o755), ("z", 300, 0o640)] {
+        fs::write(top.join(name), bytes(len, len as u64)).unwrap();
+        fs::set_permissions(top.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        set_time(&top.join(name), 1_000_000 + len as u64);
+    }
+    for (at, name) in ["in/deep", "in", "nothing in it", ""].into_iter().enumerate() {
+        fs::set_permissions(top.join(name), fs::Permissions::from_mode(0o550)).unwrap();
+        set_time(&top.join(name), 2_000_000 + at as u64);
+    }
+}
+
+/// Paths below a folder with everything that is to be the same.
+fn listed(root: &Path) -> Vec<(PathBuf, u32, i64, i64, Option<Vec<u8>>)> {
+    let (mut found, mut todo) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(path) = todo.pop() {
+        let meta = path.symlink_metadata().unwrap();
+        let content = meta.is_file().then(|| fs::read(&path).unwrap());
+        if meta.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        }
+        found.push((path.strip_prefix(root).unwrap().to_owned(), meta.mode(), meta.mtime(), meta.mtime_nsec(), content));
+    }
+    found.sort();
+    found
+}
+
+#[track_caller]
+fn assert_same(rig: &Rig, name: &str) {
+    assert_eq!(listed(&rig.path("out").join(name)), listed(&rig.path(name)));
+}
+
+#[test]
+fn a_tree_over_ports() {
+    let rig = rig();
+    tree(&rig);
+    let mut send = Running::start(&rig, "send", "send", "a", &["top"]);
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let (sent, received) = (send.ends(0), recv.ends(0));
+    assert!(sent.contains("sent 4 files, 70310 bytes"), "{sent}");
+    assert!(received.contains("received 4 files, 70310 bytes"), "{received}");
+    assert_same(&rig, "top");
+    // once more, the other way round: it is there
+    let mut recv = Running::start(&rig, "recv", "recv", "a", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "b", &["top", "-q"]);
+    assert_eq!((send.ends(0), recv.ends(0).contains("4 were there already")), (String::new(), true));
+    assert_same(&rig, "top");
+    assert!(bytes_out(&rig, "send") < 5_000);
+}
+
+/// Two held wires; their control sockets are `a.ctl` and `b.ctl`.
+fn links(rig: &Rig) -> [Running; 2] {
+    let links = ["a", "b"].map(|end| {
+        let control = format!("{end}.ctl");
+        Running::start(rig, &format!("link-{end}"), "link", end, &["--control", &control])
+    });
+    until("the control sockets", || rig.path("a.ctl").exists() && rig.path("b.ctl").exists());
+    links
+}
+
+/// What `--wait` is for sockets: until the offer stands, a sender is refused.
+fn send_until_taken(rig: &Rig, on: &str, file: &str) -> String {
+    let limit = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut send = Running::start(rig, "send", "send", on, &[file]);
+        until("the end of send", || send.child.try_wait().unwrap().is_some());
+        let said = send.said();
+        if !said.contains("is 'hardline recv' running there?") {
+            send.ends(0);
+            return said;
+        }
+        send.ends(5);
+        assert!(Instant::now() < limit, "never taken: {said}");
+    }
+}
+
+#[test]
+fn a_tree_over_held_wires() {
+    let rig = rig();
+    tree(&rig);
+    let _links = links(&rig);
+    let said = Running::start(&rig, "early", "send", "a.ctl", &["top"]).ends(5);
+    assert!(said.contains("is 'hardline recv' running there?"), "{said}");
+    let mut recv = Running::start(&rig, "recv", "recv", "b.ctl", &["--out", "out"]);
+    send_until_taken(&rig, "a.ctl", "top");
+    recv.ends(0);
+    assert_same(&rig, "top");
+    // the same end the other way, and one that stays
+    let mut recv = Running::start(&rig, "recv", "recv", "a.ctl", &["--out", "out", "--forever"]);
+    assert!(send_until_taken(&rig, "b.ctl", "top").contains("4 were there already"));
+    let said = Running::start(&rig, "second", "recv", "a.ctl", &["--out", "other"]).ends(5);
+    assert!(said.contains("'files' is offered on this wire already"), "{said}");
+    fs::write(rig.path("new"), b"new").unwrap();
+    Running::start(&rig, "again", "send", "b.ctl", &["new"]).ends(0);
+    assert_same(&rig, "new");
+    recv.signal(Signal::SIGTERM);
+    recv.ends(143);
+}
+
+#[test]
+fn one_end_holds_the_wire_the_other_has_a_port() {
+    let rig = rig();
+    tree(&rig);
+    let _link = Running::start(&rig, "link", "link", "a", &["--control", "a.ctl"]);
+    until("the control socket", || rig.path("a.ctl").exists());
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a.ctl", &["top"]);
+    send.ends(0);
+    recv.ends(0);
+    assert_same(&rig, "top");
+    let said = Running::start(&rig, "refused", "send", "b", &["top"]).ends(5);
+    assert!(said.contains("is 'hardline recv' running there?"), "{said}");
+}
+
+// ---- killed -----------------------------------------------------------------------------------
+
+fn big(rig: &Rig) {
+    fs::write(rig.path("big"), bytes(BIG, 1)).unwrap();
+}
+
+fn part_len(rig: &Rig) -> u64 {
+    fs::metadata(rig.path("out/.big.hardline-part")).map_or(0, |m| m.len())
+}
+
+fn until_half(rig: &Rig) -> u64 {
+    until("half of the file", || part_len(rig) > BIG as u64 / 2);
+    part_len(rig)
+}
+
+#[track_caller]
+fn assert_resumed(rig: &Rig, came: u64) {
+    assert_same(rig, "big");
+    assert!(!rig.path("out/.big.hardline-part").exists());
+    let again = bytes_out(rig, "again");
+    assert!(again < BIG as u64 - came + 50_000, "{came} of {BIG} bytes were there, and {again} were sent again");
+}
+
+#[test]
+fn a_killed_sender_goes_on_where_it_was() {
+    let rig = rig();
+    big(&rig);
+    let recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out", "--forever"]);
+    let send = Running::start(&rig, "send", "send", "a", &["big"]);
+    let came = until_half(&rig);
+    send.kill();
+    Running::start(&rig, "again", "send", "a", &["big"]).ends(0);
+    assert_resumed(&rig, came);
+    assert!(recv.said().contains("what has come is kept"), "{}", recv.said());
+}
+
+#[test]
+fn a_killed_receiver_goes_on_where_it_was() {
+    let rig = rig();
+    big(&rig);
+    let recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a", &["big"]);
+    let came = until_half(&rig);
+    recv.kill();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let said = send.ends(3);
+    assert!(said.contains("restarted"), "{said}");
+    Running::start(&rig, "again", "send", "a", &["big"]).ends(0);
+    recv.ends(0);
+    assert_resumed(&rig, came);
+}
+
+#[test]
+fn without_forever_a_lost_sender_is_an_error_and_the_next_sender_waits() {
+    let rig = rig();
+    big(&rig);
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let send = Running::start(&rig, "send", "send", "a", &["big"]);
+    let came = until_half(&rig);
+    send.kill();
+    let mut again = Running::start(&rig, "again", "send", "a", &["big"]);
+    let said = recv.ends(3);
+    assert!(said.contains("restarted"), "{said}");
+    Running::start(&rig, "recv", "recv", "b", &["--out", "out"]).ends(0);
+    again.ends(0);
+    assert_resumed(&rig, came);
+}
+
+#[test]
+fn killed_clients_of_held_wires_go_on_where_they_were() {
+    let rig = rig();
+    big(&rig);
+    let mut links = links(&rig);
+    let recv = Running::start(&rig, "recv", "recv", "b.ctl", &["--out", "out"]);
+    let mut send = None;
+    until("a sender is taken", || {
+        let running: &mut Running = send.get_or_insert_with(|| Running::start(&rig, "send", "send", "a.ctl", &["big"]));
+        if running.child.try_wait().unwrap().is_some() {
+            send = None;
+        }
+        part_len(&rig) > BIG as u64 / 4
+    });
+    // the receiver first, then, with the next one, the sender
+    recv.kill();
+    send.unwrap().ends(3);
+    let mut recv = Running::start(&rig, "recv", "recv", "b.ctl", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a.ctl", &["big"]);
+    until("half of the file", || {
+        if send.child.try_wait().unwrap().is_some() {
+            send = Running::start(&rig, "send", "send", "a.ctl", &["big"]);
+        }
+        part_len(&rig) > BIG as u64 / 2
+    });
+    send.kill();
+    let said = recv.ends(3);
+    assert!(said.contains("what has come is kept"), "{said}");
+    let mut recv = Running::start(&rig, "recv", "recv", "b.ctl", &["--out", "out"]);
+    send_until_taken(&rig, "a.ctl", "big");
+    recv.ends(0);
+    assert_same(&rig, "big");
+    links.iter_mut().for_each(|link| {
+        link.signal(Signal::SIGTERM);
+        link.ends(143);
+    });
+    let sent = bytes_out(&rig, "link-a");
+    assert!(sent < BIG as u64 * 3 / 2, "{sent} bytes for {BIG}, three times begun");
+}
+
+// ---- what goes wrong ----------------------------------------------------------------------------
+
+#[test]
+fn names_that_try_to_leave_are_refused() {
+    let rig = rig();
+    let evil = rig.path("evil").to_string_lossy().into_owned();
+    let mut forged = Message::Hello { version: VERSION, files: 2, bytes: 0 }.to_bytes();
+    for (number, name) in ["../evil", &evil, "a/../../evil", "fine"].into_iter().enumerate() {
+        let number = number as u32;
+        forged.extend(Message::File { number, size: 0, stamp: Stamp::default(), name: name.into() }.to_bytes());
+    }
+    forged.extend(Message::Start { number: 3, offset: 0 }.to_bytes());
+    let sha256 = tools::digest::of(&File::open("/dev/null").unwrap()).unwrap();
+    forged.extend(Message::Finish { sha256 }.to_bytes());
+    forged.extend(Message::End.to_bytes());
+    fs::write(rig.path("forged"), forged).unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut open = Command::new(HARDLINE);
+    open.arg("open").arg(rig.path("a")).args(["-b", BAUD, "files"]);
+    let open: Output = open.stdin(File::open(rig.path("forged")).unwrap()).output().unwrap();
+    assert!(open.status.success(), "{open:?}");
+    let said = recv.ends(1);
+    assert!(said.contains("../evil: this name would leave the folder"), "{said}");
+    assert!(!rig.path("evil").exists());
+    let there: Vec<_> = fs::read_dir(rig.path("out")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(there, ["fine"]);
+}
+
+/// The far disk takes no more than a limit: the limit on the size of a file stands for a full disk.
+#[test]
+fn a_full_disk_is_said_at_both_ends() {
+    let rig = rig();
+    big(&rig);
+    fs::write(rig.path("small"), bytes(1_000, 2)).unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh", HARDLINE, "recv"]).arg(rig.path("b"));
+    limited.args(["-b", BAUD, "--out"]).arg(rig.path("out"));
+    let mut recv = Running::spawn(&rig, "recv", &mut limited);
+    let mut send = Running::start(&rig, "send", "send", "a", &["big", "small"]);
+    let (sent, received) = (send.ends(1), recv.ends(1));
+    assert!(sent.contains("big: the other end could not take it: File too large"), "{sent}");
+    assert!(received.contains("big: File too large"), "{received}");
+    assert!(bytes_out(&rig, "send") < BIG as u64 * 3 / 4, "the rest of it is not sent");
+    assert_same(&rig, "small");
+    assert!(!rig.path("out/big").exists());
+    // with room it goes on
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    Running::start(&rig, "again", "send", "a", &["big", "small"]).ends(0);
+    recv.ends(0);
+    assert_resumed(&rig, 100_000);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_at_both_ends() {
+    let rig = rig();
+    fs::write(rig.path("fine"), b"fine").unwrap();
+    fs::write(rig.path("locked"), b"locked").unwrap();
+    fs::set_permissions(rig.path("locked"), fs::Permissions::from_mode(0)).unwrap();
+    std::os::unix::fs::symlink("fine", rig.path("link")).unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    // root reads everything, unless it gives that up
+    let mut send = match nix::unistd::geteuid().is_root() {
+        true => {
+            let mut command = Command::new("setpriv");
+            let caps = "-dac_override,-dac_read_search";
+            command.args(["--inh-caps", caps, "--bounding-set", caps]);
+            command.arg(HARDLINE);
+            command
+        }
+        false => Command::new(HARDLINE),
+    };
+    send.arg("send").arg(rig.path("a")).args(["-b", BAUD, "fine", "locked", "link", "not there"]).current_dir(rig.dir());
+    let mut send = Running::spawn(&rig, "send", &mut send);
+    let (sent, received) = (send.ends(1), recv.ends(1));
+    for name in ["locked: Permission denied", "not there: No such file", "skipped link"] {
+        assert!(sent.contains(name), "{sent}");
+    }
+    for name in ["locked: the other end cannot read it: Permission denied", "not there: the other end cannot read it"] {
+        assert!(received.contains(name), "{received}");
+    }
+    assert_same(&rig, "fine");
+    assert_eq!(fs::read_dir(rig.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn nothing_to_send_is_said_before_the_port_is_opened() {
+    let rig = rig();
+    let said = Running::start(&rig, "send", "send", "none", &["not there"]).ends(1);
+    assert!(said.contains("not there: No such file"), "{said}");
+    fs::write(rig.path("f"), b"f").unwrap();
+    Running::start(&rig, "send", "send", "none", &["f"]).ends(6);
+    Running::start(&rig, "recv", "recv", "none", &["--out", "out"]).ends(6);
+    let said = Running::start(&rig, "send", "send", "none", &["f", "./f"]).ends(2);
+    assert!(said.contains("two of the files"), "{said}");
+}
