@@ -91,7 +91,7 @@ impl Sources {
             }
             inside.sort_by(|a, b| b.1.cmp(&a.1));
         }
-        let size = meta.is_file().then(|| meta.len());
+        let size = meta.is_file().then_some(meta.len());
         self.items.push(Item { path: path.to_owned(), name: name.to_owned(), size, stamp: stamp_of(&meta) });
         todo.extend(inside);
         Ok(())
