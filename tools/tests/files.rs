@@ -113,8 +113,11 @@ fn tree(rig: &Rig) {
     }
 }
 
-/// Paths below a folder with everything that is to be the same.
-fn listed(root: &Path) -> Vec<(PathBuf, u32, i64, i64, Option<Vec<u8>>)> {
+/// A path with everything that is to be the same: mode, time, content.
+type Listed = (PathBuf, u32, (i64, i64), Option<Vec<u8>>);
+
+/// Everything below a folder.
+fn listed(root: &Path) -> Vec<Listed> {
     let (mut found, mut todo) = (Vec::new(), vec![root.to_owned()]);
     while let Some(path) = todo.pop() {
         let meta = path.symlink_metadata().unwrap();
@@ -122,7 +125,7 @@ fn listed(root: &Path) -> Vec<(PathBuf, u32, i64, i64, Option<Vec<u8>>)> {
         if meta.is_dir() {
             todo.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
         }
-        found.push((path.strip_prefix(root).unwrap().to_owned(), meta.mode(), meta.mtime(), meta.mtime_nsec(), content));
+        found.push((path.strip_prefix(root).unwrap().to_owned(), meta.mode(), (meta.mtime(), meta.mtime_nsec()), content));
     }
     found.sort();
     found
@@ -380,7 +383,7 @@ fn what_cannot_be_read_is_said_at_both_ends() {
     let rig = rig();
     fs::write(rig.path("fine"), b"fine").unwrap();
     fs::write(rig.path("locked"), b"locked").unwrap();
-    fs::set_permissions(rig.path("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(rig.path("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     std::os::unix::fs::symlink("fine", rig.path("link")).unwrap();
     let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
     // root reads everything, unless it gives that up
