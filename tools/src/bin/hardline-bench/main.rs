@@ -3,6 +3,7 @@
 //! ```text
 //! hardline-bench [goodput] [BAUD [ROUNDS]]   share of the line and CPU per condition (2000000, 1)
 //! hardline-bench echo [BAUD [COUNT]]         one-byte echoes, on a quiet wire and under bulk (2000000, 500)
+//! hardline-bench channels [BAUD [COUNT]]     many channels at once beside one alone (2000000, 256)
 //! hardline-bench unpaced                     a Unix socket as the wire
 //! hardline-bench udp                         the one-way mode over UDP with 1 % loss
 //! ```
@@ -10,6 +11,7 @@
 //! The share is user bytes over baud / 10, from the first to the last instant of the sending process;
 //! CPU is that of both pipes together.
 
+mod channels;
 mod goodput;
 mod udp;
 mod unpaced;
@@ -43,8 +45,9 @@ fn main() -> Fallible<()> {
             }
             Ok(())
         }
+        "channels" => channels::run(number(first, 2_000_000)? as u32, number(second, 256)?),
         "unpaced" => unpaced::run(),
         "udp" => udp::run(),
-        other => Err(format!("'{other}' is not goodput, echo, unpaced or udp").into()),
+        other => Err(format!("'{other}' is not goodput, echo, channels, unpaced or udp").into()),
     }
 }
