@@ -303,6 +303,8 @@ pub struct RecvArgs {
 
 /// `hardline status`
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "  hardline status /run/hardline/wire --watch\n  \
+hardline status /run/hardline/wire --metrics /var/lib/prometheus/node-exporter/hardline.prom --interval 10s")]
 pub struct StatusArgs {
     /// Control socket of a running `link`
     #[arg(value_name = "SOCKET")]
@@ -310,6 +312,15 @@ pub struct StatusArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+    /// A live screen; q or Ctrl-C ends it
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+    /// Write a file for the textfile collector of Prometheus' node_exporter, in one step; its name should end in .prom
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "watch"])]
+    pub metrics: Option<PathBuf>,
+    /// How often to ask, with --watch or --metrics (which asks once unless this is given) [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub interval: Option<Duration>,
 }
 
 /// `hardline demo`
@@ -409,6 +420,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.trim().parse().map_err(|_| "write a number and a unit, such as 16ms or 60s".to_owned())?;
     Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time >= Duration::from_millis(50) => Ok(time),
+        _ => Err("the shortest is 50ms".into()),
+    }
 }
 
 fn percent(text: &str) -> Result<u32, String> {

@@ -1,5 +1,8 @@
 //! `--stats FILE`: one JSON object at the end and on SIGUSR1.
 
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -32,17 +35,23 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
     })
 }
 
-/// Writes one JSON object to a file, by way of a temporary name; to anything else that stands there
-/// (a device, a pipe) directly, for it must not be replaced.
+/// Writes one JSON object to a file.
 pub fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
-    let text = format!("{value}\n");
+    replace(path, &format!("{value}\n"), None).doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+}
+
+/// Writes a file by way of a temporary name, with this mode if one is given; to anything else that
+/// stands there (a device, a pipe) directly, for it must not be replaced.
+pub(crate) fn replace(path: &Path, text: &str, mode: Option<u32>) -> io::Result<()> {
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let written = if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
-        std::fs::write(path, text)
-    } else {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        std::fs::write(&name, text).and_then(|()| std::fs::rename(&name, path))
-    };
-    written.doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return std::fs::write(path, text);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    std::fs::write(&name, text)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(&name, Permissions::from_mode(mode))?;
+    }
+    std::fs::rename(&name, path)
 }

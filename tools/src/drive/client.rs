@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use link::Class;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -11,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::hub::status_words;
 use crate::error::{Doing, Exit, Failure};
+
+/// Longest wait for a status.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A connection to a held wire.
 #[derive(Debug)]
@@ -72,9 +76,13 @@ impl Client {
         self.stream.as_fd()
     }
 
-    /// The status of the wire.
-    pub fn status(mut self) -> Result<Value, Failure> {
-        self.stream.write_all(b"{\"status\":true}\n").doing(Exit::Failed, || "ask for the status".into())?;
+    /// The status of the wire; may be asked for again and again.
+    pub fn status(&mut self) -> Result<Value, Failure> {
+        let ask = |stream: &mut UnixStream| {
+            stream.set_read_timeout(Some(ANSWER))?;
+            stream.write_all(b"{\"status\":true}\n")
+        };
+        ask(&mut self.stream).doing(Exit::Lost, || "ask for the status".into())?;
         Ok(self.reply()?["status"].take())
     }
 

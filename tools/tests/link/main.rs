@@ -7,3 +7,4 @@ mod common;
 mod ends;
 mod many;
 mod services;
+mod watch;

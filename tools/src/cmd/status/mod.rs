@@ -1,13 +1,26 @@
 //! `hardline status`: how a held wire is doing.
 
+mod metrics;
+mod screen;
+mod watch;
+
 use serde_json::Value;
 
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 
-/// Asks once and prints.
+/// Asks once and prints, or again and again as told.
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
+    if args.watch {
+        return watch::run(args);
+    }
+    if let Some(file) = &args.metrics {
+        return metrics::run(args, file);
+    }
+    if args.interval.is_some() {
+        return Err(Failure::new(Exit::Usage, "--interval goes with --watch or --metrics"));
+    }
     let status = Client::connect(&args.socket)?.status()?;
     if args.json {
         println!("{status}");
