@@ -251,6 +251,11 @@ impl Local {
                     super::terminal::resize(master.as_fd(), value);
                 }
             }
+            (Note::Break, Kind::Terminal(_)) => {
+                if let Some(master) = self.input.as_ref().or(self.output.as_ref()) {
+                    super::terminal::interrupt(master.as_fd());
+                }
+            }
             _ => {}
         }
     }
