@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH};
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Signal {
     Stats,
     /// SIGCHLD: a command has ended.
     Child,
+    /// SIGWINCH or SIGCONT: our terminal has another size, or other settings.
+    Terminal,
 }
 
 /// The signals a command listens to, from the moment this is made.
@@ -35,6 +37,10 @@ impl Signals {
     pub fn with_children() -> io::Result<Signals> {
         Signals::of(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD])
     }
+    /// Begins to listen to those that end a command, and to news of our terminal.
+    pub fn with_terminal() -> io::Result<Signals> {
+        Signals::of(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGWINCH, SIGCONT])
+    }
     fn of(numbers: &[i32]) -> io::Result<Signals> {
         let (wake, writer) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
@@ -46,6 +52,7 @@ impl Signals {
             let signal = match number {
                 SIGUSR1 => Signal::Stats,
                 SIGCHLD => Signal::Child,
+                SIGWINCH | SIGCONT => Signal::Terminal,
                 number => Signal::End(number),
             };
             seen.push((signal, flag));

@@ -19,7 +19,7 @@ pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
     loop {
         simulation.step(signals.fd()).doing(Exit::Failed, || "simulate the wire".into())?;
         let end = match signals.take() {
-            None | Some(Signal::Child) => continue,
+            None | Some(Signal::Child | Signal::Terminal) => continue,
             Some(Signal::Stats) => false,
             Some(Signal::End(_)) => true,
         };

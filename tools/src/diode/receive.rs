@@ -107,7 +107,7 @@ impl Receiving {
                     self.tick()?;
                     break Err(Failure::new(Exit::Signal(number), "interrupted"));
                 }
-                None | Some(Signal::Child) => {}
+                None | Some(Signal::Child | Signal::Terminal) => {}
             }
             if over {
                 break self.finish(&mut receiver, &mut bytes);

@@ -5,8 +5,12 @@
 //! → {"open":"ssh","class":"interactive","term":"xterm"}  with stdin and stdout as SCM_RIGHTS
 //! → {"note":"size","value":1572944}    beside an open channel: size, signal, break
 //! → {"offer":"files","unix":"/tmp/x/socket"}   while the connection lives
+//! → {"console":"console","read_only":false,"force":false,"term":"xterm","size":1572944,"who":"root"}
+//!   with one of a pair of sockets as SCM_RIGHTS
+//! → {"finish":true}                    the end of a console's input is meant
 //! → {"status":true}
 //! ← {"opened":5}                       ← {"note":"status","value":1}
+//! ← {"console":"console","writes":true,"say":null}    whether a console writes, and words for its user
 //! ← {"ended":true}                     ← {"failed":"why","exit":5}      ← {"status":{..}}
 //! ← {"offered":"files"}
 //! ```
@@ -21,6 +25,8 @@ use link::{Class, Note};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use serde_json::{Value, json};
 
+use super::service::name_of;
+use super::shared::Attach;
 use crate::error::{Doing, Exit, Failure};
 use crate::port::socket::bind_unix;
 
@@ -43,7 +49,12 @@ pub(super) enum Request {
         name: String,
         path: String,
     },
+    Console {
+        name: String,
+        attach: Attach,
+    },
     Note(Note, u32),
+    Finish,
     Status,
     /// It is gone, or talks nonsense.
     Gone,
@@ -61,8 +72,8 @@ pub(super) struct Client {
 /// The listening socket, for its owner alone.
 #[derive(Debug)]
 pub(super) struct Control {
-    listener: UnixListener,
-    path: PathBuf,
+    /// None when there is one client, which is there already.
+    listener: Option<(UnixListener, PathBuf)>,
     pub(super) clients: Vec<Client>,
     next: u64,
 }
@@ -80,13 +91,20 @@ impl Control {
             Ok(listener)
         };
         let listener = bind().doing(Exit::Failed, || format!("make the control socket {}", path.display()))?;
-        Ok(Control { listener, path: path.to_owned(), clients: Vec::new(), next: 1 })
+        Ok(Control { listener: Some((listener, path.to_owned())), clients: Vec::new(), next: 1 })
     }
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    /// No socket to listen on, but one client.
+    pub(super) fn alone(stream: UnixStream) -> io::Result<Control> {
+        stream.set_nonblocking(true)?;
+        let client = Client { id: 0, stream, line: Vec::new(), handed: Vec::new() };
+        Ok(Control { listener: None, clients: vec![client], next: 1 })
+    }
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(|l| l.0.as_fd())
     }
     pub(super) fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        let Some((listener, _)) = &self.listener else { return };
+        while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
                 self.clients.push(Client { id: self.next, stream, line: Vec::new(), handed: Vec::new() });
                 self.next += 1;
@@ -106,7 +124,9 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some((_, path)) = &self.listener {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -174,6 +194,13 @@ impl Client {
             let (name, path) = (name.to_owned(), value["unix"].as_str()?.to_owned());
             return Some(Request::Offer { name, path });
         }
+        if let Some(name) = value["console"].as_str() {
+            let attach = self.attach(&value)?;
+            return Some(Request::Console { name: name_of(name).ok()?, attach });
+        }
+        if value["finish"] == true {
+            return Some(Request::Finish);
+        }
         if let Some(note) = value["note"].as_str() {
             let note = match note {
                 "size" => Note::Size,
@@ -184,6 +211,20 @@ impl Client {
             return Some(Request::Note(note, value["value"].as_u64()? as u32));
         }
         value["status"].as_bool()?.then_some(Request::Status)
+    }
+    fn attach(&mut self, value: &Value) -> Option<Attach> {
+        let socket = self.handed.pop()?;
+        self.handed.clear();
+        // it is shown to others
+        let who = value["who"].as_str().unwrap_or("somebody").chars().filter(|c| !c.is_control()).take(64).collect();
+        Some(Attach {
+            socket,
+            read_only: value["read_only"] == true,
+            force: value["force"] == true,
+            who,
+            term: value["term"].as_str().unwrap_or("dumb").to_owned(),
+            size: value["size"].as_u64().map(|n| n as u32),
+        })
     }
 }
 

@@ -22,6 +22,7 @@ impl Hub {
         if self.wire.link.state() != link::State::Open {
             return;
         }
+        self.begin_consoles();
         for wanted in std::mem::take(&mut self.wanted) {
             let Wanted { name, class, local, owner } = wanted;
             let (out, into) = buffers(self.wire.baud());
@@ -120,6 +121,9 @@ impl Hub {
     // ---- ends ---------------------------------------------------------------------------------
 
     fn accepted(&mut self, id: u16) {
+        if let Some(console) = self.console_of_channel(id) {
+            console.accepted();
+        }
         if let Some((_, Owner::Client(client))) = self.locals.get(&id) {
             let client = *client;
             self.tell(client, &json!({ "opened": id }));
@@ -127,18 +131,20 @@ impl Hub {
     }
     /// Everything was delivered both ways.
     fn closed(&mut self, id: u16) {
-        let status = self.statuses.remove(&id);
+        let words = self.statuses.remove(&id).and_then(status_words);
+        let result = words.map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words)));
+        self.console_ended(id, result.as_ref().copied());
         if let Some((_, owner)) = self.locals.remove(&id) {
-            let words = status.and_then(status_words);
-            self.report(owner, words.map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words))));
+            self.report(owner, result);
         }
     }
     fn was_reset(&mut self, id: u16, code: ResetCode) {
         self.statuses.remove(&id);
+        let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
+        let failure = Failure::new(if refused { Exit::Refused } else { Exit::Lost }, reset_words(code));
+        self.console_ended(id, Err(&failure));
         if let Some((_, owner)) = self.locals.remove(&id) {
-            let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
-            let exit = if refused { Exit::Refused } else { Exit::Lost };
-            self.report(owner, Err(Failure::new(exit, reset_words(code))));
+            self.report(owner, Err(failure));
         }
     }
     /// A peer that ends once it has everything may not be heard of again: after a while what was
@@ -160,6 +166,7 @@ impl Hub {
     }
     /// A client went away: its channel has lost its user.
     pub(super) fn client_gone(&mut self, client: u64) {
+        self.console_left(client);
         self.wanted.retain(|w| w.owner != Owner::Client(client));
         self.offers.retain(|o| o.0 != client);
         let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
@@ -179,6 +186,7 @@ impl Hub {
         // what only lacks the peer's word that it knows was delivered all the same
         let delivered: Vec<u16> = self.wire.link.channels().filter(|c| c.is_delivered()).map(|c| c.id()).collect();
         delivered.into_iter().for_each(|id| self.closed(id));
+        self.consoles_lost(&failure);
         for (_, (_, owner)) in std::mem::take(&mut self.locals) {
             self.report(owner, Err(failure.clone()));
         }
@@ -221,12 +229,12 @@ impl Hub {
 }
 
 /// A name as it may be printed.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.split('\0').next().unwrap_or_default().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// The name of a terminal, as far as it is one.
-fn term_of(text: &str) -> String {
+pub(super) fn term_of(text: &str) -> String {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);
     if (1..=30).contains(&text.len()) && text.chars().all(fine) { text.to_owned() } else { "dumb".into() }
 }

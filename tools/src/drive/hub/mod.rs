@@ -3,11 +3,13 @@
 //! One loop, one `ppoll`, as for a single stream. A session that is lost ends its channels with the
 //! reason; the wire is held, the listeners go on, and the next session begins by itself.
 
+mod consoles;
 mod control;
 mod forward;
 mod life;
 mod local;
 pub mod service;
+mod shared;
 mod status;
 mod terminal;
 
@@ -85,6 +87,9 @@ pub struct Hub {
     offers: Vec<(u64, Service)>,
     /// Since when a channel of this process is delivered, but for the peer's word that it knows.
     delivered_since: Option<Instant>,
+    consoles: Vec<shared::Shared>,
+    /// There is one client, and the hub ends with it.
+    alone: bool,
     /// What a service said of its end, until its channel ends too.
     statuses: BTreeMap<u16, u32>,
     connected: (Sender<Connected>, Receiver<Connected>),
@@ -123,6 +128,8 @@ impl Hub {
             wanted: Vec::new(),
             offers: Vec::new(),
             delivered_since: None,
+            consoles: Vec::new(),
+            alone: false,
             statuses: BTreeMap::new(),
             connected: channel(),
             wake: wake.doing(Exit::Failed, || "make a pair of sockets".into())?,
@@ -134,6 +141,13 @@ impl Hub {
     pub fn want(&mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) {
         let local = Local::handed(input, output);
         self.wanted.push(Wanted { name: name.to_owned(), class, local, owner: Owner::Process });
+    }
+
+    /// Serves this one client, and ends with it.
+    pub fn serve_alone(&mut self, client: UnixStream) -> io::Result<()> {
+        self.control = Some(Control::alone(client)?);
+        self.alone = true;
+        Ok(())
     }
 
     /// Runs until told to end, or until the channel this process wants has ended.
@@ -152,6 +166,7 @@ impl Hub {
             self.wire.link.close(if idle { CloseCode::Left } else { CloseCode::Interrupted });
         }
         self.wire.farewell();
+        self.end_consoles(result.as_ref().copied());
         // threads end with this process: nobody else would see to it that commands end
         self.locals.clear();
         local::await_ends();
@@ -163,7 +178,7 @@ impl Hub {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
-                Signal::Child => {}
+                Signal::Child | Signal::Terminal => {}
                 Signal::End(number) => self.wire.fail(Exit::Signal(number), format!("ended by signal {number}")),
             }
         }
@@ -173,10 +188,14 @@ impl Hub {
         self.serve_clients(&ready.clients);
         self.begin_wanted();
         self.serve_locals(&ready.locals, buffer);
+        self.serve_consoles(&ready.consoles, buffer);
         self.wire.transmit();
         self.serve_events();
         self.leave_delivered();
         self.wire.watch();
+        if self.alone && self.control.as_ref().is_some_and(|c| c.clients.is_empty()) {
+            self.wire.outcome.get_or_insert(Ok(()));
+        }
         Ok(())
     }
 
@@ -191,10 +210,15 @@ impl Hub {
         fds.extend(self.listeners.iter().filter(|_| open).map(|l| (l.fd(), PollFlags::POLLIN)));
         let listeners = wake + 1..fds.len();
         if let Some(control) = &self.control {
-            fds.push((control.fd(), PollFlags::POLLIN));
+            fds.extend(control.fd().map(|fd| (fd, PollFlags::POLLIN)));
             fds.extend(control.clients.iter().map(|c| (c.fd(), PollFlags::POLLIN)));
         }
         let clients = listeners.end..fds.len();
+        let mut consoles = Vec::new();
+        for (client, fd, events) in self.console_fds() {
+            consoles.push((client, fds.len()));
+            fds.push((fd, events));
+        }
         let mut places = Vec::with_capacity(self.locals.len());
         for channel in self.wire.link.channels() {
             let Some((local, _)) = self.locals.get(&channel.id()) else { continue };
@@ -219,6 +243,7 @@ impl Hub {
             woken: !flags[wake].is_empty(),
             listeners: flags[listeners].to_vec(),
             clients: flags[clients].to_vec(),
+            consoles: consoles.into_iter().map(|(client, i)| (client, flags[i])).collect(),
             locals: places.into_iter().map(|(id, input, output)| (id, at(input), at(output))).collect(),
         })
     }
@@ -251,12 +276,12 @@ impl Hub {
 
     fn serve_clients(&mut self, ready: &[PollFlags]) {
         let Some(control) = &mut self.control else { return };
-        let Some((listener, clients)) = ready.split_first() else { return };
+        let (listener, clients) = ready.split_at(usize::from(control.fd().is_some()).min(ready.len()));
         let mut requests = Vec::new();
         for (client, _) in control.clients.iter_mut().zip(clients).filter(|(_, flags)| !flags.is_empty()) {
             requests.extend(client.requests().into_iter().map(|request| (client.id, request)));
         }
-        if !listener.is_empty() {
+        if listener.iter().any(|flags| !flags.is_empty()) {
             control.accept();
         }
         for (id, request) in requests {
@@ -273,6 +298,9 @@ impl Hub {
                 self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
             }
             Request::Offer { name, path } => self.offer(client, &name, path),
+            Request::Console { name, attach } => self.attach(client, &name, attach),
+            Request::Finish => drop(self.console_of_client(client).map(|console| console.finish(client))),
+            Request::Note(note, value) if self.console_note(client, note, value) => {}
             Request::Note(note, value) => {
                 let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
                 if let Some(channel) = id.and_then(|id| self.wire.link.channel(id)) {
@@ -317,6 +345,9 @@ impl Hub {
 
     /// Something the peer's user tells.
     fn noted(&mut self, id: u16, note: Note, value: u32) {
+        if note == Note::Status && self.console_of_channel(id).is_some() {
+            self.statuses.insert(id, value);
+        }
         let Some((local, owner)) = self.locals.get(&id) else { return };
         local.note(note, value);
         if note == Note::Status {
@@ -335,5 +366,6 @@ struct Ready {
     woken: bool,
     listeners: Vec<PollFlags>,
     clients: Vec<PollFlags>,
+    consoles: Vec<(u64, PollFlags)>,
     locals: Vec<(u16, PollFlags, PollFlags)>,
 }

@@ -12,6 +12,7 @@ impl Hub {
             let owner = match self.locals.get(&c.id()).map(|l| l.1) {
                 Some(Owner::Client(_)) => "client",
                 Some(Owner::Process) => "process",
+                _ if self.consoles.iter().any(|s| s.channel == Some(c.id())) => "console",
                 Some(Owner::Nobody) | None => "service or forward",
             };
             json!({
