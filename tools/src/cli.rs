@@ -39,12 +39,15 @@ pub struct Common {
 }
 
 /// How logs look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
     Text,
     /// One JSON object per line.
     Json,
+    /// Of `console`, where `--log` is about what is shown: append that to this file.
+    #[value(skip)]
+    Shown(PathBuf),
 }
 
 /// The commands.
@@ -64,6 +67,8 @@ pub enum Command {
     Send(SendArgs),
     /// Take files and folders from `send` at the other end
     Recv(RecvArgs),
+    /// A terminal at a service of the peer's
+    Console(ConsoleArgs),
     /// How a held wire is doing
     Status(StatusArgs),
     /// One way: TX and GND, one fibre, an acoustic modem
@@ -299,6 +304,37 @@ pub struct RecvArgs {
     /// Go on when a transfer is over or was broken off
     #[arg(long)]
     pub forever: bool,
+}
+
+/// `hardline console`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "At the start of a line: ~. ends, ~B is a break, ~? helps, ~~ is a tilde. Over a control socket several may look at the \
+same console; one of them writes. PORT may be that socket. Ends with 0 when the far shell did, or when you left; with 1 when it ended otherwise.\n\n  \
+hardline console /run/hardline/wire --log console.log\n  \
+hardline console /dev/ttyUSB0 -b 2000000 rescue"
+)]
+pub struct ConsoleArgs {
+    /// A port as for `link` (which this then holds), or the control socket of a running `link`.
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// Name of the service
+    #[arg(value_name = "NAME", default_value = "console", value_parser = crate::drive::hub::service::name_of)]
+    pub name: String,
+    /// Look only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Take the writing over from whoever has it
+    #[arg(long, conflicts_with = "read_only")]
+    pub force: bool,
+    /// Append everything shown to this file, each line with the time (mode 0600)
+    // takes the place of the global flag of this name, and so has its type
+    #[arg(long, value_name = "FILE", value_parser = shown)]
+    pub log: Option<LogFormat>,
+}
+
+fn shown(path: &str) -> Result<LogFormat, std::convert::Infallible> {
+    Ok(LogFormat::Shown(path.into()))
 }
 
 /// `hardline status`

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Open(args) => cmd::open::run(&cli.common, args),
         Command::Send(args) => cmd::send::run(&cli.common, args),
         Command::Recv(args) => cmd::recv::run(&cli.common, args),
+        Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
     };

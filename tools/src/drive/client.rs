@@ -76,6 +76,11 @@ impl Client {
         self.stream.as_fd()
     }
 
+    /// The connection itself.
+    pub fn into_stream(self) -> UnixStream {
+        self.stream
+    }
+
     /// The status of the wire; may be asked for again and again.
     pub fn status(&mut self) -> Result<Value, Failure> {
         let ask = |stream: &mut UnixStream| {
@@ -96,7 +101,7 @@ impl Client {
     }
 }
 
-fn exit_of(reply: &Value) -> Exit {
+pub(super) fn exit_of(reply: &Value) -> Exit {
     match reply["exit"].as_u64() {
         Some(3) => Exit::Lost,
         Some(5) => Exit::Refused,

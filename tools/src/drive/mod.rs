@@ -3,6 +3,7 @@
 //! null device), and nothing is ever flushed or drained (that can block for ever).
 
 pub mod client;
+pub mod console;
 pub mod hub;
 pub mod pipe;
 pub mod user;

@@ -1,0 +1,40 @@
+//! `hardline console`: a terminal at a service of the peer's.
+
+use std::os::unix::net::UnixStream;
+
+use crate::cli::{Common, ConsoleArgs, LogFormat};
+use crate::drive::client::Client;
+use crate::drive::console::{self, Record, Wish};
+use crate::drive::hub::{Hub, Plan};
+use crate::drive::wire::Settings;
+use crate::error::{Doing, Exit, Failure};
+use crate::port::Opener;
+use crate::signal::Signals;
+
+/// Runs until the far shell has ended, or the user leaves.
+pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
+    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    if !opener.can_reopen() {
+        return Err(Failure::new(Exit::Usage, "stdio: cannot be the wire of a console: it is the terminal's"));
+    }
+    let record = match &args.log {
+        Some(LogFormat::Shown(path)) => Some(Record::open(path)?),
+        _ => None,
+    };
+    let wish = Wish { name: args.name.clone(), read_only: args.read_only, force: args.force, record };
+    if let Some(path) = super::held_wire(&args.port) {
+        return console::run(Client::connect(&path)?.into_stream(), wish);
+    }
+    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    let settings = Settings { grace: args.port.grace, wait: args.port.wait, hold: false, stats: common.stats.clone() };
+    let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
+    // a terminal that stands still must not hold up the wire: each has a thread, and a socket between them
+    let started = UnixStream::pair().and_then(|(ours, theirs)| {
+        hub.serve_alone(theirs)?;
+        Ok((ours, std::thread::Builder::new().name("wire".into()).spawn(move || hub.run())?))
+    });
+    let (control, wire) = started.doing(Exit::Failed, || "start the wire".into())?;
+    let result = console::run(control, wish);
+    let wire = wire.join().unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the wire broke down")));
+    result.and(wire)
+}
