@@ -25,6 +25,9 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let settings = Settings { grace: args.port.grace, wait: args.port.wait, hold: false, stats: common.stats.clone() };
+    if !opener.can_reopen() {
+        return Err(Failure::new(Exit::Usage, "stdio: cannot be the wire here: stdin and stdout are the channel's"));
+    }
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
     hub.want(&args.name, Class::Learnt, input, output);
     hub.run()

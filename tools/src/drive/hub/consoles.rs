@@ -8,7 +8,7 @@ use nix::poll::PollFlags;
 use serde_json::{Value, json};
 
 use super::control::failed;
-use super::life::{plain, term_of};
+use super::life::{plain, with_term};
 use super::shared::{Attach, Shared};
 use super::{Hub, buffers};
 use crate::error::{Exit, Failure};
@@ -23,7 +23,7 @@ impl Hub {
             return self.client_gone(client);
         }
         if !self.consoles.iter().any(|c| c.is(name)) {
-            self.consoles.push(Shared::new(format!("{name}\0{}", term_of(&with.term))));
+            self.consoles.push(Shared::new(with_term(name, &with.term)));
         }
         if let Some(console) = self.consoles.iter_mut().find(|c| c.is(name)) {
             console.attach(client, with);

@@ -233,6 +233,11 @@ pub(super) fn plain(name: &str) -> String {
     name.split('\0').next().unwrap_or_default().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// The name of a service as it travels: behind it the terminal of whoever asks.
+pub(super) fn with_term(name: &str, term: &str) -> String {
+    format!("{name}\0{}", term_of(term))
+}
+
 /// The name of a terminal, as far as it is one.
 pub(super) fn term_of(text: &str) -> String {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);

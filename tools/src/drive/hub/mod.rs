@@ -140,7 +140,8 @@ impl Hub {
     /// Wants a channel to a service for these descriptors; the hub ends with it.
     pub fn want(&mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) {
         let local = Local::handed(input, output);
-        self.wanted.push(Wanted { name: name.to_owned(), class, local, owner: Owner::Process });
+        let term = std::env::var("TERM").unwrap_or_default();
+        self.wanted.push(Wanted { name: life::with_term(name, &term), class, local, owner: Owner::Process });
     }
 
     /// Serves this one client, and ends with it.
@@ -293,8 +294,11 @@ impl Hub {
         match request {
             Request::Open { name, class, term, input, output } => {
                 let local = Local::handed(input, output);
-                // the variables of the terminal travel behind the name
-                let name = format!("{name}\0{term}");
+                let name = life::with_term(&name, &term);
+                // one connection, one channel
+                if self.is_busy(client) {
+                    return self.client_gone(client);
+                }
                 self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
             }
             Request::Offer { name, path } => self.offer(client, &name, path),
@@ -313,6 +317,12 @@ impl Hub {
             }
             Request::Gone => self.client_gone(client),
         }
+    }
+
+    /// Whether a client has a channel already, or waits for one.
+    fn is_busy(&self, client: u64) -> bool {
+        let owner = Owner::Client(client);
+        self.wanted.iter().any(|w| w.owner == owner) || self.locals.values().any(|l| l.1 == owner)
     }
 
     fn tell(&mut self, client: u64, what: &serde_json::Value) {
