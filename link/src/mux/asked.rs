@@ -1,6 +1,5 @@
 //! What the peer asks for, and the numbers of channels.
 
-use super::ranges::Ranges;
 use super::{Class, NUMBER_BITS, Service};
 use crate::wire::seq;
 
@@ -35,11 +34,19 @@ pub(super) fn id(number: u64, odd: bool) -> u16 {
     2 * (number % (1 << NUMBER_BITS)) as u16 + if odd { 1 } else { 2 }
 }
 
-/// Which channels the peer has begun: a BEGIN that was sent twice opens one channel.
-#[derive(Debug, Default)]
+/// Which channels the peer has begun: a BEGIN that was sent twice opens one channel, and one that comes
+/// late is not taken for one that came before, however many are out of order.
+#[derive(Debug)]
 pub(super) struct Begun {
-    ranges: Ranges<16>,
+    /// The newest [`FORGET`] numbers, a bit each, at the number modulo that.
+    seen: [u64; FORGET as usize / 64],
     newest: u64,
+}
+
+impl Default for Begun {
+    fn default() -> Self {
+        Begun { seen: [0; FORGET as usize / 64], newest: 0 }
+    }
 }
 
 impl Begun {
@@ -49,13 +56,24 @@ impl Begun {
         (low % 2 == 0 && low >> 1 < 1 << NUMBER_BITS).then(|| seq::expand(u32::from(low >> 1), NUMBER_BITS, self.newest))
     }
     pub(super) fn contains(&self, number: u64) -> bool {
-        number + FORGET <= self.newest || self.ranges.contains(number)
+        let (word, bit) = place(number);
+        number + FORGET <= self.newest || (number <= self.newest && self.seen[word] & bit != 0)
     }
     pub(super) fn insert(&mut self, number: u64) {
+        // the places of numbers that are too old now
+        for old in (self.newest + 1..=number).rev().take(FORGET as usize) {
+            let (word, bit) = place(old);
+            self.seen[word] &= !bit;
+        }
         self.newest = self.newest.max(number);
-        self.ranges.insert_covering(number, number + 1);
-        self.ranges.remove(0, self.newest.saturating_sub(FORGET));
+        let (word, bit) = place(number);
+        self.seen[word] |= bit;
     }
+}
+
+/// Word and bit of a number.
+fn place(number: u64) -> (usize, u64) {
+    ((number % FORGET / 64) as usize, 1 << (number % 64))
 }
 
 #[cfg(test)]
@@ -73,5 +91,19 @@ mod tests {
             assert!(begun.contains(number) && begun.contains(n.saturating_sub(5)));
         }
         assert_eq!(begun.number(id(3, false), true), None);
+    }
+
+    #[test]
+    fn late_ones_are_not_taken_for_known_ones() {
+        let mut begun = Begun::default();
+        for even in (0..400).step_by(2) {
+            begun.insert(even);
+        }
+        for n in 0..399 {
+            assert_eq!(begun.contains(n), n % 2 == 0, "{n}");
+        }
+        begun.insert(399 + FORGET);
+        assert!((0..400).all(|n| begun.contains(n)), "too old to be new");
+        assert!((400..399 + FORGET).all(|n| !begun.contains(n)));
     }
 }

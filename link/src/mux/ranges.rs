@@ -24,9 +24,6 @@ impl<const N: usize> Ranges<N> {
     pub(crate) fn total(&self) -> u64 {
         self.list.iter().map(|r| r.1 - r.0).sum()
     }
-    pub(crate) fn contains(&self, n: u64) -> bool {
-        self.list.iter().any(|r| r.0 <= n && n < r.1)
-    }
     pub(crate) fn clear(&mut self) {
         self.list.clear();
     }

@@ -30,7 +30,7 @@ fn a_reader_that_stalls_stalls_only_itself() {
     assert!(back == sent, "the other channel moves all of it");
 
     let mut rest = first.to_vec();
-    assert_eq!(wire.channels("b"), 1, "the stalled one waits");
+    wire.await_channels(1);
     stalled.read_to_end(&mut rest).unwrap();
     assert!(rest == flood, "and it gets everything in the end");
     wire.finish();
