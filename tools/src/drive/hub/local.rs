@@ -177,6 +177,10 @@ impl Local {
             let over = self.input_ended && channel.is_sent();
             return if over || matches!(self.kind, Kind::Handed) { Fate::Broken } else { Fate::Lives };
         }
+        if self.input_ended {
+            // a command that has ended may be told of before the peer's stream ends: nobody reads the rest
+            self.note_status(channel);
+        }
         if channel.at_end() && self.pending.is_empty() {
             if self.unread() > 0 {
                 return Fate::Lives;
@@ -233,6 +237,14 @@ impl Local {
         match (&self.kind, &self.output) {
             (Kind::Command(_), Some(output)) => unread(output.as_fd()),
             _ => 0,
+        }
+    }
+
+    /// The service at the other end is gone: what still came in would have nowhere to go.
+    pub(super) fn service_ended(&mut self, channel: &mut Channel) {
+        if self.input.take().is_some() {
+            self.input_ended = true;
+            channel.finish();
         }
     }
 

@@ -358,10 +358,13 @@ impl Hub {
         if note == Note::Status && self.console_of_channel(id).is_some() {
             self.statuses.insert(id, value);
         }
-        let Some((local, owner)) = self.locals.get(&id) else { return };
+        let Some((local, owner)) = self.locals.get_mut(&id) else { return };
         local.note(note, value);
         if note == Note::Status {
             let owner = *owner;
+            if let Some(channel) = self.wire.link.channel(id) {
+                local.service_ended(channel);
+            }
             self.statuses.insert(id, value);
             if let Owner::Client(client) = owner {
                 self.tell(client, &serde_json::json!({ "note": "status", "value": value }));
