@@ -113,10 +113,10 @@ impl Control {
     }
     /// Tells a client something; one that does not read its few lines is let go.
     pub(super) fn tell(&mut self, id: u64, what: &Value) {
-        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
-            if client.stream.write_all(format!("{what}\n").as_bytes()).is_err() {
-                let _ = client.stream.shutdown(std::net::Shutdown::Both);
-            }
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id)
+            && client.stream.write_all(format!("{what}\n").as_bytes()).is_err()
+        {
+            let _ = client.stream.shutdown(std::net::Shutdown::Both);
         }
     }
     pub(super) fn forget(&mut self, id: u64) {
