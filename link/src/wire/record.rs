@@ -254,7 +254,7 @@ pub enum Record<'a> {
     Reset {
         /// The channel.
         channel: u16,
-        /// Why: a [`ResetCode`](crate::ResetCode).
+        /// Why: a [`ResetCode`].
         reason: u8,
     },
 }
