@@ -226,6 +226,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
         self.now = now;
         let slack = self.slack_us;
         self.pace.set_slack(if self.endpoint.is_typing(now) { slack.min(TYPING_SLACK_US) } else { slack });
+        if let Some(lag) = self.endpoint.lag_us(now) {
+            self.pace.delay(lag);
+        }
         if !self.pace.ready(now) {
             return None;
         }

@@ -21,6 +21,10 @@ impl Pace {
     pub fn set_slack(&mut self, us: u32) {
         self.slack_us = us;
     }
+    /// The wire is later than was thought.
+    pub fn delay(&mut self, us: u64) {
+        self.free_ns += us * 1000;
+    }
     /// Whether another frame may be handed out at `now`.
     pub fn ready(&self, now: Instant) -> bool {
         self.rate == 0 || self.backlog_us(now) <= u64::from(self.slack_us)

@@ -5,8 +5,16 @@ const PROBE_MIN_US: u64 = 20_000;
 /// Backed-off waits stop growing here, so that a wire that comes back is noticed soon (µs).
 const PROBE_MAX_US: u64 = 250_000;
 
+/// Round trips that are looked at together for a standing queue, and how much they must be above the
+/// shortest ever (µs).
+const LAG_SAMPLES: u8 = 8;
+const LAG_MIN_US: u64 = 800;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Rtt {
+    floor_us: u64,
+    recent_us: u64,
+    recent: u8,
     initial_us: u64,
     smoothed_us: Option<u64>,
     variation_us: u64,
@@ -16,9 +24,11 @@ pub(crate) struct Rtt {
 impl Rtt {
     /// `initial_us`: what to assume of a round trip before the first sample.
     pub(crate) fn new(initial_us: u64) -> Rtt {
-        Rtt { initial_us, smoothed_us: None, variation_us: 0, backoff: 0 }
+        Rtt { floor_us: u64::MAX, recent_us: u64::MAX, recent: 0, initial_us, smoothed_us: None, variation_us: 0, backoff: 0 }
     }
     pub(crate) fn sample(&mut self, us: u64) {
+        self.floor_us = self.floor_us.min(us);
+        (self.recent_us, self.recent) = (self.recent_us.min(us), self.recent.saturating_add(1));
         match self.smoothed_us {
             None => {
                 self.smoothed_us = Some(us);
@@ -29,6 +39,16 @@ impl Rtt {
                 self.smoothed_us = Some((7 * s + us) / 8);
             }
         }
+    }
+    /// What stands before the wire that the pacer does not know of: the wire is a little slower than
+    /// its name, or a host was late once. Looks at some samples at a time.
+    pub(crate) fn lag_us(&mut self) -> Option<u64> {
+        if self.recent < LAG_SAMPLES {
+            return None;
+        }
+        let lag = self.recent_us.saturating_sub(self.floor_us);
+        (self.recent_us, self.recent) = (u64::MAX, 0);
+        Some(lag).filter(|lag| *lag >= LAG_MIN_US)
     }
     pub(crate) fn smoothed_us(&self) -> u64 {
         self.smoothed_us.unwrap_or(0)
