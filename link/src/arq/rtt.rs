@@ -6,9 +6,9 @@ const PROBE_MIN_US: u64 = 20_000;
 const PROBE_MAX_US: u64 = 250_000;
 
 /// Round trips that are looked at together for a standing queue, and how much they must be above the
-/// shortest ever (µs).
+/// shortest ever (µs), beside what an ACK may wait for on the way back.
 const LAG_SAMPLES: u8 = 8;
-const LAG_MIN_US: u64 = 800;
+const LAG_MIN_US: u64 = 500;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rtt {
@@ -41,14 +41,15 @@ impl Rtt {
         }
     }
     /// What stands before the wire that the pacer does not know of: the wire is a little slower than
-    /// its name, or a host was late once. Looks at some samples at a time.
-    pub(crate) fn lag_us(&mut self) -> Option<u64> {
+    /// its name, or a host was late once. Looks at some samples at a time; `back_us` is what an ACK may
+    /// wait for on the way back.
+    pub(crate) fn lag_us(&mut self, back_us: u64) -> Option<u64> {
         if self.recent < LAG_SAMPLES {
             return None;
         }
         let lag = self.recent_us.saturating_sub(self.floor_us);
         (self.recent_us, self.recent) = (u64::MAX, 0);
-        Some(lag).filter(|lag| *lag >= LAG_MIN_US)
+        Some(lag).filter(|lag| *lag >= LAG_MIN_US + back_us)
     }
     pub(crate) fn smoothed_us(&self) -> u64 {
         self.smoothed_us.unwrap_or(0)

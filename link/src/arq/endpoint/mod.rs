@@ -210,7 +210,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
 
     /// Sending time that stands before the wire unknown to the pacer, while that matters (µs).
     pub(crate) fn lag_us(&mut self, now: Instant) -> Option<u64> {
-        if self.mux.is_typing(now) { self.rtt.lag_us() } else { None }
+        let back_us = self.config.wire_us(usize::from(self.config.typing_max()) + SHORT_FRAME);
+        if self.mux.is_typing(now) { self.rtt.lag_us(back_us) } else { None }
     }
     /// Somebody types: little is sent ahead.
     pub(crate) fn is_typing(&self, now: Instant) -> bool {
