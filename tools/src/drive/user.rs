@@ -35,10 +35,7 @@ impl User {
     pub fn stdio() -> Result<User, Failure> {
         let own = || -> io::Result<User> {
             let (input, output) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
-            let piece = match nix::unistd::isatty(&output) {
-                Ok(true) => TTY_PIECE,
-                _ => PIPE_PIECE,
-            };
+            let piece = piece_of(&output);
             Ok(User { input: Some(input), output: Some(output), piece, command: None })
         };
         own().doing(Exit::Failed, || "use stdin and stdout".into())
@@ -158,6 +155,11 @@ impl User {
 #[allow(missing_docs)]
 mod ioctl {
     nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
+}
+
+/// What a blocking descriptor takes for sure once it polls writable.
+pub(super) fn piece_of(output: &OwnedFd) -> usize {
+    if nix::unistd::isatty(output) == Ok(true) { TTY_PIECE } else { PIPE_PIECE }
 }
 
 /// Bytes in a pipe.

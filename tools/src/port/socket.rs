@@ -84,16 +84,20 @@ fn is_listened_on(path: &Path) -> bool {
 pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
     let opened = match spec.kind {
         Kind::Unix => UnixStream::connect(&spec.rest).and_then(|s| port(s.into())),
-        _ => connect_tcp(&spec.rest),
+        _ => connect_tcp(&spec.rest, CONNECT).and_then(|s| port(s.into())),
     };
     opened.doing(Exit::Port, || format!("connect to {spec}"))
 }
 
-fn connect_tcp(address: &str) -> io::Result<Port> {
+/// Connects to the first address of a name that answers in time.
+pub(crate) fn connect_tcp(address: &str, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => return tcp(stream),
+        match TcpStream::connect_timeout(&address, limit) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
             Err(e) => last = e,
         }
     }

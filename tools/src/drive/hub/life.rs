@@ -169,8 +169,7 @@ impl Hub {
         self.console_left(client);
         self.wanted.retain(|w| w.owner != Owner::Client(client));
         self.offers.retain(|o| o.0 != client);
-        let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
-        if let Some(id) = id {
+        if let Some(id) = self.channel_of(client) {
             self.wire.link.reset(id, ResetCode::Aborted);
             self.locals.remove(&id);
         }

@@ -14,16 +14,13 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
-use super::super::user::unread;
+use super::super::user::{piece_of, unread};
 
 /// A channel of the link.
 pub(super) type Channel = link::Channel<Box<[u8]>>;
 
 /// Most bytes written at once to a descriptor of our own, which never blocks.
 const PIECE: usize = 65_536;
-/// What a blocking descriptor takes for sure once it polls writable.
-const PIPE_PIECE: usize = 4096;
-const TTY_PIECE: usize = 256;
 /// Added to the number of a signal that ended a command (the value of a status note).
 const BY_SIGNAL: u32 = 256;
 
@@ -95,7 +92,7 @@ impl Local {
     }
     /// A client's stdin and stdout, whose modes are left alone: others may share them.
     pub(super) fn handed(input: OwnedFd, output: OwnedFd) -> Local {
-        let piece = if nix::unistd::isatty(&output) == Ok(true) { TTY_PIECE } else { PIPE_PIECE };
+        let piece = piece_of(&output);
         Local::new(input, output, Kind::Handed, piece)
     }
 

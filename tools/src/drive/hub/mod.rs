@@ -306,8 +306,7 @@ impl Hub {
             Request::Finish => drop(self.console_of_client(client).map(|console| console.finish(client))),
             Request::Note(note, value) if self.console_note(client, note, value) => {}
             Request::Note(note, value) => {
-                let id = self.locals.iter().find(|(_, l)| l.1 == Owner::Client(client)).map(|l| *l.0);
-                if let Some(channel) = id.and_then(|id| self.wire.link.channel(id)) {
+                if let Some(channel) = self.channel_of(client).and_then(|id| self.wire.link.channel(id)) {
                     channel.note(note, value);
                 }
             }
@@ -322,7 +321,11 @@ impl Hub {
     /// Whether a client has a channel already, or waits for one.
     fn is_busy(&self, client: u64) -> bool {
         let owner = Owner::Client(client);
-        self.wanted.iter().any(|w| w.owner == owner) || self.locals.values().any(|l| l.1 == owner)
+        self.wanted.iter().any(|w| w.owner == owner) || self.channel_of(client).is_some()
+    }
+    /// The channel a client has opened.
+    fn channel_of(&self, client: u64) -> Option<u16> {
+        self.locals.iter().find(|(_, local)| local.1 == Owner::Client(client)).map(|(id, _)| *id)
     }
 
     fn tell(&mut self, client: u64, what: &serde_json::Value) {

@@ -1,7 +1,6 @@
 //! What this end offers: services by name.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -15,6 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::local::Local;
 use super::terminal;
+use crate::port::socket::connect_tcp;
 
 /// Longest wait for a TCP service to answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -108,7 +108,7 @@ impl Target {
         match self {
             Target::Tcp(address) => {
                 let address = address.clone();
-                later(Box::new(move || connect_tcp(&address)))
+                later(Box::new(move || connect_tcp(&address, CONNECT).map(OwnedFd::from)))
             }
             Target::Unix(path) => {
                 let path = path.clone();
@@ -152,20 +152,6 @@ fn exec(mut command: Command) -> io::Result<Local> {
     let input = child.stdout.take().ok_or_else(missing)?.into();
     let output = child.stdin.take().ok_or_else(missing)?.into();
     Local::command(child, input, output)
-}
-
-fn connect_tcp(address: &str) -> io::Result<OwnedFd> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream.into());
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
 }
 
 #[cfg(test)]
