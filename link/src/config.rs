@@ -35,20 +35,20 @@ impl Config {
 
     /// Most payload of a frame before a transfer has gone on for a while: 100 ms of the wire.
     pub(crate) fn brief_max(&self) -> u16 {
-        self.payload_of(100, 256)
+        self.payload_of(100_000, 256)
     }
     /// Most payload of a frame while other channels may have something urgent: 20 ms.
     pub(crate) fn shared_max(&self) -> u16 {
-        self.payload_of(20, 128)
+        self.payload_of(20_000, 128)
     }
-    /// Most payload of a frame while somebody types: 1 ms.
+    /// Most payload of a frame while somebody types: 0.6 ms.
     pub(crate) fn typing_max(&self) -> u16 {
-        self.payload_of(1, 56)
+        self.payload_of(600, 56)
     }
-    /// What the wire carries in `ms`, but at least `least`: on a slow wire the heads would cost more
+    /// What the wire carries in `us`, but at least `least`: on a slow wire the heads would cost more
     /// than the wait is worth.
-    fn payload_of(&self, ms: u64, least: u64) -> u16 {
-        let bytes = if self.rate == 0 { u64::MAX } else { (u64::from(self.rate) * ms / 1000).max(least) };
+    fn payload_of(&self, us: u64, least: u64) -> u16 {
+        let bytes = if self.rate == 0 { u64::MAX } else { (u64::from(self.rate) * us / 1_000_000).max(least) };
         bytes.min(u64::from(self.payload_max)) as u16
     }
 

@@ -15,7 +15,7 @@ use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Segment, write_frame};
 const PAUSE_US: u64 = 60_000;
 
 /// How far ahead of the wire the sender may run while somebody types (µs).
-const TYPING_SLACK_US: u32 = 500;
+const TYPING_SLACK_US: u32 = 300;
 
 /// One end of a wire.
 ///

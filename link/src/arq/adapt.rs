@@ -244,7 +244,7 @@ mod tests {
             learn(&mut adapt, 4, 0, 0);
         }
         assert_eq!(adapt.plan(LONG), Plan { level: Level::Plain, payload: 4000 });
-        assert_eq!(adapt.plan(Traffic::Typing).payload, 200);
+        assert_eq!(adapt.plan(Traffic::Typing).payload, 120);
         learn(&mut adapt, 10, 1, 1);
         learn(&mut adapt, 10, 10, 20);
         assert!(adapt.plan(LONG).level > Level::Plain);
