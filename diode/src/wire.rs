@@ -15,7 +15,7 @@
 //! ```
 
 use link::wire::frame::{BODY_MAX, body_at};
-use link::wire::{Level, write_frame};
+use link::wire::{Head, Level, write_frame};
 
 /// Version of the one-way mode.
 pub const VERSION: u8 = 1;
@@ -301,7 +301,7 @@ pub fn write(out: &mut [u8], counter: u64, session: u64, record: &Record<'_>, le
     writer.put(&(session as u32).to_le_bytes());
     writer.record(record);
     let len = writer.len;
-    write_frame(out, len, level)
+    write_frame(out, Head::open(len, level))
 }
 
 struct Writer<'a> {

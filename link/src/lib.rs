@@ -11,7 +11,7 @@
 //!            mux/recv.rs                            wire/deframe.rs
 //!
 //! wire/  bytes, frames, segments     arq/  sessions, repetition, noise, timers
-//! mux/   channels and their streams, who sends next
+//! mux/   channels and their streams, who sends next   hello/  who is there: handshakes and keys
 //! ```
 //!
 //! Call one `write` / `finish` / `handle_*`, then drain `poll_transmit`, `read` and `poll_event`,
@@ -55,6 +55,7 @@
 
 mod arq;
 mod config;
+pub mod hello;
 mod link;
 mod mux;
 mod pace;
@@ -66,6 +67,9 @@ pub mod wire;
 
 pub use arq::{Event, Loss, State};
 pub use config::Config;
+#[cfg(feature = "noise")]
+pub use hello::Noise;
+pub use hello::{Handshake, Plain};
 pub use link::Link;
 pub use mux::{Asked, CannotOpen, Channel, Class, Note};
 pub use pace::Pace;

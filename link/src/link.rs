@@ -1,15 +1,16 @@
 //! [`Link`]: deframer, session and pacing in one; the type most users touch.
 
-use crate::arq::endpoint::{Damage, Endpoint};
+use crate::arq::endpoint::{Damage, Endpoint, Outgoing, SURE, Unsealed};
 use crate::arq::{Event, State};
 use crate::config::Config;
+use crate::hello::{Door, Handshake, Heard, Plain};
 use crate::mux::{Asked, CannotOpen, Channel, Class, HOLD_US};
 use crate::pace::Pace;
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wire::frame::{body_at, frame_len};
-use crate::wire::segment::{CloseCode, ResetCode};
-use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Segment, write_frame};
+use crate::wire::frame::body_at;
+use crate::wire::segment::{CloseCode, Record, ResetCode};
+use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Segment, write_frame};
 
 /// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
 const PAUSE_US: u64 = 60_000;
@@ -22,11 +23,12 @@ const TYPING_SLACK_US: u32 = 300;
 /// `B` holds a stream on its way out or on its way in (an array, a boxed slice; 1 byte to
 /// 4 MiB; 64 KiB and more serve fast wires, twice the longest frame is the least that makes sense);
 /// `N` is the most transmissions under way at once, 17 or more; `C` the most channels, 1 for a
-/// session with but one stream.
+/// session with but one stream. `H` is how the ends prove who they are: [`Link::sealed`].
 #[derive(Debug)]
-pub struct Link<B, const N: usize = 1024, const C: usize = 1> {
+pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain> {
     deframer: Deframer,
     endpoint: Endpoint<B, N, C>,
+    door: Door<H>,
     pace: Pace,
     slack_us: u32,
     pause: Option<Instant>,
@@ -55,6 +57,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
             deframer: Deframer::default(),
             pace: Pace::new(config.rate, config.slack_us),
             endpoint: Endpoint::new(config, session, now, sole),
+            door: Door::new(Plain, &config, now),
             slack_us: config.slack_us,
             pause: None,
             now,
@@ -62,6 +65,25 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
         }
     }
 
+    /// The same link, before it was used, with frames sealed under the keys this handshake comes to.
+    pub fn sealed<H: Handshake>(mut self, handshake: H) -> Link<B, N, C, H> {
+        if handshake.is_sealed() {
+            self.endpoint.set_sealed();
+        }
+        Link {
+            deframer: self.deframer,
+            endpoint: self.endpoint,
+            door: self.door.with(handshake),
+            pace: self.pace,
+            slack_us: self.slack_us,
+            pause: self.pause,
+            now: self.now,
+            body: self.body,
+        }
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake> Link<B, N, C, H> {
     // ---- the one stream -----------------------------------------------------------------------
 
     /// Adds to the outgoing stream; returns how much was taken (see [`Link::writable`]).
@@ -176,12 +198,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
 
     fn drain(&mut self, now: Instant) {
         while let Some(frame) = self.deframer.next_frame() {
-            match Segment::parse(frame.body) {
-                Ok(segment) => {
-                    self.endpoint.stats.frames_in += 1;
-                    self.endpoint.handle_segment(&segment, now);
-                }
-                Err(_) => self.endpoint.stats.frames_bad += 1,
+            let (head, endpoint, door) = (frame.head, &mut self.endpoint, &mut self.door);
+            match (door.handshake.is_sealed(), head.sealed) {
+                (false, false) => take(endpoint, Segment::parse(frame.body).ok(), now),
+                (false, true) => take(endpoint, None, now),
+                (true, false) => greet(endpoint, door, frame.body, now),
+                (true, true) => match unseal(endpoint, door, head, frame.body, &mut self.body, now) {
+                    Unsealed::Segment(len) => take(endpoint, Segment::parse_sealed(&self.body[..len]).ok(), now),
+                    Unsealed::Copy => {}
+                    Unsealed::Wrong => endpoint.stats.forged += 1,
+                },
             }
             if let Some(fragment) = self.deframer.take_fragment()
                 && self.endpoint.state() == State::Open
@@ -232,28 +258,43 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
         if !self.pace.ready(now) {
             return None;
         }
-        let outgoing = self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), now)?;
-        let start = body_at(outgoing.level);
-        out[start..start + outgoing.len].copy_from_slice(&self.body[..outgoing.len]);
-        let wire = write_frame(out, outgoing.len, outgoing.level);
-        debug_assert_eq!(wire, frame_len(outgoing.len, outgoing.level));
+        if self.endpoint.take_call(now) {
+            self.door.call();
+        }
+        let outgoing = match self.door.poll(&mut self.body, &self.endpoint.introduce(), now) {
+            Some(len) => {
+                let start = body_at(SURE);
+                out[start..start + len].copy_from_slice(&self.body[..len]);
+                let wire = write_frame(out, Head::open(len, SURE));
+                self.pace.take(wire, now);
+                return Some(self.count_sent(wire));
+            }
+            None => self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), now)?,
+        };
+        let Outgoing { tx, len, level } = outgoing;
+        let head = self.endpoint.seal(tx, Head::open(len, level), &self.body[..len], &mut out[body_at(level)..], now);
+        let wire = write_frame(out, head);
         let left = self.pace.take(wire, now);
         self.endpoint.handle_sent(wire, left, now);
+        Some(self.count_sent(wire))
+    }
+
+    fn count_sent(&mut self, wire: usize) -> usize {
         self.endpoint.stats.wire_out += wire as u64;
         self.endpoint.stats.frames_out += 1;
-        Some(wire)
+        wire
     }
 
     /// Whether anything waits to be sent, now or once the wire is free.
     pub fn is_transmit_due(&self) -> bool {
-        self.endpoint.is_due(0, self.now)
+        self.door.is_due() || self.endpoint.is_due(0, self.now)
     }
 
     /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         // what is due waits for the wire; a short piece waits until the wire is all but free
         let ready = self.pace.ready_at();
-        let wire = if self.endpoint.is_due(u64::MAX, self.now) {
+        let wire = if self.door.is_due() || self.endpoint.is_due(u64::MAX, self.now) {
             Some(ready)
         } else if self.endpoint.is_due(0, self.now) {
             Some(ready.max(self.pace.free_at(HOLD_US)))
@@ -275,6 +316,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
     pub fn state(&self) -> State {
         self.endpoint.state()
     }
+    /// The public key the peer of this session has proved to have; none in a plain one, or by a shared secret.
+    pub fn peer_key(&self) -> Option<[u8; 32]> {
+        self.endpoint.peer_key
+    }
+    /// The handshake.
+    pub fn handshake(&mut self) -> &mut H {
+        &mut self.door.handshake
+    }
     /// The counters.
     pub fn stats(&self) -> Stats {
         let mut stats = self.endpoint.stats();
@@ -283,4 +332,63 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
         stats.corrected = self.deframer.corrected;
         stats
     }
+}
+
+/// A segment came, or something that is none.
+fn take<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize>(
+    endpoint: &mut Endpoint<B, N, C>,
+    segment: Option<Segment<'_>>,
+    now: Instant,
+) {
+    match segment {
+        Some(segment) => {
+            endpoint.stats.frames_in += 1;
+            endpoint.handle_segment(&segment, now);
+        }
+        None => endpoint.stats.frames_bad += 1,
+    }
+}
+
+/// Something plain came to a sealed end.
+fn greet<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>(
+    endpoint: &mut Endpoint<B, N, C>,
+    door: &mut Door<H>,
+    body: &[u8],
+    now: Instant,
+) {
+    let Ok(segment) = Segment::parse(body) else { return endpoint.stats.frames_bad += 1 };
+    let hello = match segment.records().next() {
+        Some(Record::Hello(hello)) => hello,
+        Some(Record::Open(_)) => return endpoint.refused(Event::Plain),
+        _ => return endpoint.stats.forged += 1,
+    };
+    let ours = endpoint.introduce();
+    // an answer is to our own call, and says only inside from whom it is
+    if !hello.answer && hello.caller != ours.me && !endpoint.is_stranger(hello.caller) {
+        return;
+    }
+    match door.handle(&hello, &ours, now) {
+        Heard::Nothing => {}
+        Heard::Echo => endpoint.handle_echo(),
+        Heard::Refused => endpoint.refused(Event::Refused),
+        Heard::Opened(opened) => endpoint.handle_opened(opened, now),
+    }
+}
+
+/// A sealed body: of the session, or the first of a caller that was answered.
+fn unseal<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>(
+    endpoint: &mut Endpoint<B, N, C>,
+    door: &mut Door<H>,
+    head: Head,
+    body: &[u8],
+    text: &mut [u8],
+    now: Instant,
+) -> Unsealed {
+    let of_session = endpoint.unseal(head, body, text);
+    if of_session != Unsealed::Wrong || endpoint.is_over() {
+        return of_session;
+    }
+    let Some(opened) = door.prove(head, body, text) else { return Unsealed::Wrong };
+    endpoint.handle_opened(opened, now);
+    endpoint.unseal(head, body, text)
 }

@@ -24,6 +24,10 @@ pub struct Stats {
     pub corrected: u64,
     /// Damaged frames made whole by the part that was missing.
     pub patched: u64,
+    /// Good frames that were not of this session: injected, replayed, or of one that is over.
+    pub forged: u64,
+    /// Handshakes refused, and plain calls to a sealed end.
+    pub refused: u64,
     /// Pieces of the stream sent again, or parts of them.
     pub resends: u64,
     /// Smoothed round-trip time in microseconds; 0 before the first sample.

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use link::wire::segment::{Close, Open, VERSION, Writer};
-use link::wire::{Deframer, Level, Segment, segment::Record, write_frame};
+use link::wire::{Deframer, Head, Level, Segment, segment::Record, write_frame};
 use link::{CloseCode, Config, Event, FRAME_MAX, Instant, Link, Loss, State};
 
 const ME: u64 = 5;
@@ -19,7 +19,7 @@ fn segment(tx: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut writer = Writer::new(&mut wire[4..], tx);
     fill(&mut writer);
     let len = writer.len();
-    let n = write_frame(&mut wire, len, Level::Plain);
+    let n = write_frame(&mut wire, Head::open(len, Level::Plain));
     wire.truncate(n);
     wire
 }

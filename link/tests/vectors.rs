@@ -7,8 +7,8 @@ use std::path::Path;
 
 use fec::byte_rs::{self, Parity};
 use link::wire::frame::{FRAME_MAX, body_at};
-use link::wire::segment::{Ack, Close, Open, Parts, Record, VERSION, Writer};
-use link::wire::{BODY_MAX, Deframer, Level, Segment, check, write_frame};
+use link::wire::segment::{Ack, Close, Hello, Open, Parts, Record, VERSION, Writer};
+use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, check, write_frame};
 use link::{CloseCode, Note, ResetCode};
 
 fn hex(bytes: &[u8]) -> String {
@@ -64,7 +64,7 @@ fn checks_and_codes() {
 fn frame(body: &[u8], level: Level) -> Vec<u8> {
     let mut out = vec![0; FRAME_MAX];
     out[body_at(level)..][..body.len()].copy_from_slice(body);
-    let len = write_frame(&mut out, body.len(), level);
+    let len = write_frame(&mut out, Head::open(body.len(), level));
     out.truncate(len);
     out
 }
@@ -91,6 +91,10 @@ fn frames() {
     };
     let (short, long, most) = (pattern(5), pattern(600), pattern(BODY_MAX));
     add("plain-short", &frame(&short, Level::Plain), &[&short]);
+    let mut sealed = frame(&short, Level::Plain);
+    sealed[body_at(Level::Plain)..][..short.len()].copy_from_slice(&short);
+    write_frame(&mut sealed, Head { sealed: true, ..Head::open(short.len(), Level::Plain) });
+    add("plain-sealed-bit", &sealed, &[&short]);
     add("plain-max", &frame(&most, Level::Plain), &[&most]);
     add("armour-1", &frame(&short, Level::One), &[&short]);
     add("armour-3", &frame(&long, Level::Four), &[&long]);
@@ -105,7 +109,7 @@ fn frames() {
     let mut spoiled = frame(&short, Level::Plain);
     spoiled[6] ^= 1;
     add("plain-spoiled", &spoiled, &[]);
-    for (name, word) in [("reserved-bit", 0x8005u16), ("level-6", 0x6005), ("armour-level", 0x1005), ("length-1", 0x0001)] {
+    for (name, word) in [("level-6", 0x6005u16), ("armour-level", 0x1005), ("length-1", 0x0001)] {
         // right in everything but the head word
         let body = &short[..usize::from(word & 0xFFF)];
         let mut wire = vec![0xB5, word as u8, (word >> 8) as u8, check::head(word)];
@@ -156,6 +160,10 @@ fn says(body: &[u8]) -> String {
                 o.features
             ),
             Record::Close(c) => write!(text, " CLOSE version={} me={} you={} code={}", c.version, c.me, c.you, c.code.to_wire()),
+            Record::Hello(h) => {
+                let what = if h.answer { "ANSWER" } else { "CALL" };
+                write!(text, " {what} version={} pattern={} caller={} message={}", h.version, h.pattern, h.caller, hex(h.message))
+            }
             Record::Ack(a) => {
                 let pairs: String = a.pairs.iter().map(|(gap, run)| format!(" gap={gap} run={run}")).collect();
                 write!(text, " ACK newest={} damage={} slips={} run={}{pairs}", a.newest, a.damage, a.slips, a.run)
@@ -232,6 +240,9 @@ fn segments() {
             w.data(0, 77, false, 3, |out| out.copy_from_slice(&[1, 2, 3]));
         }),
     );
+    let hello = |answer, len| Hello { answer, version: VERSION, pattern: 1, caller: 5, message: &[0xAB; 192][..len] };
+    add("call", &build(0, &|w| w.hello(&hello(false, 1))));
+    add("answer", &build(0, &|w| w.hello(&hello(true, 192))));
     add("begin", &build(17, &|w| w.begin(1, 1, 65536, b"console")));
     add("begin-high", &build(18, &|w| w.begin(16384, 0, 1, &[b'n'; 64])));
     add(
@@ -287,6 +298,10 @@ fn segments() {
         ("bad-begin-without-name", "0500d001000000010000"),
         ("bad-begin-cut-name", "0500d001000000010002aa"),
         ("bad-begin-long-name", "0500d001000000010041"),
+        ("bad-call-empty", "0000f201010500000000000000"),
+        ("bad-call-caller-0", "0000f201010000000000000000ab"),
+        ("bad-call-number", "0100f201010500000000000000ab"),
+        ("bad-call-long", &format!("0000f201010500000000000000{}", "ab".repeat(193))),
         ("bad-empty-data", "050070010000"),
         ("bad-open-id-0", &changed(4, &[0; 8])),
         ("bad-open-payload-0", &changed(23, &[0; 2])),

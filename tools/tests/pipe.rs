@@ -498,7 +498,7 @@ fn another_version_is_refused() {
     body.extend(b"whatever version 2 says");
     let mut frame = vec![0; link::FRAME_MAX];
     frame[4..4 + body.len()].copy_from_slice(&body);
-    let len = link::wire::write_frame(&mut frame, body.len(), link::wire::Level::Plain);
+    let len = link::wire::write_frame(&mut frame, link::wire::Head::open(body.len(), link::wire::Level::Plain));
     let mut a = end(&rig, "a", b"hello", &[]);
     while a.child().try_wait().unwrap().is_none() {
         other.write_all(&frame[..len]).unwrap();

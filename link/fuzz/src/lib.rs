@@ -2,8 +2,8 @@
 //! wire, nothing may panic, and what is said of it stays true.
 #![allow(missing_docs)]
 
-use link::wire::frame::{body_at, frame_len};
-use link::wire::{BODY_MAX, Deframer, Level, Segment, write_frame};
+use link::wire::frame::body_at;
+use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, write_frame};
 use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Note, ResetCode};
 
 /// Bytes as they are, in cuts of a size given by the first byte.
@@ -19,7 +19,7 @@ pub fn deframe(data: &[u8]) {
             let mut yielded = false;
             while let Some(frame) = deframer.next_frame() {
                 assert!(frame.body.len() >= 2 && frame.body.len() <= BODY_MAX);
-                found += frame_len(frame.body.len(), frame.level);
+                found += frame.head.frame_len();
                 yielded = true;
                 if let Ok(segment) = Segment::parse(frame.body) {
                     assert!(segment.records().count() > 0);
@@ -31,7 +31,7 @@ pub fn deframe(data: &[u8]) {
     }
     deframer.doubt();
     while let Some(frame) = deframer.next_frame() {
-        found += frame_len(frame.body.len(), frame.level);
+        found += frame.head.frame_len();
     }
     assert!(found as u64 + deframer.junk <= wire.len() as u64, "more came out than went in");
 }
@@ -51,7 +51,7 @@ pub fn endpoint(data: &[u8]) {
             1 | 2 if piece.len() >= 2 => {
                 let level = Level::ALL[usize::from(op / 8) % 6];
                 wire[body_at(level)..][..piece.len()].copy_from_slice(piece);
-                let n = write_frame(&mut wire, piece.len(), level);
+                let n = write_frame(&mut wire, Head::open(piece.len(), level));
                 link.handle_bytes(&wire[..n], now);
             }
             3 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),
@@ -89,7 +89,7 @@ pub fn channels(data: &[u8]) {
             0 => link.handle_bytes(piece, now),
             1..=6 if piece.len() >= 2 => {
                 wire[body_at(Level::Plain)..][..piece.len()].copy_from_slice(piece);
-                let n = write_frame(&mut wire, piece.len(), Level::Plain);
+                let n = write_frame(&mut wire, Head::open(piece.len(), Level::Plain));
                 link.handle_bytes(&wire[..n], now);
             }
             7 => now = now.after(u64::from(len) * 1000),

@@ -129,11 +129,12 @@ pub(crate) struct Adapt {
     /// The plans of now for these, and for which noise they were made.
     plans: [Plan; 4],
     made_for: Noise,
+    extra: usize,
 }
 
 impl Adapt {
-    /// For a wire with these settings.
-    pub(crate) fn new(config: &Config) -> Adapt {
+    /// For a wire with these settings; `extra`: bytes of a body that are neither record nor number.
+    pub(crate) fn new(config: &Config, extra: usize) -> Adapt {
         let rate = config.rate;
         let glance = if rate == 0 { GLANCE_MAX } else { (f64::from(rate) * 0.08).clamp(GLANCE_MIN, GLANCE_MAX) };
         let careful = if rate == 0 { CAREFUL_BYTES } else { (rate / 40).min(CAREFUL_BYTES) };
@@ -145,6 +146,7 @@ impl Adapt {
             most: [config.typing_max(), config.shared_max(), config.brief_max(), config.payload_max].map(usize::from),
             plans: [CAREFUL; 4],
             made_for: UNKNOWN,
+            extra,
         };
         adapt.choose();
         adapt
@@ -185,7 +187,7 @@ impl Adapt {
         let same = |a: f64, b: f64| a < b * SAME && b < a * SAME;
         if !same(noise.wrong, made.wrong) || !same(noise.slips, made.slips) {
             self.made_for = noise;
-            self.plans = self.most.map(|max| Plan::best(noise, max));
+            self.plans = self.most.map(|max| Plan::best(noise, max, self.extra));
         }
     }
 
@@ -237,7 +239,7 @@ mod tests {
 
     #[test]
     fn follows_the_noise_and_comes_back() {
-        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) }, 0);
         let first = adapt.plan(LONG);
         assert!(first.level == CAREFUL.level && first.payload <= CAREFUL.payload);
         for _ in 0..100 {
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_not_noise() {
-        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) }, 0);
         learn(&mut adapt, 200, 0, 0);
         let before = adapt.plan(LONG);
         learn(&mut adapt, 200, 200, 0);
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_are_armoured_by_what_comes_in() {
-        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) });
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) }, 0);
         assert_eq!(adapt.short(16), Level::Plain);
         adapt.heard(100_000, 800);
         assert!(adapt.short(16) > Level::Plain);

@@ -45,6 +45,8 @@ pub enum Loss {
     Version(u8),
     /// One end has channels, the other one stream.
     Mode,
+    /// The peer is sealed, this end is not.
+    Sealed,
     /// Closed here.
     Local,
 }
@@ -69,6 +71,10 @@ pub enum Event {
     Closed(u16),
     /// The peer ended or refused this channel; it is gone.
     Reset(u16, ResetCode),
+    /// A sealed end: somebody who is not the known peer wants to open a session, or answers a call.
+    Refused,
+    /// A sealed end: somebody talks plain.
+    Plain,
     /// Our own frames come back: a loopback plug, or the peer echoes (a terminal in echo mode).
     Echo,
     /// Everything was delivered both ways. The last event.

@@ -33,14 +33,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What delivers most user bytes per byte of wire, with at most `max` in a frame.
-    pub(crate) fn best(noise: Noise, max: usize) -> Plan {
+    /// What delivers most user bytes per byte of wire, with at most `max` in a frame that has
+    /// `extra` bytes of its own.
+    pub(crate) fn best(noise: Noise, max: usize, extra: usize) -> Plan {
         let max = max.clamp(1, PAYLOAD_MAX);
         let (mut best, mut most) = (Plan { level: Level::Plain, payload: max }, 0.0);
         for level in Level::ALL {
             let mut payload = max;
             loop {
-                let body = SEGMENT_HEAD + DATA_HEAD + payload;
+                let body = SEGMENT_HEAD + DATA_HEAD + payload + extra;
                 let share = payload as f64 / noise.cost(level, body);
                 if share > most {
                     (best, most) = (Plan { level, payload }, share);
@@ -123,13 +124,13 @@ mod tests {
 
     #[test]
     fn size_and_armour_follow_the_noise() {
-        let wire = |ber: f64| Plan::best(Noise { wrong: ber * 8.0, slips: 0.0 }, PAYLOAD_MAX);
+        let wire = |ber: f64| Plan::best(Noise { wrong: ber * 8.0, slips: 0.0 }, PAYLOAD_MAX, 0);
         assert_eq!(wire(1e-9), Plan { level: Level::Plain, payload: PAYLOAD_MAX });
         assert!(wire(1e-5).level > Level::Plain && wire(1e-5).payload > 2000);
         assert!(wire(1e-4).level > wire(1e-6).level);
         assert!(wire(2e-2).level == Level::Sixteen && wire(2e-2).payload < 100);
         // lost bytes: armour is no use, a patch is
-        let slips = Plan::best(Noise { wrong: 1e-7, slips: 2e-5 }, PAYLOAD_MAX);
+        let slips = Plan::best(Noise { wrong: 1e-7, slips: 2e-5 }, PAYLOAD_MAX, 0);
         assert!(slips.level == Level::Plain && slips.payload > 1000, "{slips:?}");
     }
 

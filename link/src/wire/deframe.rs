@@ -26,8 +26,8 @@ enum Look {
 pub struct Found<'a> {
     /// Its body.
     pub body: &'a [u8],
-    /// How it was armoured.
-    pub level: Level,
+    /// Its head.
+    pub head: Head,
 }
 
 /// Collects bytes and yields good frames.
@@ -279,7 +279,7 @@ impl Deframer {
         self.searched = 0;
         self.open.clear();
         let body = at + super::frame::body_at(head.level);
-        Found { body: &self.buffer[body..body + head.len], level: head.level }
+        Found { body: &self.buffer[body..body + head.len], head }
     }
 
     fn look(&self, at: usize) -> Look {

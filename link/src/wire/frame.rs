@@ -3,7 +3,7 @@
 //! ```text
 //! plain      B5 | head word (2) | CRC-8 of it (1) | body | CRC-32C (4)
 //! armoured   1A CF FC 1D | head word (2) | parity of it (4) | body | CRC-32C (4) | parity
-//! head word  bits 0..11 body length, 12..14 armour level (0 = plain), 15 sealed (reserved, 0)
+//! head word  bits 0..11 body length, 12..14 armour level (0 = plain), 15 sealed
 //! ```
 
 use fec::byte_rs::Parity;
@@ -72,19 +72,23 @@ pub struct Head {
     pub len: usize,
     /// Armour level.
     pub level: Level,
+    /// The body is sealed (PROTOCOL 2).
+    pub sealed: bool,
 }
 
 impl Head {
+    /// Of a frame that is not sealed.
+    pub const fn open(len: usize, level: Level) -> Head {
+        Head { len, level, sealed: false }
+    }
     /// The word as it is on the wire.
     pub const fn word(self) -> u16 {
-        (self.len as u16 & 0x0FFF) | ((self.level as u16) << 12)
+        (self.len as u16 & 0x0FFF) | ((self.level as u16) << 12) | ((self.sealed as u16) << 15)
     }
-    /// Reads a word; none when it uses a reserved level or the reserved bit.
+    /// Reads a word; none when it uses a reserved level.
     pub fn parse(word: u16) -> Option<Head> {
-        if word & 0x8000 != 0 {
-            return None;
-        }
-        Some(Head { len: usize::from(word & 0x0FFF), level: Level::from_wire((word >> 12) as u8)? })
+        let level = Level::from_wire((word >> 12) as u8 & 7)?;
+        Some(Head { len: usize::from(word & 0x0FFF), level, sealed: word & 0x8000 != 0 })
     }
     /// Bytes of the whole frame.
     pub const fn frame_len(self) -> usize {
@@ -97,7 +101,7 @@ impl Head {
 
 /// Bytes a frame with `body` bytes takes on the wire.
 pub const fn frame_len(body: usize, level: Level) -> usize {
-    Head { len: body, level }.frame_len()
+    Head::open(body, level).frame_len()
 }
 
 /// Where the body of a frame begins: write it there, then call [`write_frame`].
@@ -108,14 +112,14 @@ pub const fn body_at(level: Level) -> usize {
     }
 }
 
-/// Makes a frame of the `len` bytes of body that already stand at [`body_at`] in `out`;
+/// Makes a frame with this head of the body that already stands at [`body_at`] in `out`;
 /// returns its length.
 ///
 /// # Panics
-/// When `len` is above [`BODY_MAX`] or `out` is shorter than [`frame_len`].
-pub fn write_frame(out: &mut [u8], len: usize, level: Level) -> usize {
+/// When the body is longer than [`BODY_MAX`] or `out` is shorter than [`frame_len`].
+pub fn write_frame(out: &mut [u8], head: Head) -> usize {
+    let Head { len, level, .. } = head;
     assert!(len <= BODY_MAX, "a body has at most {BODY_MAX} bytes");
-    let head = Head { len, level };
     let (word, start) = (head.word(), body_at(level));
     let sum = check::body(word, &out[start..start + len]);
     out[start + len..start + len + CHECK].copy_from_slice(&sum.to_le_bytes());

@@ -8,9 +8,10 @@ pub mod check;
 pub mod deframe;
 pub mod frame;
 pub mod record;
+pub mod seal;
 pub mod segment;
 pub mod seq;
 
 pub use deframe::Deframer;
-pub use frame::{BODY_MAX, FRAME_MAX, Level, write_frame};
+pub use frame::{BODY_MAX, FRAME_MAX, Head, Level, write_frame};
 pub use segment::{PAYLOAD_MAX, Segment};

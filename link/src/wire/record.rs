@@ -157,6 +157,24 @@ pub struct Close {
     pub code: CloseCode,
 }
 
+/// CALL and ANSWER: the two messages by which sealed ends prove who they are (PROTOCOL 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello<'a> {
+    /// ANSWER, else CALL.
+    pub answer: bool,
+    /// Protocol version.
+    pub version: u8,
+    /// Which Noise pattern the message belongs to.
+    pub pattern: u8,
+    /// Session id of the end that calls, not 0.
+    pub caller: u64,
+    /// The Noise message, 1 to [`MESSAGE_MAX`] bytes.
+    pub message: &'a [u8],
+}
+
+/// Most bytes in a message of the handshake.
+pub const MESSAGE_MAX: usize = 192;
+
 /// ACK: which transmissions arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ack {
@@ -194,6 +212,8 @@ pub enum Record<'a> {
     Open(Open),
     /// See [`Close`].
     Close(Close),
+    /// See [`Hello`].
+    Hello(Hello<'a>),
     /// See [`Ack`].
     Ack(Ack),
     /// The sender's receive limit is now at this offset (modulo 2^24).

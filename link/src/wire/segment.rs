@@ -17,6 +17,7 @@
 //!  14 DATA    of a channel: as 7, with channel (v) before the offset
 //!  15 argument 0 PARTS: tx (2) | n (1) | n checks from the start (1 each) | n from the end
 //!     1 FILL: tx (2) | place (2) | payload up to the end of the segment
+//!     2 CALL, 3 ANSWER: version (1) | pattern (1) | the caller's id (8) | message up to the end of the segment
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -37,6 +38,22 @@ pub struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// Reads a body; every record is checked, so [`Segment::records`] cannot fail afterwards.
     pub fn parse(body: &'a [u8]) -> Result<Segment<'a>, Malformed> {
+        Segment::check(body, |record, tx| match record {
+            Record::Open(_) | Record::Close(_) | Record::Hello(_) if tx != 0 => Err(Malformed),
+            Record::Open(_) | Record::Close(_) | Record::Hello(_) => Ok(Place::Alone),
+            _ => Ok(Place::Any),
+        })
+    }
+    /// Reads what was sealed: OPEN, CALL and ANSWER have no place in it, and CLOSE has a number.
+    pub fn parse_sealed(body: &'a [u8]) -> Result<Segment<'a>, Malformed> {
+        Segment::check(body, |record, _| match record {
+            Record::Open(_) | Record::Hello(_) => Err(Malformed),
+            Record::Close(_) => Ok(Place::Alone),
+            _ => Ok(Place::Any),
+        })
+    }
+
+    fn check(body: &'a [u8], place: impl Fn(&Record<'_>, u16) -> Result<Place, Malformed>) -> Result<Segment<'a>, Malformed> {
         let mut reader = Reader(body);
         let tx = reader.u16()?;
         let records = reader.0;
@@ -46,8 +63,7 @@ impl<'a> Segment<'a> {
         let mut count = 0;
         while !reader.0.is_empty() {
             let record = reader.record()?;
-            let alone = matches!(record, Record::Open(_) | Record::Close(_));
-            if alone && (tx != 0 || count > 0 || !reader.0.is_empty()) {
+            if matches!(place(&record, tx)?, Place::Alone) && (count > 0 || !reader.0.is_empty()) {
                 return Err(Malformed);
             }
             count += 1;
@@ -74,6 +90,12 @@ impl<'a> Segment<'a> {
         let mut reader = Reader(self.records);
         core::iter::from_fn(move || if reader.0.is_empty() { None } else { reader.record().ok() })
     }
+}
+
+/// Where a record may stand.
+enum Place {
+    Any,
+    Alone,
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -143,8 +165,18 @@ impl<'a> Reader<'a> {
                 let payload = core::mem::take(&mut self.0);
                 if payload.is_empty() { Err(Malformed) } else { Ok(Record::Fill { tx, from, payload }) }
             }
+            (15, 2 | 3) => self.hello(argument == 3).map(Record::Hello),
             _ => Err(Malformed),
         }
+    }
+
+    fn hello(&mut self, answer: bool) -> Result<Hello<'a>, Malformed> {
+        let (version, pattern, caller) = (self.u8()?, self.u8()?, self.u64()?);
+        let message = core::mem::take(&mut self.0);
+        if caller == 0 || message.is_empty() || message.len() > MESSAGE_MAX {
+            return Err(Malformed);
+        }
+        Ok(Hello { answer, version, pattern, caller, message })
     }
 
     fn parts(&mut self) -> Result<Parts, Malformed> {
@@ -255,6 +287,13 @@ impl<'a> Writer<'a> {
         self.put(&close.me.to_le_bytes());
         self.put(&close.you.to_le_bytes());
         self.put(&[close.code.to_wire()]);
+    }
+    /// Adds CALL or ANSWER.
+    pub fn hello(&mut self, hello: &Hello<'_>) {
+        self.tag(15, 2 + u8::from(hello.answer));
+        self.put(&[hello.version, hello.pattern]);
+        self.put(&hello.caller.to_le_bytes());
+        self.put(hello.message);
     }
     /// Adds ACK.
     pub fn ack(&mut self, ack: &Ack) {

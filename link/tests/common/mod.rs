@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use link::sim::{Noise, NoiseConfig, Random};
-use link::{Config, Event, FRAME_MAX, Instant, Link};
+use link::{Config, Event, FRAME_MAX, Instant, Link, Noise as Handshake};
 
 /// One direction of the line: bytes leave at the rate, arrive later, in pieces, damaged.
 pub struct Line {
@@ -103,7 +103,7 @@ impl Line {
 
 /// One end with its user: writes a known stream, checks what it reads.
 pub struct End {
-    pub link: Link<Vec<u8>>,
+    pub link: Link<Vec<u8>, 1024, 1, Option<Handshake>>,
     to_write: u64,
     written: u64,
     pub read: u64,
@@ -125,8 +125,18 @@ pub fn stream_byte(seed: u64, i: u64) -> u8 {
 
 impl End {
     pub fn new(config: Config, session: u64, window: usize, seeds: (u64, u64), bytes: (u64, u64)) -> End {
+        End::sealed(None, config, session, window, seeds, bytes)
+    }
+    pub fn sealed(
+        handshake: Option<Handshake>,
+        config: Config,
+        session: u64,
+        window: usize,
+        seeds: (u64, u64),
+        bytes: (u64, u64),
+    ) -> End {
         End {
-            link: Link::new(config, session, Instant::default(), vec![0; window], vec![0; window]),
+            link: Link::new(config, session, Instant::default(), vec![0; window], vec![0; window]).sealed(handshake),
             to_write: bytes.0,
             written: 0,
             read: 0,
@@ -283,7 +293,7 @@ pub fn run<A: Station, B: Station>(a: &mut A, b: &mut B, ab: &mut Line, ba: &mut
 }
 
 /// One end takes what came, lets its user act, and sends what is due.
-fn step<S: Station>(
+pub fn step<S: Station>(
     end: &mut S,
     out: &mut Line,
     into: &mut Line,

@@ -25,6 +25,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         match records.peek() {
             Some(Record::Open(open)) => return self.handle_open(*open, now),
             Some(Record::Close(close)) => return self.handle_close(*close),
+            Some(Record::Hello(_)) => return self.handle_hello(),
             _ => {}
         }
         if !matches!(self.state, State::Open | State::Finished) {
@@ -97,13 +98,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.damage = damage;
     }
 
-    fn handle_open(&mut self, open: Open, now: Instant) {
+    /// A plain end is called by a sealed one, which will never talk plain.
+    fn handle_hello(&mut self) {
+        if !self.sealed && matches!(self.state, State::Opening | State::Greeting) {
+            self.end(Loss::Sealed);
+        }
+    }
+
+    /// Our own frames come back.
+    pub(crate) fn handle_echo(&mut self) {
+        if !self.echo_told {
+            self.echo_told = true;
+            self.event(Event::Echo);
+        }
+    }
+
+    pub(super) fn handle_open(&mut self, open: Open, now: Instant) {
         if open.me == self.me {
-            if !self.echo_told {
-                self.echo_told = true;
-                self.event(Event::Echo);
-            }
-            return;
+            return self.handle_echo();
         }
         if self.is_over() {
             return;
@@ -151,7 +163,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     /// The peer was restarted before anything had passed: begin again with the new one.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.mux.restart();
         self.heard = Heard::default();
         (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());

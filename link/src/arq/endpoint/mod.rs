@@ -4,6 +4,7 @@
 mod input;
 mod output;
 mod patch;
+mod sealing;
 
 use heapless::Deque;
 
@@ -18,7 +19,9 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Level;
 use crate::wire::segment::{CloseCode, Parts, ResetCode};
+pub(crate) use output::SURE;
 use patch::{Asked, Damaged};
+pub(crate) use sealing::Unsealed;
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
 const CALL_US: u64 = 250_000;
@@ -44,6 +47,7 @@ struct Sent {
 /// What to send: a segment of `len` bytes, in a frame of this level.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing {
+    pub(crate) tx: u64,
     pub(crate) len: usize,
     pub(crate) level: Level,
 }
@@ -64,6 +68,10 @@ pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     peer: u64,
     /// Whether this session has channels; else it has one stream, channel 0.
     channels: bool,
+    /// Whether this session is to be sealed, and its keys once a peer has proved itself.
+    sealed: bool,
+    seal: Option<sealing::Seal>,
+    pub(crate) peer_key: Option<[u8; 32]>,
     pub(crate) mux: Mux<B, C>,
     heard: Heard,
     /// The damaged frame that may be patched, and what the peer is to be told of it.
@@ -112,6 +120,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             me: session.max(1),
             peer: 0,
             channels: sole.is_none(),
+            sealed: false,
+            seal: None,
+            peer_key: None,
             mux: match sole {
                 Some((send, recv)) => Mux::sole(config.rate, send, recv),
                 None => Mux::new(config.rate),
@@ -137,7 +148,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             closing: None,
             echo_told: false,
             rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
-            adapt: Adapt::new(&config),
+            adapt: Adapt::new(&config, 0),
             timers,
             events: Deque::new(),
             stats: Stats::default(),

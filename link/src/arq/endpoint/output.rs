@@ -7,20 +7,21 @@ use super::{Endpoint, Outgoing, RESERVE, Sent};
 use crate::mux::{Load, Room};
 use crate::time::Instant;
 use crate::wire::Level;
-use crate::wire::segment::{self, Close, FEATURE_CHANNELS, Open, SEGMENT_HEAD, VERSION, Writer};
+use crate::wire::segment::{self, Close, Open, SEGMENT_HEAD, VERSION, Writer};
 
 /// Longest distance between calls (µs).
 const CALL_MAX_US: u64 = 1_000_000;
 /// A body below this is short: see [`Adapt::short`](super::super::adapt::Adapt::short).
 const SHORT: usize = 64;
 /// Armour of a message that nothing follows, and of the calls.
-const SURE: Level = Level::Four;
+pub(crate) const SURE: Level = Level::Four;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
     /// The next segment, written to `out`. `backlog_us`: sending time already handed out and not
     /// gone yet. After sending it, call [`Endpoint::handle_sent`].
     pub(crate) fn poll_segment(&mut self, out: &mut [u8], backlog_us: u64, now: Instant) -> Option<Outgoing> {
         match self.state {
+            State::Opening | State::Greeting if self.sealed => None,
             State::Opening | State::Greeting => self.owe_open.then(|| self.poll_open(out, now)),
             State::Open if self.owe_open => Some(self.poll_open(out, now)),
             State::Open => self.poll_data(out, backlog_us, now),
@@ -31,37 +32,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     fn poll_open(&mut self, out: &mut [u8], now: Instant) -> Outgoing {
         self.owe_open = false;
         if self.state != State::Open {
-            let wait = if self.state == State::Greeting { self.rtt.wait_us() } else { self.call_us };
-            self.call_us = (self.call_us * 2).min(CALL_MAX_US.max(self.call_us));
-            self.timers.set(Timer::Open, now.after(wait));
+            self.called(now);
         }
         let mut writer = Writer::new(out, 0);
-        writer.open(&Open {
-            version: VERSION,
-            answer: self.state != State::Open,
-            me: self.me,
-            you: self.peer,
-            limit: self.sole().map_or(0, |sole| sole.receive_limit()) as u32 & 0xFF_FFFF,
-            payload_max: segment::PAYLOAD_MAX as u16,
-            features: if self.channels { FEATURE_CHANNELS } else { 0 },
-        });
-        Outgoing { len: writer.len(), level: SURE }
+        writer.open(&Open { answer: self.state != State::Open, you: self.peer, ..self.introduce() });
+        Outgoing { tx: 0, len: writer.len(), level: SURE }
+    }
+
+    /// A call goes out; the next one some time later.
+    pub(super) fn called(&mut self, now: Instant) {
+        let wait = if self.state == State::Greeting { self.rtt.wait_us() } else { self.call_us };
+        self.call_us = (self.call_us * 2).min(CALL_MAX_US.max(self.call_us));
+        self.timers.set(Timer::Open, now.after(wait));
     }
 
     fn poll_farewell(&mut self, out: &mut [u8]) -> Option<Outgoing> {
         self.farewells = self.farewells.checked_sub(1)?;
         if let Some(code) = self.closing {
-            let mut writer = Writer::new(out, 0);
+            let tx = if self.sealed { self.next_tx } else { 0 };
+            self.next_tx += 1;
+            let mut writer = Writer::new(out, tx);
             writer.close(&Close { version: VERSION, me: self.me, you: self.peer, code });
-            return Some(Outgoing { len: writer.len(), level: SURE });
+            return Some(Outgoing { tx, len: writer.len(), level: SURE });
         }
         let ack = (self.state == State::Finished).then(|| self.heard.ack(self.damage)).flatten()?;
-        let mut writer = Writer::new(out, self.next_tx);
+        let tx = self.next_tx;
+        let mut writer = Writer::new(out, tx);
         writer.ack(&ack);
         // the peer may have missed it when we stopped waiting for its answer
         writer.done(0);
         self.next_tx += 1;
-        Some(Outgoing { len: writer.len(), level: self.adapt.short(writer.len()).max(SURE) })
+        Some(Outgoing { tx, len: writer.len(), level: self.adapt.short(writer.len()).max(SURE) })
     }
 
     fn plan(&self, now: Instant) -> Plan {
@@ -138,7 +139,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
 
     fn outgoing(&mut self, len: usize, level: Level) -> Outgoing {
         self.next_tx += 1;
-        Outgoing { len, level }
+        Outgoing { tx: self.next_tx - 1, len, level }
     }
 
     /// The segment just polled went out in `wire` bytes, the last of which leaves at `left`.

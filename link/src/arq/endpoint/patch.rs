@@ -9,6 +9,7 @@ use crate::wire::check::{self, PART};
 use crate::wire::deframe::FRAGMENT_MAX;
 use crate::wire::frame::{CHECK, Head};
 use crate::wire::record::PARTS_MAX;
+use crate::wire::seal::{SEALED_HEAD, TAG};
 use crate::wire::segment::{Parts, Record, Segment, TX_BITS};
 use crate::wire::{BODY_MAX, seq};
 
@@ -20,7 +21,7 @@ const WORTH_OF_4: usize = 3;
 pub(super) struct Damaged {
     head: Option<Head>,
     tx: u16,
-    /// Where the payload begins in the body.
+    /// Where the payload begins in the body as sent.
     payload_at: usize,
     came: usize,
     bytes: [u8; FRAGMENT_MAX],
@@ -30,6 +31,15 @@ impl Default for Damaged {
     fn default() -> Self {
         Damaged { head: None, tx: 0, payload_at: 0, came: 0, bytes: [0; FRAGMENT_MAX] }
     }
+}
+
+/// Bytes of a body before its number that are not there when it is not sealed, once the number
+/// stands before the records; and those behind the records.
+fn skip(head: Head) -> usize {
+    usize::from(head.sealed)
+}
+fn tail(head: Head) -> usize {
+    if head.sealed { TAG } else { 0 }
 }
 
 /// Parts of a transmission the peer asks for.
@@ -45,10 +55,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
 
     /// A plain frame failed its check; `bytes` came of its body and check.
     pub(crate) fn handle_fragment(&mut self, head: Head, bytes: &[u8]) {
-        let Some(came) = bytes.len().checked_sub(CHECK) else { return };
-        let Some((tx, payload_at)) = Segment::payload_at(&bytes[..came]) else { return };
-        let payload = &bytes[payload_at..came];
-        let parts = ((head.len - payload_at) / PART).min(PARTS_MAX);
+        let Some(came) = bytes.len().checked_sub(CHECK + tail(head)) else { return };
+        let (mut start, mut end) = ([0; FRAGMENT_MAX], [0; FRAGMENT_MAX]);
+        let (start, end) = (&mut start[..came], &mut end[..came]);
+        start.copy_from_slice(&bytes[..came]);
+        end.copy_from_slice(&bytes[..came]);
+        if head.sealed && !self.reveal(head, start, end) {
+            return;
+        }
+        let skip = skip(head);
+        let Some((tx, payload_at)) = Segment::payload_at(&start[skip..]) else { return };
+        let payload_at = payload_at + skip;
+        let parts = ((head.len - tail(head)).saturating_sub(payload_at) / PART).min(PARTS_MAX);
         if parts < 2 {
             return;
         }
@@ -58,13 +76,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             let _ = list.resize(parts, 0);
             list
         };
-        let from_start = list(&mut check::parts(payload.iter().copied()));
-        let from_end = list(&mut check::parts(payload.iter().rev().copied()));
+        let from_start = list(&mut check::parts(start[payload_at..].iter().copied()));
+        let from_end = list(&mut check::parts(end[payload_at..].iter().rev().copied()));
         self.parts_due = Some(Parts { tx, from_start, from_end });
         self.ack_now = true;
         self.damaged.bytes[..bytes.len()].copy_from_slice(bytes);
         (self.damaged.head, self.damaged.tx) = (Some(head), tx);
         (self.damaged.payload_at, self.damaged.came) = (payload_at, bytes.len());
+    }
+
+    /// Decrypts what came of a sealed frame, as if it were right from its start and as if from its end.
+    /// In `start` the number moves up to the records. Nothing of it is used but by its checks.
+    fn reveal(&self, head: Head, start: &mut [u8], end: &mut [u8]) -> bool {
+        let (Some(seal), Some(&[a, b, epoch])) = (&self.seal, start.first_chunk::<SEALED_HEAD>()) else { return false };
+        let tx = self.heard.number(u16::from_le_bytes([a, b]));
+        // where the text begins in `end`, and at which of its bytes
+        let (claimed, came) = (head.len - tail(head), end.len());
+        let (from, at) = (SEALED_HEAD.max((SEALED_HEAD + came).saturating_sub(claimed)), claimed.saturating_sub(came));
+        let known = seal.xor(tx, epoch, 0, &mut start[SEALED_HEAD..]) && seal.xor(tx, epoch, at, &mut end[from.min(came)..]);
+        start.copy_within(..SEALED_HEAD - 1, 1);
+        known
     }
 
     /// What was missing of a damaged frame has come; false when it does not make it whole.
@@ -78,11 +109,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         // first what stands behind, for it moves
         damaged.bytes.copy_within(damaged.came - rest..damaged.came, to);
         damaged.bytes[from..to].copy_from_slice(payload);
-        let (body, sum) = damaged.bytes[..total].split_at(head.len);
+        let (body, sum) = damaged.bytes[..total].split_at_mut(head.len);
+        let number = self.heard.number(tx);
+        if let Some(seal) = self.seal.as_ref().filter(|_| head.sealed)
+            && !(seal.xor(number, body[SEALED_HEAD - 1], from - SEALED_HEAD, &mut body[from..to]))
+        {
+            return false;
+        }
         if check::body(head.word(), body).to_le_bytes() != sum {
             return false;
         }
-        let Ok(segment) = Segment::parse(body) else { return false };
+        let segment = if head.sealed {
+            let Some(text) = self.seal.as_mut().and_then(|seal| seal.open_in_place(head, number, body)) else { return false };
+            Segment::parse_sealed(text)
+        } else {
+            Segment::parse(body)
+        };
+        let Ok(segment) = segment else { return false };
         let mut kept = true;
         for record in segment.records() {
             // all else it says is of the past

@@ -175,7 +175,13 @@ impl Session {
             let spec = self.wire.spec();
             match event {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
-                Event::Asked(_) | Event::Accepted(_) | Event::Noted(..) | Event::Closed(_) | Event::Reset(..) => {}
+                Event::Asked(_)
+                | Event::Accepted(_)
+                | Event::Noted(..)
+                | Event::Closed(_)
+                | Event::Reset(..)
+                | Event::Refused
+                | Event::Plain => {}
                 Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
                 Event::Finished => match self.hung_up {
                     // usual for a ProxyCommand: no word of it, but the exit code

@@ -81,6 +81,10 @@ pub(super) fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
             Exit::Refused,
             "one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends".into(),
         ),
+        Loss::Sealed => (
+            Exit::Refused,
+            "the peer talks to known keys only: give this end --key FILE or --psk FILE too, see 'hardline keygen --help'".into(),
+        ),
         Loss::Local => (Exit::Failed, "closed".into()),
     }
 }
