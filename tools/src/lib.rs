@@ -5,6 +5,7 @@
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! files/  file transfer over a channel: messages, sender, receiver
+//! keys/   secret and public keys, their files
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
@@ -17,6 +18,7 @@ pub mod drive;
 pub mod echo;
 pub mod error;
 pub mod files;
+pub mod keys;
 pub mod log;
 pub mod names;
 pub mod notify;
