@@ -5,7 +5,7 @@
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! files/  file transfer over a channel: messages, sender, receiver
-//! keys/   secret and public keys, their files
+//! keys/   secret and public keys, their files, known peers
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 

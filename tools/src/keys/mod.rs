@@ -1,10 +1,13 @@
-//! Keys: what they are, how they are written, the files they live in.
+//! Keys: what they are, how they are written, the files they live in, and which one belongs to which port.
 //!
 //! ```text
 //! text     one line: TAG BASE64 [comment]       file   key files: who may read them, making them
+//! peers    known peers: PORT and a public key   store  a file that several processes change
 //! ```
 
 pub mod file;
+pub mod peers;
+mod store;
 mod text;
 
 use std::fmt;
