@@ -1,10 +1,13 @@
 //! What can be typed.
 
+mod keys;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 use crate::port::{Flow, Options, Spec};
 
 /// A bare serial wire, made trustworthy.
@@ -74,6 +77,11 @@ pub enum Command {
     /// One way: TX and GND, one fibre, an acoustic modem
     #[command(subcommand)]
     Diode(DiodeCommand),
+    /// Make a key, for this end or for both
+    Keygen(KeygenArgs),
+    /// Keys and fingerprints, and which key must answer on which port
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// `hardline diode`

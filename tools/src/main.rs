@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
+        Command::Keygen(args) => cmd::keygen::run(&cli.common, args),
+        Command::Key(command) => cmd::key::run(&cli.common, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,31 @@
+//! `hardline keygen`: a new key, for this end or for both.
+
+use crate::cli::{Common, KeygenArgs};
+use crate::error::Failure;
+use crate::keys::{Key, Psk, Secret, file};
+use crate::names;
+
+/// Makes the key file, then says what to do with it.
+pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
+    let key = match args.psk {
+        true => Key::Psk(Psk::generate()?),
+        false => Key::Secret(Secret::generate()?),
+    };
+    file::create(&args.file, &key, &args.comment)?;
+    let shown = names::shown(&args.file);
+    if args.json {
+        super::print(&super::key::as_json(&key, &args.comment).to_string())?;
+    } else if let Some(public) = key.public() {
+        super::print(format!("{public} {}", args.comment).trim_end())?;
+    }
+    if !common.quiet {
+        let next = match args.psk {
+            true => format!(
+                "copy {shown} to the other end by a safe way (ssh, a stick); 'hardline key show {shown}' must then say the same there"
+            ),
+            false => "give the public key to the other end: 'hardline key trust PORT KEY' there".to_owned(),
+        };
+        eprintln!("{}\nnext: {next}", key.fingerprint());
+    }
+    Ok(())
+}
