@@ -107,7 +107,9 @@ fn no_key_is_overwritten_or_left_half() {
     home.fails(1, "it is there already", &["keygen", "key"]);
     home.fails(1, "it is there already", &["keygen", "--psk", "key"]);
     assert_eq!(fs::read(home.path("key")).unwrap(), before);
-    home.fails(1, "No such file", &["keygen", "no/key"]);
+    home.fails(1, "cannot make the key key/in", &["keygen", "key/in"]);
+    home.does(&["keygen", ".config/hardline/key"]);
+    assert_eq!(mode(&home.path(".config/hardline")), 0o700);
     home.fails(1, "only read", &["keygen", "credential:key"]);
     home.fails(2, "one line", &["keygen", "new", "--comment", "a\nb"]);
     assert!(!home.path("new").exists());

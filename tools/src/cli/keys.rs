@@ -10,7 +10,7 @@ use crate::keys::peers::port_word;
 /// `hardline keygen`
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "FILE is made for you alone (mode 0600) and never overwritten. The public key goes to stdout, its fingerprint to stderr; \
+    after_help = "FILE is made for you alone (mode 0600), with its folder if there is none, and never overwritten. The public key goes to stdout, its fingerprint to stderr; \
 nothing secret is ever printed.\n\n  \
 hardline keygen ~/.config/hardline/key --comment root@box > box.pub\n  \
 hardline keygen --psk wire.psk       # the same file at both ends, copied by a safe way"

@@ -72,9 +72,9 @@ fn trust(common: &Common, args: &TrustArgs) -> Result<(), Failure> {
     if !common.quiet {
         let (port, new) = (&args.port, key.fingerprint());
         match trusted {
-            Trusted::Added => eprintln!("{port}: from now on only {new} may answer"),
+            Trusted::Added => eprintln!("{port}: {new} is trusted"),
             Trusted::Already => eprintln!("{port}: {new} has been trusted already"),
-            Trusted::Replaced(old) => eprintln!("{port}: from now on only {new} may answer, no longer {}", old.fingerprint()),
+            Trusted::Replaced(old) => eprintln!("{port}: {new} is trusted, no longer {}", old.fingerprint()),
         }
     }
     Ok(())

@@ -3,10 +3,10 @@
 //! What is secret may be read by its owner alone. `credential:NAME` is `$CREDENTIALS_DIRECTORY/NAME`, where
 //! systemd puts what a unit has by `LoadCredential=`.
 
-use std::fs::{File, Metadata};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -54,7 +54,8 @@ pub fn read(path: &Path) -> Result<KeyFile, Failure> {
     Ok(KeyFile { key, comment: comment.to_owned() })
 }
 
-/// Makes a key file of mode 0600 and puts it on disk; what is there is never overwritten.
+/// Makes a key file of mode 0600, and its folder (0700) if there is none, and puts it on disk; what is there is
+/// never overwritten.
 ///
 /// # Errors
 /// It is there already, or cannot be written (1); then nothing is left of it.
@@ -62,6 +63,9 @@ pub fn create(path: &Path, key: &Key, comment: &str) -> Result<(), Failure> {
     let doing = || format!("make the key {}", names::shown(path));
     if path.as_os_str().as_bytes().starts_with(CREDENTIAL.as_bytes()) {
         return Err("credentials are only read: make a file and name it in LoadCredential=").doing(Exit::Failed, doing);
+    }
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(Exit::Failed, doing)?;
     }
     let made = File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = match made {
