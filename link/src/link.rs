@@ -357,6 +357,7 @@ fn greet<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handsh
     now: Instant,
 ) {
     let Ok(segment) = Segment::parse(body) else { return endpoint.stats.frames_bad += 1 };
+    endpoint.stats.frames_in += 1;
     let hello = match segment.records().next() {
         Some(Record::Hello(hello)) => hello,
         Some(Record::Open(_)) => return endpoint.refused(Event::Plain),

@@ -218,6 +218,30 @@ pub struct PortArgs {
     /// How long a lost port or a peer that fell silent is waited for (us, ms, s, m, h, d)
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub grace: Duration,
+    /// Who may be at the other end.
+    #[command(flatten)]
+    pub seal: SealArgs,
+}
+
+/// How the ends prove who they are.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Keys")]
+pub struct SealArgs {
+    /// Seal the wire by this key ('hardline keygen'), for the peer that is known on PORT; credential:NAME under systemd
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Seal the wire by a key both ends have ('hardline keygen --psk')
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub psk: Option<PathBuf>,
+    /// Take the key of a peer that is not known yet, and ask for it from then on
+    #[arg(long, requires = "key")]
+    pub accept_new: bool,
+    /// The known peers.
+    #[command(flatten)]
+    pub peers: PeersFile,
+    /// Do not seal the wire, and say nothing of it
+    #[arg(long, conflicts_with_all = ["key", "psk"])]
+    pub plain: bool,
 }
 
 impl PortArgs {

@@ -89,7 +89,7 @@ pub fn loaded(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: boo
     let bulk = if both { "bulk=exec:cat" } else { "bulk=exec:cat >/dev/null" };
     let link = |end: &str| {
         let mut command = Command::new(hardline);
-        command.args(["link", "-q"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
+        command.args(["link", "-q", "--plain"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
         command
     };
     let mut links = Links(vec![link("b").args(["--service", "echo=exec:cat", "--service", bulk]).spawn()?]);

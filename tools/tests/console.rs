@@ -38,14 +38,14 @@ impl Wire {
     fn at(baud: &'static str) -> Wire {
         let mut wire = Wire::far_only(baud);
         let mut link = Command::new(HARDLINE);
-        link.arg("link").arg(wire.rig.path("a")).args(["-b", baud, "--control"]).arg(wire.socket());
+        link.args(["link", "--plain"]).arg(wire.rig.path("a")).args(["-b", baud, "--control"]).arg(wire.socket());
         wire.near = Some(Running(link.stdin(Stdio::null()).spawn().unwrap()));
         until("the control socket is there", || wire.socket().exists());
         wire
     }
     fn far(rig: &Rig, baud: &str) -> Running {
         let mut link = Command::new(HARDLINE);
-        link.arg("link").arg(rig.path("b")).args(["-b", baud, "--service", "console=pty:sh"]);
+        link.args(["link", "--plain"]).arg(rig.path("b")).args(["-b", baud, "--service", "console=pty:sh"]);
         Running(link.stdin(Stdio::null()).spawn().unwrap())
     }
     fn socket(&self) -> PathBuf {

@@ -1,8 +1,8 @@
 //! `hardline link`: a wire that is held, with services and forwards on it.
 
-use crate::cli::{Common, LinkArgs};
+use crate::cli::{Common, LinkArgs, SealArgs};
 use crate::drive::hub::{Hub, Plan};
-use crate::drive::wire::Settings;
+use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::notify;
 use crate::port::Opener;
@@ -17,7 +17,14 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
             return Err(Failure::new(Exit::Usage, format!("two services are called '{}'", service.name)));
         }
     }
-    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone() };
+    // with services it is an error, and one line is enough
+    let seal = SealArgs { plain: args.port.seal.plain || !args.service.is_empty(), ..args.port.seal.clone() };
+    let guard = Guard::new(&seal, &args.port.port)?;
+    if guard.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
+        let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), guard };
     let plan =
         Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
     let hub = Hub::open(opener, settings, plan, signals)?;

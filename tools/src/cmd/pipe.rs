@@ -3,7 +3,7 @@
 use crate::cli::{Common, PipeArgs};
 use crate::drive::pipe::Session;
 use crate::drive::user::User;
-use crate::drive::wire::Settings;
+use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
@@ -20,7 +20,13 @@ pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
         let there = std::fs::File::options().create(true).append(true).open(path);
         there.doing(Exit::Failed, || format!("write statistics to {}", path.display()))?;
     }
-    let settings = Settings { grace: args.port.grace, wait: args.port.wait, hold: false, stats: common.stats.clone() };
+    let settings = Settings {
+        grace: args.port.grace,
+        wait: args.port.wait,
+        hold: false,
+        stats: common.stats.clone(),
+        guard: Guard::new(&args.port.seal, &args.port.port)?,
+    };
     // the port first: a command must not start for a port that is not there
     let session = Session::open(opener, settings, signals)?;
     let user = if args.command.is_empty() { User::stdio()? } else { User::command(&args.command)? };

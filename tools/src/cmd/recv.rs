@@ -8,7 +8,7 @@ use crate::cli::{Common, RecvArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan, Service, Target};
 use crate::drive::wait;
-use crate::drive::wire::Settings;
+use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::files::SERVICE;
 use crate::files::door::{Door, Opened};
@@ -55,7 +55,13 @@ fn through_link(client: &Client, signals: &Signals, opened: Opened) -> Result<()
 fn through_port(common: &Common, args: &RecvArgs, signals: Signals, door: &Door, opened: Opened) -> Result<(), Failure> {
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let hold = args.forever;
-    let settings = Settings { grace: args.port.grace, wait: args.port.wait, hold, stats: common.stats.clone() };
+    let settings = Settings {
+        grace: args.port.grace,
+        wait: args.port.wait,
+        hold,
+        stats: common.stats.clone(),
+        guard: Guard::new(&args.port.seal, &args.port.port)?,
+    };
     let target = Target::Unix(door.path().to_string_lossy().into_owned());
     let services = vec![Service { name: SERVICE.into(), target }];
     let plan = Plan { services, once: !args.forever, ..Plan::default() };

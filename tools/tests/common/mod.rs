@@ -130,7 +130,7 @@ impl Wire {
     #[track_caller]
     pub fn link(&self, end: &str, args: &[&str]) -> Running {
         let mut command = Command::new(HARDLINE);
-        command.arg("link").arg(self.path(end)).args(["-v", "-b"]).arg(BAUD.to_string()).args(args);
+        command.args(["link", "--plain"]).arg(self.path(end)).args(["-v", "-b"]).arg(BAUD.to_string()).args(args);
         command.arg("--control").arg(self.path(&format!("{end}.sock"))).stdin(Stdio::null()).stdout(Stdio::null());
         self.start(&format!("link-{end}"), &mut command)
     }

@@ -21,7 +21,8 @@ fn a_serial_server_is_the_wire() {
     let ((_one, near), (_two, far)) = (serial_server(&wire, "a"), serial_server(&wire, "b"));
     let link = |end: &str, port: &str, args: &[&str]| {
         let mut link = Command::new(HARDLINE);
-        link.args(["link", "-v", "--wait", port, "-b", &BAUD.to_string(), "--control"]).arg(wire.path(&format!("{end}.sock")));
+        link.args(["link", "--plain", "-v", "--wait", port, "-b", &BAUD.to_string(), "--control"])
+            .arg(wire.path(&format!("{end}.sock")));
         wire.start(&format!("link-{end}"), link.args(args).stdin(Stdio::null()).stdout(Stdio::null()))
     };
     let _ends = [link("a", &near, &[]), link("b", &far, &["--service", "echo=exec:cat"])];

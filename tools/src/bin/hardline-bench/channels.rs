@@ -23,7 +23,7 @@ pub(crate) fn run(baud: u32, count: usize) -> Fallible<()> {
     serve(UnixListener::bind(&to)?);
     let link = |end: &str, flag: &str, what: String| {
         let mut command = Command::new(&hardline);
-        command.args(["link", "-q"]).arg(rig.path(end)).args(["-b", &baud.to_string(), flag, &what]);
+        command.args(["link", "-q", "--plain"]).arg(rig.path(end)).args(["-b", &baud.to_string(), flag, &what]);
         command.spawn().map(Link)
     };
     let _far = link("b", "--service", format!("source=unix:{}", to.display()))?;

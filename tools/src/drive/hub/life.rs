@@ -38,6 +38,7 @@ impl Hub {
 
     pub(super) fn serve_events(&mut self) {
         while let Some(event) = self.wire.link.poll_event() {
+            self.wire.handle_proof(&event);
             match event {
                 Event::Opened { me, peer } => {
                     tracing::info!("{}: session {me:016x} with {peer:016x} is open", self.wire.spec());

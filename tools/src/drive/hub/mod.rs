@@ -105,8 +105,8 @@ fn buffers(baud: u32) -> (Box<[u8]>, Box<[u8]>) {
     (vec![0u8; out].into_boxed_slice(), vec![0u8; 1 << 18].into_boxed_slice())
 }
 
-fn new_link(config: Config, id: u64, now: link::Instant, _baud: u32) -> Box<Link<Box<[u8]>, 1024, CHANNELS>> {
-    Box::new(Link::with_channels(config, id, now))
+fn new_link(config: Config, id: u64, now: link::Instant, _baud: u32) -> Link<Box<[u8]>, 1024, CHANNELS> {
+    Link::with_channels(config, id, now)
 }
 
 impl Hub {

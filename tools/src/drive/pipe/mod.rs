@@ -50,10 +50,10 @@ fn buffers(baud: u32) -> (usize, usize) {
     (out, if baud == 0 { 1 << 20 } else { 1 << 18 })
 }
 
-fn new_link(config: Config, id: u64, now: link::Instant, baud: u32) -> Box<Link<Box<[u8]>>> {
+fn new_link(config: Config, id: u64, now: link::Instant, baud: u32) -> Link<Box<[u8]>> {
     let (out, into) = buffers(baud);
     let buffer = |len| vec![0u8; len].into_boxed_slice();
-    Box::new(Link::new(config, id, now, buffer(out), buffer(into)))
+    Link::new(config, id, now, buffer(out), buffer(into))
 }
 
 impl Session {
@@ -172,6 +172,7 @@ impl Session {
 
     fn serve_events(&mut self) {
         while let Some(event) = self.wire.link.poll_event() {
+            self.wire.handle_proof(&event);
             let spec = self.wire.spec();
             match event {
                 Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),

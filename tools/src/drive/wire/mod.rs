@@ -1,18 +1,21 @@
 //! A port and the protocol on it: reading, writing, losing the port and finding it again.
 
+mod guard;
 mod watch;
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use link::{Config, FRAME_MAX, Link, Loss, State};
+use link::{Config, FRAME_MAX, Link, Loss, Noise, State};
 use nix::poll::PollFlags;
 
 use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::{Opener, Port, Spec};
+pub use guard::Guard;
 
 /// How often a lost port is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -38,13 +41,15 @@ pub struct Settings {
     pub hold: bool,
     /// Where to write the statistics.
     pub stats: Option<PathBuf>,
+    /// How the ends prove who they are.
+    pub guard: Arc<Guard>,
 }
 
 /// The link of a wire with up to `C` channels, its buffers on the heap.
-pub(super) type Protocol<const C: usize> = Box<Link<Box<[u8]>, 1024, C>>;
+pub(super) type Protocol<const C: usize> = Box<Link<Box<[u8]>, 1024, C, Option<Noise>>>;
 
-/// Makes the link of a new session.
-type NewLink<const C: usize> = fn(Config, u64, link::Instant, u32) -> Protocol<C>;
+/// Makes the link of a new session, before it is sealed.
+type NewLink<const C: usize> = fn(Config, u64, link::Instant, u32) -> Link<Box<[u8]>, 1024, C>;
 
 /// A port, and the session on it.
 pub struct Wire<const C: usize> {
@@ -66,12 +71,25 @@ pub struct Wire<const C: usize> {
     looked: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
+    callers: guard::Callers,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
 }
 
 fn config(settings: &Settings, baud: u32) -> Config {
     Config { grace_us: settings.grace.as_micros() as u64, ..Config::for_baud(baud) }
+}
+
+/// A link that begins to call.
+fn begin<const C: usize>(
+    new: NewLink<C>,
+    settings: &Settings,
+    opener: &Opener,
+    now: link::Instant,
+) -> Result<Protocol<C>, Failure> {
+    let handshake = settings.guard.handshake(opener.spec())?;
+    let link = new(config(settings, opener.baud()), new_id()?, now, opener.baud());
+    Ok(Box::new(link.sealed(handshake)))
 }
 
 fn new_id() -> Result<u64, Failure> {
@@ -91,7 +109,7 @@ impl<const C: usize> Wire<C> {
         };
         let clock = Clock::new();
         Ok(Wire {
-            link: new_link(config(&settings, opener.baud()), new_id()?, clock.now(), opener.baud()),
+            link: begin(new_link, &settings, &opener, clock.now())?,
             new_link,
             clock,
             began: Instant::now(),
@@ -107,13 +125,15 @@ impl<const C: usize> Wire<C> {
             looked: None,
             strange_since: None,
             warned: false,
+            callers: guard::Callers::default(),
             outcome: None,
         })
     }
 
     /// Begins a new session on the same port.
     pub(super) fn renew(&mut self) -> Result<(), Failure> {
-        self.link = (self.new_link)(config(&self.settings, self.baud()), new_id()?, self.clock.now(), self.baud());
+        self.link = begin(self.new_link, &self.settings, &self.opener, self.clock.now())?;
+        self.callers = guard::Callers::default();
         (self.strange_since, self.warned, self.lost_frames) = (None, false, 0);
         Ok(())
     }

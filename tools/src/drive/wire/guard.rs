@@ -1,0 +1,235 @@
+//! Who may be at the other end of a wire: keys, known peers, and what is said of those who are not.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use link::{Event, Noise};
+
+use super::Wire;
+use crate::cli::SealArgs;
+use crate::error::{Exit, Failure};
+use crate::keys::peers::KnownPeers;
+use crate::keys::{Psk, PublicKey, Secret};
+use crate::port::Spec;
+
+/// So many refusals, over so long, and a wire that is not held is given up: a single one may be somebody
+/// else's doing.
+const REFUSALS: u32 = 6;
+/// Different ones that are said, until a session is open.
+const COMPLAINTS: usize = 8;
+const REFUSED_FOR: Duration = Duration::from_secs(3);
+/// Credentials that are taken without being named (systemd's LoadCredential).
+const CREDENTIALS: [&str; 2] = ["hardline.key", "hardline.psk"];
+
+/// How an end proves who it is.
+pub enum Guard {
+    /// It does not.
+    Plain,
+    /// By a secret both ends have.
+    Psk(Psk),
+    /// By its key; the peer by the one that is known for the port.
+    Pair {
+        /// Our key.
+        secret: Secret,
+        /// The keys of peers.
+        known: KnownPeers,
+        /// Take the key of a peer that is not known yet, and remember it.
+        accept_new: bool,
+    },
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Guard::Plain => "Plain",
+            Guard::Psk(_) => "Psk",
+            Guard::Pair { .. } => "Pair",
+        })
+    }
+}
+
+impl Guard {
+    /// What the flags say; a plain wire is told so on stderr once, unless `--plain` says that this is known.
+    ///
+    /// # Errors
+    /// A key file that cannot be used (1).
+    pub fn new(args: &SealArgs, port: &Spec) -> Result<Arc<Guard>, Failure> {
+        let [credential_key, credential_psk] = CREDENTIALS.map(credential);
+        let none = args.key.is_none() && args.psk.is_none() && !args.plain;
+        let key = args.key.clone().or(credential_key.filter(|_| none));
+        let psk = args.psk.clone().or(credential_psk.filter(|_| none && key.is_none()));
+        Ok(Arc::new(match (key, psk) {
+            (Some(key), _) => Guard::Pair {
+                secret: Secret::load(&key)?,
+                known: KnownPeers::find(args.peers.known_peers.as_deref())?,
+                accept_new: args.accept_new,
+            },
+            (None, Some(psk)) => Guard::Psk(Psk::load(&psk)?),
+            (None, None) => {
+                if !args.plain {
+                    tracing::warn!(
+                        "{port}: plain: whoever has the wire can read and alter it (--key or --psk seals it, --plain says it is known)"
+                    );
+                }
+                Guard::Plain
+            }
+        }))
+    }
+    /// Whether nothing is proved.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Guard::Plain)
+    }
+
+    pub(super) fn handshake(&self, port: &Spec) -> Result<Option<Noise>, Failure> {
+        Ok(match self {
+            Guard::Plain => None,
+            Guard::Psk(psk) => Some(Noise::psk(*psk.bytes())),
+            Guard::Pair { secret, known, accept_new } => {
+                let peer = known.lookup(&port.to_string())?;
+                Some(Noise::pair(*secret.bytes(), peer.map(|key| *key.bytes()), *accept_new))
+            }
+        })
+    }
+}
+
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then_some(path)
+}
+
+/// What has come of those who asked to be let in.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    refused: u32,
+    since: Option<Instant>,
+    /// Complaints: each is said once.
+    told: Vec<String>,
+    /// Somebody at the terminal was asked about this key.
+    asked: Option<(PublicKey, Receiver<bool>)>,
+}
+
+impl<const C: usize> Wire<C> {
+    /// A session is open, or somebody was refused.
+    pub(crate) fn handle_proof(&mut self, event: &Event) {
+        match event {
+            Event::Opened { .. } => self.peer_proved(),
+            Event::Refused => self.peer_refused(),
+            Event::Plain => self.complain(format!("{}: the peer talks plain, this end has a key: give it one too", self.spec())),
+            _ => {}
+        }
+    }
+
+    fn peer_proved(&mut self) {
+        self.callers = Callers::default();
+        let guard = self.settings.guard.clone();
+        let (Guard::Pair { known, .. }, Some(key)) = (&*guard, self.link.peer_key().and_then(PublicKey::new)) else { return };
+        let port = self.spec().to_string();
+        match known.lookup(&port) {
+            Ok(Some(_)) => tracing::info!("{port}: the peer is {}", key.fingerprint()),
+            Ok(None) => match known.trust(&port, key, "", false) {
+                Ok(_) => {
+                    let file = known.path().display();
+                    tracing::warn!("{port}: from now on the peer must be {} ({file})", key.fingerprint());
+                }
+                Err(failure) => tracing::warn!("{failure}"),
+            },
+            Err(failure) => tracing::warn!("{failure}"),
+        }
+    }
+
+    fn peer_refused(&mut self) {
+        let guard = self.settings.guard.clone();
+        let port = self.spec().to_string();
+        let stranger = self.link.handshake().as_mut().and_then(Noise::stranger);
+        let Guard::Pair { secret, known, .. } = &*guard else {
+            return self
+                .complain(format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?"));
+        };
+        let Some(stranger) = stranger.and_then(PublicKey::new) else {
+            let own = secret.public().fingerprint();
+            return self.complain(format!("{port}: somebody calls who does not know our key {own}, or is not the known peer"));
+        };
+        match known.lookup(&port) {
+            Ok(Some(key)) if key == stranger => self.trust(key),
+            Ok(Some(key)) => self.complain(format!(
+                "{port}: the peer has the key {}, not the known {}: somebody else, or 'hardline key forget {port}' if it was replaced",
+                stranger.fingerprint(),
+                key.fingerprint()
+            )),
+            Ok(None) => self.ask(&port, stranger, &secret.public()),
+            Err(failure) => self.complain(failure.message),
+        }
+    }
+
+    fn trust(&mut self, key: PublicKey) {
+        if let Some(noise) = self.link.handshake() {
+            noise.trust(*key.bytes());
+        }
+    }
+
+    /// A first contact: asks whoever is at the terminal, or says how to trust this key.
+    fn ask(&mut self, port: &str, stranger: PublicKey, own: &PublicKey) {
+        let question = format!(
+            "{port}: the peer is not known yet.\n  its fingerprint  {}\n  our fingerprint  {}\nCompare them at the other end. Trust it from now on? [y/N] ",
+            stranger.fingerprint(),
+            own.fingerprint()
+        );
+        match &self.callers.asked {
+            Some((key, answer)) => {
+                let (key, said) = (*key, answer.try_recv());
+                match said {
+                    Ok(true) if key == stranger => {
+                        self.callers.asked = None;
+                        self.trust(key);
+                    }
+                    Err(TryRecvError::Empty) => {}
+                    _ => self.fail(Exit::Refused, format!("{port}: the peer's key {} was not trusted", key.fingerprint())),
+                }
+            }
+            None => match ask_terminal(question) {
+                Some(answer) => self.callers.asked = Some((stranger, answer)),
+                None => self.complain(format!(
+                    "{port}: the peer {} is not known: 'hardline key trust {port} {stranger}' if it is the right one, or --accept-new",
+                    stranger.fingerprint()
+                )),
+            },
+        }
+    }
+
+    /// Says it once; a wire that is not held is given up when it goes on.
+    fn complain(&mut self, complaint: String) {
+        let held = self.settings.hold;
+        let callers = &mut self.callers;
+        callers.refused += 1;
+        let since = *callers.since.get_or_insert_with(Instant::now);
+        let give_up = !held && callers.refused >= REFUSALS && since.elapsed() >= REFUSED_FOR;
+        if give_up {
+            return self.fail(Exit::Refused, complaint);
+        }
+        if !callers.told.contains(&complaint) && callers.told.len() < COMPLAINTS {
+            tracing::warn!("{complaint}");
+            callers.told.push(complaint);
+        }
+    }
+}
+
+/// Asks at the terminal, if there is one, without keeping the wire waiting.
+fn ask_terminal(question: String) -> Option<Receiver<bool>> {
+    // a program in the background must not be stopped for it
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    let (said, answer) = channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let asked = terminal.write_all(question.as_bytes()).and_then(|()| BufReader::new(terminal).read_line(&mut line));
+        let yes = asked.is_ok() && matches!(line.trim(), "y" | "Y" | "yes");
+        let _ = said.send(yes);
+    });
+    Some(answer)
+}
