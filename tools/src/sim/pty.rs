@@ -1,9 +1,11 @@
 //! The pseudo-terminal that stands for an adapter.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -16,17 +18,19 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 #[derive(Debug)]
 pub struct Pty {
     master: OwnedFd,
+    /// What the link leads to.
+    name: PathBuf,
     path: PathBuf,
+    /// Bound while this is there, however it ends: tells others that the link is not stale.
+    _claim: UnixDatagram,
 }
 
 impl Pty {
-    /// Makes one; an older link at `path` is replaced, anything else there is left alone.
+    /// Makes one; a link at `path` that a simulation left behind is replaced, anything else there is
+    /// left alone.
     pub fn new(path: &Path) -> io::Result<Pty> {
-        match std::fs::symlink_metadata(path) {
-            Ok(meta) if !meta.file_type().is_symlink() => {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else already"));
-            }
-            _ => {}
+        if is_stale(path)? {
+            std::fs::remove_file(path)?;
         }
         let pty = openpty(None, None)?;
         let mut settings = tcgetattr(&pty.slave)?;
@@ -36,14 +40,11 @@ impl Pty {
         // a program started from here must not hold the adapter: it could not be unplugged
         fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         let name = nix::unistd::ttyname(&pty.slave)?;
+        let claim = UnixDatagram::bind_addr(&claim_on(&std::fs::metadata(&name)?)?)?;
         // the slave is let go: once nobody has it open, the master says so
         drop(pty.slave);
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let _ = std::fs::remove_file(&beside);
-        std::os::unix::fs::symlink(name, &beside)?;
-        std::fs::rename(&beside, path)?;
-        Ok(Pty { master: pty.master, path: path.to_owned() })
+        std::os::unix::fs::symlink(&name, path)?;
+        Ok(Pty { master: pty.master, name, path: path.to_owned(), _claim: claim })
     }
     /// What to poll.
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -75,8 +76,44 @@ impl Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        // by now the path may be somebody else's
+        if std::fs::read_link(&self.path).is_ok_and(|to| to == self.name) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether a simulation left a link at this path and is gone; an error when something else is there.
+fn is_stale(path: &Path) -> io::Result<bool> {
+    let refuse = |why: String| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+        Ok(meta) if !meta.is_symlink() => {
+            return refuse("what is there is not a link of an earlier 'hardline sim'; remove it or choose another path".into());
+        }
+        Ok(_) => {}
+    }
+    let to = std::fs::read_link(path)?;
+    let terminal = match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        meta => meta?,
+    };
+    if !to.starts_with("/dev/pts") {
+        return refuse(format!("there is a link to {} already; remove it or choose another path", to.display()));
+    }
+    // a number outlives its terminal and is given to the next one: only the claim tells whose that is
+    if UnixDatagram::unbound()?.connect_addr(&claim_on(&terminal)?).is_ok() {
+        return refuse("another 'hardline sim' has an end there; end that one or choose another path".into());
+    }
+    Ok(true)
+}
+
+/// The address a simulation holds as long as this terminal is its own: abstract, so that it goes with the
+/// process.
+fn claim_on(terminal: &Metadata) -> io::Result<SocketAddr> {
+    // containers may share abstract addresses and have terminals of their own
+    SocketAddr::from_abstract_name(format!("hardline-sim-{}-{}", terminal.dev(), terminal.ino()))
 }
 
 /// Opens the far side of a simulated wire raw, without a lock: for tests that are no hardline.

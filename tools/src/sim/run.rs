@@ -142,7 +142,10 @@ impl Simulation {
                     end.pty = None;
                     end.away.cut_off();
                 }
-                (None, false) => end.pty = Some(Pty::new(&end.path)?),
+                (None, false) => {
+                    let named = |e: io::Error| io::Error::new(e.kind(), format!("plug in {} again: {e}", end.path.display()));
+                    end.pty = Some(Pty::new(&end.path).map_err(named)?);
+                }
                 _ => {}
             }
         }
