@@ -22,7 +22,7 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
         _ => None,
     };
     let wish = Wish { name: args.name.clone(), read_only: args.read_only, force: args.force, record };
-    if let Some(path) = super::held_wire(&args.port) {
+    if let Some(path) = super::held_wire(&args.port)? {
         return console::run(Client::connect(&path)?.into_stream(), wish);
     }
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;

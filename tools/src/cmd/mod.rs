@@ -13,7 +13,7 @@ pub mod send;
 pub mod sim;
 pub mod status;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
@@ -21,9 +21,21 @@ use crate::cli::PortArgs;
 use crate::error::{Doing, Exit, Failure};
 
 /// The control socket of a held wire, if that is what stands in the place of a port.
-fn held_wire(port: &PortArgs) -> Option<PathBuf> {
-    let path = PathBuf::from(port.port.to_string());
-    std::fs::metadata(&path).is_ok_and(|m| m.file_type().is_socket()).then_some(path)
+fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = port.port.path() else { return Ok(None) };
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(meta.file_type().is_socket().then(|| path.to_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && !port.wait => {
+            let message = format!(
+                "cannot open {}: there is neither a port nor a control socket; is the adapter plugged in (--wait waits for it), or \
+                 'hardline link' running?",
+                path.display()
+            );
+            Err(Failure::new(Exit::Port, message))
+        }
+        // the port says why
+        Err(_) => Ok(None),
+    }
 }
 
 /// A line of the result on stdout.

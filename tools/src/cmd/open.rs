@@ -19,7 +19,7 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
         Ok((io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
     };
     let (input, output) = own().doing(Exit::Failed, || "use stdin and stdout".into())?;
-    if let Some(path) = super::held_wire(&args.port) {
+    if let Some(path) = super::held_wire(&args.port)? {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;

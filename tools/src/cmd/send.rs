@@ -33,7 +33,7 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
         Ok((input, output, OwnedFd::from(from_us), OwnedFd::from(to_us)))
     };
     let (input, output, from_us, to_us) = ends().doing(Exit::Failed, || "make pipes".into())?;
-    let channel = match super::held_wire(&args.port) {
+    let channel = match super::held_wire(&args.port)? {
         Some(path) => {
             let client = Client::connect(&path)?;
             let sent = start(sources, input, output, common.quiet)?;

@@ -7,6 +7,8 @@ pub(crate) mod termios;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{Exit, Failure};
@@ -69,14 +71,15 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Spec, String> {
-        if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") {
+        let is_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
+        if is_path || (known_scheme(text).is_none() && is_device(text)) {
             return Ok(Spec { kind: Kind::Serial, rest: text.to_owned() });
         }
         let known = || KINDS.map(|(scheme, _, rest)| format!("{scheme}:{rest}")).join(", ");
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(format!("'{text}' is neither a path (/dev/ttyUSB0, ./wire) nor one of {}", known()));
         };
-        let Some((_, kind, usage)) = KINDS.iter().find(|k| k.0 == scheme) else {
+        let Some((_, kind, usage)) = known_scheme(text) else {
             return Err(format!("unknown scheme '{scheme}:'; known are a path and {}", known()));
         };
         if rest.is_empty() != usage.is_empty() {
@@ -89,7 +92,21 @@ impl FromStr for Spec {
     }
 }
 
+fn known_scheme(text: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
+    let (scheme, _) = text.split_once(':')?;
+    KINDS.iter().find(|k| k.0 == scheme)
+}
+
+/// Whether a port or a control socket is there. Other files are not taken for a port that was forgotten.
+fn is_device(text: &str) -> bool {
+    std::fs::metadata(text).is_ok_and(|m| m.file_type().is_char_device() || m.file_type().is_socket())
+}
+
 impl Spec {
+    /// The path, where it is one: of a serial port, or of a control socket in its place.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        (self.kind == Kind::Serial).then(|| Path::new(&self.rest))
+    }
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

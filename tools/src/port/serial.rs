@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serialport::SerialPort;
@@ -22,7 +22,10 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
             return Err(fail(Exit::Port, "there is no such device; is the adapter plugged in? (--wait waits for it)".into()));
         }
         Err(e) => return Err(fail(Exit::Port, e.to_string())),
-        Ok(meta) if !std::os::unix::fs::FileTypeExt::is_char_device(&meta.file_type()) => {
+        Ok(meta) if meta.file_type().is_socket() => {
+            return Err(fail(Exit::Port, format!("this is a socket, not a serial port; as a wire it is written unix:{path}")));
+        }
+        Ok(meta) if !meta.file_type().is_char_device() => {
             return Err(fail(Exit::Port, "this is not a serial port".into()));
         }
         Ok(_) => {}

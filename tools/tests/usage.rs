@@ -1,0 +1,77 @@
+//! What commands say that cannot begin: one line, what was being done, on what, and what to try.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{HARDLINE, Wire};
+use tempfile::TempDir;
+
+/// A folder to run commands in.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Scratch {
+        Scratch(tempfile::tempdir().unwrap())
+    }
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+    /// Runs `hardline`; it ends with this code and one line with each of these words.
+    #[track_caller]
+    fn assert_says(&self, line: &str, code: i32, words: &[&str]) {
+        let mut command = Command::new(HARDLINE);
+        command.args(line.split_whitespace()).current_dir(self.path()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{line}: {words:?} are not all in: {said}");
+        // those of the command line have the usage below
+        assert!(said.starts_with("error: ") || said.lines().count() == 1, "{line}: {said}");
+    }
+}
+
+#[test]
+fn neither_a_port_nor_a_control_socket() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join("f"), b"f").unwrap();
+    let neither = "cannot open ./none: there is neither a port nor a control socket";
+    for line in ["open ./none ssh", "send ./none f", "recv ./none --out new", "console ./none"] {
+        scratch.assert_says(line, 6, &[neither, "--wait", "'hardline link'"]);
+    }
+    assert!(!scratch.path().join("new").exists(), "nothing is made before the port is there");
+    scratch.assert_says("pipe ./none", 6, &["cannot open ./none: there is no such device", "--wait"]);
+}
+
+#[test]
+fn other_files_are_no_ports() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join("f"), b"f").unwrap();
+    let _listener = UnixListener::bind(scratch.path().join("s")).unwrap();
+    scratch.assert_says("pipe s", 6, &["cannot open s: this is a socket", "unix:s"]);
+    scratch.assert_says("pipe /dev/null", 6, &["not a serial port"]);
+    scratch.assert_says("pipe .", 2, &["'.' is neither a path", "usb:SERIAL-NUMBER"]);
+    // the port was forgotten
+    scratch.assert_says("send f f", 2, &["'f' is neither a path"]);
+}
+
+#[test]
+fn words_that_name_a_port_or_a_socket_are_taken() {
+    let wire = Wire::with(&[]);
+    let link = wire.link("b", &["--service", "tr=exec:tr a-y b-z"]);
+    let run = |name: &str, words: &[&str]| {
+        let mut command = Command::new(HARDLINE);
+        command.arg("open").args(words).args(["tr", "-b", "2000000"]).current_dir(wire.rig().dir());
+        wire.feed(name, &mut command, b"hal").end().assert_wrote(b"ibm");
+    };
+    // the wire itself, then by way of a socket
+    run("port", &["a"]);
+    let near = wire.link("a", &[]);
+    wire.await_session();
+    run("socket", &["a.sock"]);
+    drop((near, link));
+}
