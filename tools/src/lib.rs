@@ -24,6 +24,7 @@ pub mod names;
 pub mod notify;
 pub mod port;
 pub mod rig;
+pub mod say;
 pub mod signal;
 pub mod sim;
 pub mod soak;

@@ -11,6 +11,8 @@ pub fn init(common: &Common) {
         (false, _) => tracing::Level::DEBUG,
     };
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
+    // it would complain on stderr that stderr cannot be written to, and panic
+    let builder = builder.log_internal_errors(false);
     match &common.log {
         LogFormat::Json => builder.json().init(),
         LogFormat::Text | LogFormat::Shown(_) => builder.without_time().with_ansi(false).init(),

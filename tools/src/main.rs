@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tools::cli::{Cli, Command};
-use tools::{cmd, log};
+use tools::{cmd, log, say};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             tracing::debug!("exit {}", failure.exit.code());
             if !failure.message.is_empty() {
-                eprintln!("hardline: {failure}");
+                say::aside(format_args!("hardline: {failure}"));
             }
             ExitCode::from(failure.exit.code())
         }

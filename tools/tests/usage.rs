@@ -59,6 +59,35 @@ fn other_files_are_no_ports() {
     scratch.assert_says("send f f", 2, &["'f' is neither a path"]);
 }
 
+/// A program's streams may be a full disk, or closed: that is an error where it was asked for something,
+/// and never changes how it ends otherwise.
+#[test]
+fn streams_that_take_nothing() {
+    use std::fs::File;
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let none = Command::new(HARDLINE).args(["pipe", "./none"]).stdin(Stdio::null()).stderr(full()).status().unwrap();
+    assert_eq!(none.code(), Some(6));
+
+    let wire = Wire::with(&[]);
+    let _links = wire.linked(&[], &[]);
+    let mut status = Command::new(HARDLINE);
+    let status = status.arg("status").arg(wire.path("a.sock")).stdout(full()).output().unwrap();
+    let said = String::from_utf8_lossy(&status.stderr);
+    assert_eq!(status.status.code(), Some(1), "{said}");
+    assert_eq!(said, "hardline: cannot write to stdout: No space left on device (os error 28)\n");
+
+    fs::write(wire.path("f"), b"f").unwrap();
+    std::os::unix::fs::symlink("f", wire.path("link")).unwrap();
+    let run = |line: &str| {
+        let mut command = Command::new(HARDLINE);
+        command.args(line.split_whitespace()).current_dir(wire.rig().dir()).stdin(Stdio::null()).stderr(full());
+        command
+    };
+    let mut recv = run("recv b.sock -v --out out").spawn().unwrap();
+    common::until("the transfer", || run("send a.sock -v f link").status().unwrap().success().then_some(()));
+    assert_eq!(recv.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn words_that_name_a_port_or_a_socket_are_taken() {
     let wire = Wire::with(&[]);

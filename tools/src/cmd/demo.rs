@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::{Common, DemoArgs};
 use crate::error::{Doing, Exit, Failure};
 use crate::rig::Rig;
+use crate::say;
 use crate::signal::{Signal, Signals};
 
 /// The cable is pulled once, for so long.
@@ -26,11 +27,11 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
     let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), args.seed.to_string());
     let wire = ["--baud", &baud, "--ber", &ber, "--seed", &seed, "--latency", "500us", "--outage", OUTAGE];
     let rig = Rig::start(&hardline, &wire).doing(Exit::Failed, || "start the simulated wire".into())?;
-    println!(
+    say::answer(format_args!(
         "A simulated serial wire: {baud} baud, one bit in {:.0} wrong, the cable pulled for 0.5 s.",
         1.0 / args.ber.max(1e-12)
-    );
-    println!("One file of {} kB goes each way at the same time.", args.size);
+    ))?;
+    say::answer(format_args!("One file of {} kB goes each way at the same time.", args.size))?;
 
     let began = Instant::now();
     let directions = [Direction::new(&rig, "a", "b", args)?, Direction::new(&rig, "b", "a", args)?];
@@ -54,15 +55,18 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
     }
     let noise = rig.stop().doing(Exit::Failed, || "read what the wire did".into())?;
     for (way, name) in [("a_to_b", "a to b"), ("b_to_a", "b to a")] {
-        println!("{name}: the wire flipped {} bits and lost {} bytes", noise[way]["flipped"], noise[way]["outage"]);
+        say::answer(format_args!(
+            "{name}: the wire flipped {} bits and lost {} bytes",
+            noise[way]["flipped"], noise[way]["outage"]
+        ))?;
     }
-    println!("Both files arrived byte-exact. With two adapters: hardline pipe /dev/ttyUSB0 -b 2000000");
+    say::answer("Both files arrived byte-exact. With two adapters: hardline pipe /dev/ttyUSB0 -b 2000000")?;
     one_way(&hardline, args, &signals)
 }
 
 /// A third file, through a wire that has no way back.
 fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals) -> Result<(), Failure> {
-    println!("\nThe same wire without a way back (a data diode), its cable pulled for 0.5 s as well.");
+    say::answer("\nThe same wire without a way back (a data diode), its cable pulled for 0.5 s as well.")?;
     let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), (args.seed + 1).to_string());
     let wire = ["--one-way", "--baud", &baud, "--ber", &ber, "--seed", &seed, "--outage", "0.5:0.5"];
     let rig = Rig::start(hardline, &wire).doing(Exit::Failed, || "start the one-way wire".into())?;
@@ -95,13 +99,13 @@ fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals) -> Result<(), Fa
         return Err(Failure::new(Exit::Failed, "the file through the diode differs: please report this"));
     }
     let noise = rig.stop().doing(Exit::Failed, || "read what the wire did".into())?;
-    println!(
+    say::answer(format_args!(
         "a to b: {} bytes arrived byte-exact in {:.1} s; the wire flipped {} bits and lost {} bytes, nothing was asked for again",
         got.len(),
         began.elapsed().as_secs_f64(),
         noise["a_to_b"]["flipped"],
         noise["a_to_b"]["outage"],
-    );
+    ))?;
     Ok(())
 }
 
@@ -142,7 +146,7 @@ impl Direction {
         }
         let stats = rig.stats(self.from).doing(Exit::Failed, || "read the statistics".into())?;
         let rate = self.size as f64 / seconds;
-        println!(
+        say::answer(format_args!(
             "{} to {}: {} bytes, sha256 {}.., {:.0} kB/s ({:.0} % of the wire), {} frames, {} pieces sent again",
             self.from,
             self.to,
@@ -152,7 +156,7 @@ impl Direction {
             rate / f64::from(baud) * 1000.0,
             stats["frames_out"],
             stats["resends"],
-        );
+        ))?;
         Ok(())
     }
 }
@@ -186,7 +190,7 @@ fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals
         if !terminal && said.elapsed() >= Duration::from_secs(1) {
             said = Instant::now();
             let lines = directions.iter().map(|d| format!("{} to {}: {} %", d.from, d.to, d.arrived() * 100 / d.size.max(1)));
-            eprintln!("  {}", lines.collect::<Vec<_>>().join(", "));
+            say::aside(format_args!("  {}", lines.collect::<Vec<_>>().join(", ")));
         }
         left = 0;
         for (end, child) in ends.iter_mut() {

@@ -2,6 +2,7 @@
 
 use crate::cli::{Common, SimArgs};
 use crate::error::{Doing, Exit, Failure};
+use crate::say;
 use crate::signal::{Signal, Signals};
 use crate::sim::run::Simulation;
 use crate::stats;
@@ -25,7 +26,7 @@ pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
         };
         match &common.stats {
             Some(path) => stats::write_json(path, &simulation.stats())?,
-            None if !end => eprintln!("{}", simulation.stats()),
+            None if !end => say::aside(simulation.stats()),
             None => {}
         }
         if end {

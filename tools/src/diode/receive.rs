@@ -167,7 +167,7 @@ impl Receiving {
         match &self.stats {
             Some(path) => stats::write_json(path, &value),
             None if now => {
-                eprintln!("{value}");
+                crate::say::aside(value);
                 Ok(())
             }
             None => Ok(()),

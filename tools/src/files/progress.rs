@@ -6,6 +6,7 @@ use std::time::Instant;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::Summary;
+use crate::say;
 
 /// The progress of one transfer.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Progress {
         if summary.failed > 0 {
             line.push_str(&format!("; {} FAILED", summary.failed));
         }
-        eprintln!("{line}");
+        say::aside(line);
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
 use crate::error::{Exit, Failure};
+use crate::say;
 
 /// Asks once and prints, or again and again as told.
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
@@ -22,19 +23,14 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "--interval goes with --watch or --metrics"));
     }
     let status = Client::connect(&args.socket)?.status()?;
-    if args.json {
-        println!("{status}");
-    } else {
-        print!("{}", as_text(&status));
-    }
-    Ok(())
+    if args.json { say::answer(status) } else { say::answer(as_text(&status)) }
 }
 
 /// A few lines for people.
 fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
     let mut text = format!(
-        "{} at {} baud: {}\n{:.0} bytes in, {:.0} out, {:.0} pieces sent again, {:.0} bad frames\nround trip {:.1} ms, bit error rate {:.1e}, {:.0} bytes a frame\n",
+        "{} at {} baud: {}\n{:.0} bytes in, {:.0} out, {:.0} pieces sent again, {:.0} bad frames\nround trip {:.1} ms, bit error rate {:.1e}, {:.0} bytes a frame",
         status["port"].as_str().unwrap_or("?"),
         number("baud"),
         status["state"].as_str().unwrap_or("?"),
@@ -49,7 +45,7 @@ fn as_text(status: &Value) -> String {
     for channel in status["channels"].as_array().into_iter().flatten() {
         let number = |name: &str| channel[name].as_u64().unwrap_or(0);
         let line = format!(
-            "channel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued\n",
+            "\nchannel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued",
             number("id"),
             channel["service"].as_str().unwrap_or("?"),
             number("bytes_in"),

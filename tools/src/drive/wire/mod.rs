@@ -317,7 +317,7 @@ impl<const C: usize> Wire<C> {
                     tracing::warn!("{e}");
                 }
             }
-            None => eprintln!("{value}"),
+            None => crate::say::aside(value),
         }
     }
 
