@@ -400,7 +400,7 @@ fn what_cannot_be_read_is_said_at_both_ends() {
     send.arg("send").arg(rig.path("a")).args(["-b", BAUD, "fine", "locked", "link", "not there"]).current_dir(rig.dir());
     let mut send = Running::spawn(&rig, "send", &mut send);
     let (sent, received) = (send.ends(1), recv.ends(1));
-    for name in ["locked: Permission denied", "not there: No such file", "skipped link"] {
+    for name in ["locked: Permission denied", "not there: No such file", "skipped link: a symbolic link"] {
         assert!(sent.contains(name), "{sent}");
     }
     for name in ["locked: the other end cannot read it: Permission denied", "not there: the other end cannot read it"] {
@@ -415,6 +415,12 @@ fn nothing_to_send_is_said_before_the_port_is_opened() {
     let rig = rig();
     let said = Running::start(&rig, "send", "send", "none", &["not there"]).ends(1);
     assert!(said.contains("not there: No such file"), "{said}");
+    nix::unistd::mkfifo(&rig.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("f", rig.path("link")).unwrap();
+    let said = Running::start(&rig, "send", "send", "none", &["pipe", "link", "/dev/null"]).ends(1);
+    let named =
+        "nothing to send; pipe is a named pipe, and left out; link is a symbolic link, and left out; /dev/null is a device";
+    assert!(said.contains(named), "{said}");
     fs::write(rig.path("f"), b"f").unwrap();
     Running::start(&rig, "send", "send", "none", &["f"]).ends(6);
     Running::start(&rig, "recv", "recv", "none", &["--out", "out"]).ends(6);

@@ -47,8 +47,8 @@ impl Progress {
         self.bar.suspend(|| tracing::error!("{name}: {why}"));
     }
     /// Something is left out.
-    pub fn skipped(&self, name: &str) {
-        self.bar.suspend(|| tracing::warn!("skipped {name}: neither a file nor a folder"));
+    pub fn skipped(&self, name: &str, what: &str) {
+        self.bar.suspend(|| tracing::warn!("skipped {name}: {what}"));
     }
     /// Something is delivered.
     pub fn done(&self, name: &str) {

@@ -110,8 +110,8 @@ impl<W: Write> Sender<'_, W> {
             _ => return Err(nonsense("no welcome")),
         }
         self.progress.begin(bytes);
-        for path in &self.sources.skipped {
-            self.progress.skipped(&shown(path));
+        for (path, what) in &self.sources.skipped {
+            self.progress.skipped(&shown(path), what);
         }
         let sources = self.sources;
         for (name, why) in &sources.missing {

@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::folder::is_part;
@@ -31,8 +31,8 @@ pub struct Sources {
     pub items: Vec<Item>,
     /// What cannot, and why.
     pub missing: Vec<(Vec<u8>, String)>,
-    /// What is neither a file nor a folder.
-    pub skipped: Vec<PathBuf>,
+    /// What is neither a file nor a folder, and what it is.
+    pub skipped: Vec<(PathBuf, &'static str)>,
 }
 
 /// The mode and time of what this is about.
@@ -54,8 +54,10 @@ impl Sources {
             sources.add(path.clone(), name);
         }
         if sources.items.is_empty() {
-            let why = sources.missing.iter().map(|(name, why)| format!("; {}: {why}", crate::names::printable(name)));
-            return Err(Failure::new(Exit::Failed, format!("there is nothing to send{}", why.collect::<String>())));
+            let missing = sources.missing.iter().map(|(name, why)| format!("; {}: {why}", crate::names::printable(name)));
+            let skipped = sources.skipped.iter().map(|(path, what)| format!("; {} is {what}, and left out", shown(path)));
+            let why: String = missing.chain(skipped).collect();
+            return Err(Failure::new(Exit::Failed, format!("there is nothing to send{why}")));
         }
         if u32::try_from(sources.items.len()).is_err() {
             return Err(Failure::new(Exit::Failed, "these are more than 4 billion files"));
@@ -79,7 +81,7 @@ impl Sources {
     fn add_one(&mut self, path: &Path, name: &[u8], todo: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
         let meta = std::fs::symlink_metadata(path)?;
         if !meta.is_file() && !meta.is_dir() {
-            self.skipped.push(path.to_owned());
+            self.skipped.push((path.to_owned(), kind_of(&meta)));
             return Ok(());
         }
         check(name)?;
@@ -95,6 +97,20 @@ impl Sources {
         self.items.push(Item { path: path.to_owned(), name: name.to_owned(), size, stamp: stamp_of(&meta) });
         todo.extend(inside);
         Ok(())
+    }
+}
+
+/// What is neither a file nor a folder.
+fn kind_of(meta: &Metadata) -> &'static str {
+    let kind = meta.file_type();
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 
