@@ -59,6 +59,63 @@ fn other_files_are_no_ports() {
     scratch.assert_says("send f f", 2, &["'f' is neither a path"]);
 }
 
+#[test]
+fn folders_that_are_none() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join("f"), b"f").unwrap();
+    for line in ["recv tcp:127.0.0.1:9 --out f", "diode recv udp-listen:127.0.0.1:0 --out f"] {
+        scratch.assert_says(line, 1, &["cannot put files into f: f is not a folder"]);
+    }
+    scratch.assert_says("diode recv . --out out", 2, &["'.' is neither a path"]);
+    scratch.assert_says("diode recv ./ --out out", 6, &["cannot open ./: this is a folder"]);
+}
+
+#[test]
+fn places_and_names_that_are_taken() {
+    let scratch = Scratch::new();
+    let twice = "link ./w --forward unix:u=a --forward tcp:127.0.0.1:4=a --forward tcp:127.0.0.1:4=b";
+    scratch.assert_says(
+        twice,
+        2,
+        &["--forward tcp:127.0.0.1:4=a and --forward tcp:127.0.0.1:4=b would listen at the same place"],
+    );
+    scratch.assert_says("link ./w --service x=exec:a --service x=exec:b", 2, &["two services are called 'x'"]);
+    scratch.assert_says("link ./w --forward tcp:127.0.0.1:ssh=a", 2, &["write it as tcp:ADDR:PORT=NAME"]);
+    scratch.assert_says("link ./w --service a=tcp:localhost", 2, &["write it as NAME=tcp:HOST:PORT"]);
+    scratch.assert_says(
+        "link ./w --control /dev/null",
+        1,
+        &["the control socket /dev/null: there is a file that is not a socket"],
+    );
+    let _listener = UnixListener::bind(scratch.path().join("s")).unwrap();
+    scratch.assert_says("link ./w --forward unix:s=a", 1, &["listen for --forward unix:s=a: another process listens there"]);
+}
+
+#[test]
+fn a_control_socket_is_held_by_one_link() {
+    let (wire, other) = (Wire::with(&[]), Wire::with(&[]));
+    let start = |wire: &Wire, name: &str| {
+        let mut link = Command::new(HARDLINE);
+        link.args(["link", "./a", "--control", "s"]).current_dir(wire.rig().dir()).stdin(Stdio::null());
+        wire.start(name, &mut link)
+    };
+    let first = start(&wire, "first");
+    common::until("the control socket", || wire.path("s").exists().then_some(()));
+    let second = start(&wire, "second");
+    assert_eq!(second.wait(), 1);
+    let said = "hardline: another 'hardline link' holds the control socket s; end that one or choose another path\n";
+    assert_eq!(wire.log("second"), said);
+    // one of the same name elsewhere is none of its business
+    drop(UnixListener::bind(other.path("s")).unwrap());
+    let third = start(&other, "third");
+    common::until("the control socket answers", || {
+        let status = Command::new(HARDLINE).arg("status").arg(other.path("s")).output().unwrap();
+        assert_eq!(third.ended(), None, "{}", other.log("third"));
+        status.status.success().then_some(())
+    });
+    drop(first);
+}
+
 /// A program's streams may be a full disk, or closed: that is an error where it was asked for something,
 /// and never changes how it ends otherwise.
 #[test]

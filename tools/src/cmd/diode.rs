@@ -9,12 +9,12 @@ use crate::diode::objects::{self, What};
 use crate::diode::port::{Input, Output};
 use crate::diode::receive::{Receiving, Sink};
 use crate::diode::report::Report;
-use crate::diode::send::{Settings, check};
+use crate::diode::send::Settings;
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::{Options, Spec};
-use crate::signal::Signals;
+use crate::signal::{Signal, Signals};
 use crate::stats;
 
 /// How often a port that is waited for is tried.
@@ -37,7 +37,9 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
     loop {
         match open(&port.port, options) {
             Err(failure) if port.wait && failure.exit == Exit::Port => {
-                check(signals)?;
+                if let Some(Signal::End(number)) = signals.take() {
+                    return Err(Failure::new(Exit::Signal(number), format!("interrupted; {} was not there yet", port.port)));
+                }
                 std::thread::sleep(LOOK);
             }
             result => return result,
@@ -75,8 +77,8 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let mut temporary = None;
     let sink = match &args.out {
         Some(out) => {
-            let keep = || format!("use {}", out.display());
-            std::fs::create_dir_all(out).doing(Exit::Failed, keep)?;
+            let keep = || format!("put files into {}", out.display());
+            crate::files::folder::make(out).doing(Exit::Failed, keep)?;
             let state = match &args.state {
                 Some(state) => state.clone(),
                 None => {

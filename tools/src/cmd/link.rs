@@ -6,17 +6,14 @@ use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::notify;
 use crate::port::Opener;
+use crate::port::socket::is_listened_on;
 use crate::signal::Signals;
 
 /// Runs until told to end.
 pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    check(args)?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    for (i, service) in args.service.iter().enumerate() {
-        if args.service[..i].iter().any(|s| s.name == service.name) {
-            return Err(Failure::new(Exit::Usage, format!("two services are called '{}'", service.name)));
-        }
-    }
     // with services it is an error, and one line is enough
     let seal = SealArgs { plain: args.port.seal.plain || !args.service.is_empty(), ..args.port.seal.clone() };
     let guard = Guard::new(&seal, &args.port.port)?;
@@ -30,4 +27,27 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     let hub = Hub::open(opener, settings, plan, signals)?;
     notify::say("READY=1");
     hub.run()
+}
+
+/// What can be said before anything is opened.
+fn check(args: &LinkArgs) -> Result<(), Failure> {
+    for (i, service) in args.service.iter().enumerate() {
+        if args.service[..i].iter().any(|s| s.name == service.name) {
+            return Err(Failure::new(Exit::Usage, format!("two services are called '{}'", service.name)));
+        }
+    }
+    for (i, forward) in args.forward.iter().enumerate() {
+        if let Some(other) = args.forward[..i].iter().find(|f| f.is_beside(forward)) {
+            let message = format!("--forward {other} and --forward {forward} would listen at the same place");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    }
+    match &args.control {
+        Some(path) if is_listened_on(path) => {
+            let path = path.display();
+            let message = format!("another 'hardline link' holds the control socket {path}; end that one or choose another path");
+            Err(Failure::new(Exit::Failed, message))
+        }
+        _ => Ok(()),
+    }
 }

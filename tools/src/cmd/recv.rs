@@ -23,7 +23,7 @@ const NOTICE: Duration = Duration::from_secs(2);
 pub fn run(common: &Common, args: &RecvArgs) -> Result<(), Failure> {
     // before the folder is made
     let held = super::held_wire(&args.port)?;
-    let folder = Folder::open(&args.out).doing(Exit::Failed, || format!("use {}", args.out.display()))?;
+    let folder = Folder::open(&args.out).doing(Exit::Failed, || format!("put files into {}", args.out.display()))?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let door = Door::new().doing(Exit::Failed, || "make a socket in a temporary folder".into())?;
     let opened = door.open(folder, args.forever, common.quiet).doing(Exit::Failed, || "wait for a sender".into())?;

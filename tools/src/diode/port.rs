@@ -162,6 +162,9 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
         _ => return Err(Failure::new(Exit::Usage, format!("{spec} cannot be used one way"))),
     };
     let meta = std::fs::metadata(&path).doing(Exit::Port, || format!("open {spec}"))?;
+    if meta.is_dir() {
+        return Err(Failure::new(Exit::Port, format!("cannot open {spec}: this is a folder, not a port")));
+    }
     let tty = meta.file_type().is_char_device();
     let mut open = File::options();
     open.read(way == Way::In).write(way == Way::Out);

@@ -50,11 +50,8 @@ pub struct Place {
 impl Folder {
     /// Opens or makes it.
     pub fn open(path: &Path) -> io::Result<Folder> {
-        std::fs::create_dir_all(path)?;
+        make(path)?;
         let dir = File::open(path)?;
-        if !dir.metadata()?.is_dir() {
-            return Err(Errno::ENOTDIR.into());
-        }
         match dir.try_lock() {
             Ok(()) => Ok(Folder { dir }),
             Err(TryLockError::WouldBlock) => Err(io::Error::other("another 'hardline recv' is using it")),
@@ -74,6 +71,14 @@ impl Folder {
         let name = path.file_name().ok_or(Errno::EINVAL)?.to_owned();
         Ok(Place { parent, name })
     }
+}
+
+/// Makes a folder and those it is in, unless it is there.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(io::Error::other(format!("{} is not a folder", path.display())));
+    }
+    std::fs::create_dir_all(path)
 }
 
 fn open_dir(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {

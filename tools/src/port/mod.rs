@@ -85,7 +85,7 @@ impl FromStr for Spec {
         if rest.is_empty() != usage.is_empty() {
             return Err(format!("write it as {scheme}:{usage}"));
         }
-        if usage.ends_with(":PORT") && rest.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok()).is_none() {
+        if usage.ends_with(":PORT") && !has_port(rest) {
             return Err(format!("write it as {scheme}:{usage}, PORT a number up to 65535"));
         }
         Ok(Spec { kind: *kind, rest: rest.to_owned() })
@@ -95,6 +95,11 @@ impl FromStr for Spec {
 fn known_scheme(text: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
     let (scheme, _) = text.split_once(':')?;
     KINDS.iter().find(|k| k.0 == scheme)
+}
+
+/// Whether this is a host or an address, and a number of a port.
+pub(crate) fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// Whether a port or a control socket is there. Other files are not taken for a port that was forgotten.

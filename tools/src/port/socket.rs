@@ -64,21 +64,37 @@ impl Drop for Listener {
 /// A socket left by a process that is gone is taken over; one that is listened on is not (and is not
 /// connected to either: whoever listens would take that for its peer).
 pub(crate) fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    if is_socket && !is_listened_on(path) {
-        std::fs::remove_file(path)?;
+    let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{why}; choose another path")));
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => return refuse("there is a file that is not a socket"),
+        Ok(_) if is_listened_on(path) => return refuse("another process listens there"),
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(_) => {}
     }
-    UnixListener::bind(path)
+    // in full, or nobody could tell it from one of the same name in another folder
+    match UnixListener::bind(in_full(path)) {
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => UnixListener::bind(path), // that is too long
+        bound => bound,
+    }
 }
 
 /// By the kernel's own list; paths are compared as they were given to bind, and in full.
-fn is_listened_on(path: &Path) -> bool {
+pub(crate) fn is_listened_on(path: &Path) -> bool {
     let list = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     list.lines()
         .filter_map(|line| line.split_whitespace().nth(7))
         .map(Path::new)
         .any(|listed| listed == path || listed == full || (listed.is_relative() && listed.file_name() == path.file_name()))
+}
+
+/// A path from the root, without symbolic links but for the last name; that need not be there.
+fn in_full(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (std::fs::canonicalize(parent), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::local::Local;
 use super::service::name_of;
 use crate::error::{Doing, Exit, Failure};
+use crate::port::has_port;
 use crate::port::socket::bind_unix;
 
 /// Where to listen.
@@ -30,14 +31,21 @@ impl FromStr for Forward {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Forward, String> {
-        let usage = "write it as tcp:ADDR:PORT=NAME or unix:PATH=NAME";
+        let usage = "write it as tcp:ADDR:PORT=NAME (PORT a number up to 65535) or unix:PATH=NAME";
         let (listen, name) = text.rsplit_once('=').ok_or(usage)?;
         let listen = match listen.split_once(':') {
-            Some(("tcp", address)) if address.contains(':') => Listen::Tcp(address.into()),
+            Some(("tcp", address)) if has_port(address) => Listen::Tcp(address.into()),
             Some(("unix", path)) if !path.is_empty() => Listen::Unix(path.into()),
             _ => return Err(usage.into()),
         };
         Ok(Forward { listen, name: name_of(name)? })
+    }
+}
+
+impl Forward {
+    /// Whether both would listen at the same place.
+    pub fn is_beside(&self, other: &Forward) -> bool {
+        self.listen == other.listen
     }
 }
 
@@ -112,7 +120,7 @@ mod tests {
         for text in ["tcp:127.0.0.1:2222=ssh", "unix:/run/a=b=nncp"] {
             assert_eq!(text.parse::<Forward>().unwrap().to_string(), text);
         }
-        for bad in ["tcp:2222=ssh", "udp:1:2=x", "unix:=x", "tcp:a:1"] {
+        for bad in ["tcp:2222=ssh", "tcp:a:x=ssh", "udp:1:2=x", "unix:=x", "tcp:a:1"] {
             assert!(bad.parse::<Forward>().is_err(), "{bad}");
         }
     }

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::local::Local;
 use super::terminal;
+use crate::port::has_port;
 use crate::port::socket::connect_tcp;
 
 /// Longest wait for a TCP service to answer.
@@ -54,7 +55,7 @@ impl FromStr for Service {
             return Err(usage.into());
         }
         let target = match scheme {
-            "tcp" => Target::Tcp(rest.into()),
+            "tcp" if has_port(rest) => Target::Tcp(rest.into()),
             "unix" => Target::Unix(rest.into()),
             "exec" => Target::Exec(rest.into()),
             "pty" => Target::Pty(rest.into()),
@@ -162,7 +163,7 @@ mod tests {
     fn services_are_read() {
         let ssh: Service = "ssh=tcp:127.0.0.1:22".parse().unwrap();
         assert_eq!(ssh, Service { name: "ssh".into(), target: Target::Tcp("127.0.0.1:22".into()) });
-        for bad in ["ssh", "=tcp:x:1", "a b=exec:x", "x=exec:", "x=file:y", "x=tcp"] {
+        for bad in ["ssh", "=tcp:x:1", "a b=exec:x", "x=exec:", "x=file:y", "x=tcp", "x=tcp:host"] {
             assert!(bad.parse::<Service>().is_err(), "{bad}");
         }
     }
