@@ -70,12 +70,26 @@ fn arguments<'a>(baud: &'a str, wire: &[&'a str]) -> Vec<&'a str> {
     ["--baud", baud].into_iter().chain(wire.iter().copied()).collect()
 }
 
-/// Two `hardline link`: end b offers `cat`, and `sink`, which swallows everything.
-struct Links(Vec<Child>);
+/// Processes that end with this, the youngest first: a client that outlived its link would complain.
+struct Processes(Vec<Child>);
 
-impl Drop for Links {
+impl Processes {
+    fn link(&mut self, command: &mut Command) -> Fallible<()> {
+        self.0.push(command.spawn()?);
+        Ok(())
+    }
+    /// Starts a client; its stdin and stdout.
+    fn client(&mut self, command: &mut Command) -> Fallible<(ChildStdin, ChildStdout)> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let streams = (child.stdin.take(), child.stdout.take());
+        self.0.push(child);
+        streams.0.zip(streams.1).ok_or_else(|| "no pipe".into())
+    }
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        for child in self.0.iter_mut().rev() {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -92,30 +106,28 @@ pub fn loaded(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: boo
         command.args(["link", "-q", "--plain"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
         command
     };
-    let mut links = Links(vec![link("b").args(["--service", "echo=exec:cat", "--service", bulk]).spawn()?]);
-    links.0.push(link("a").arg("--control").arg(&control).spawn()?);
+    let mut processes = Processes(Vec::new());
+    processes.link(link("b").args(["--service", "echo=exec:cat", "--service", bulk]))?;
+    processes.link(link("a").arg("--control").arg(&control))?;
     while !control.exists() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let open = |name: &str| {
         let mut command = Command::new(hardline);
-        command.args(["open", "-q"]).arg(&control).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.spawn()
+        command.args(["open", "-q"]).arg(&control).arg(name);
+        command
     };
-    let (mut bulk, mut typist) = (open("bulk")?, open("echo")?);
-    let (mut feed, mut drain) = (bulk.stdin.take().ok_or("no pipe")?, bulk.stdout.take().ok_or("no pipe")?);
+    let (mut feed, mut drain) = processes.client(&mut open("bulk"))?;
+    let (mut input, mut output) = processes.client(&mut open("echo"))?;
     let feeder = std::thread::spawn(move || while feed.write_all(&[0x55; 16_384]).is_ok() {});
     let drainer = std::thread::spawn(move || std::io::copy(&mut drain, &mut std::io::sink()));
-    let mut input = typist.stdin.take().ok_or("no pipe")?;
-    let mut output = typist.stdout.take().ok_or("no pipe")?;
     // the first keystrokes teach the link that somebody types
     Echo::measure(&mut input, &mut output, 20)?;
     let (before, began) = (bytes_out(hardline, &control)?, Instant::now());
     let echo = Echo::measure(&mut input, &mut output, count)?;
     let sent = bytes_out(hardline, &control)? - before;
     let share = sent / began.elapsed().as_secs_f64() / f64::from(baud / 10);
-    links.0.extend([bulk, typist]);
-    drop(links);
+    drop(processes);
     feeder.join().map_err(|_| "the feeder failed")?;
     let _ = drainer.join();
     Ok(Loaded { echo, bulk: share })
