@@ -291,7 +291,8 @@ pub struct LinkArgs {
 /// `hardline open`
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Ends when both directions have ended and everything was delivered: 0; 5 when the peer does not offer the service.\n\n  \
+    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire. Ends when both \
+directions have ended and everything was delivered: 0; 5 when the peer does not offer the service.\n\n  \
 ssh -o ProxyCommand='hardline open /run/hardline/wire ssh' box\n  \
 echo uptime | hardline open /dev/ttyUSB0 shell"
 )]
@@ -307,7 +308,8 @@ pub struct OpenArgs {
 /// `hardline send`
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
+    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; start 'hardline recv' \
+first there. Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
 was when it is run again. Symbolic links and special files are named and left out.\n\n  \
 hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n  \
 hardline send /run/hardline/wire backup.tar"
@@ -323,14 +325,17 @@ pub struct SendArgs {
 
 /// `hardline recv`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Ends with the transfer of one sender: 0 when everything it had is verified and on disk.\n\n  \
+#[command(
+    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; only one recv \
+at a time can take files there. Ends with the transfer of one sender: 0 when everything it had is verified and on disk.\n\n  \
 hardline recv /dev/ttyUSB0 -b 2000000 --out /srv/in\n  \
-hardline recv /run/hardline/wire --out /srv/in --forever")]
+hardline recv /run/hardline/wire --out /srv/in --forever"
+)]
 pub struct RecvArgs {
     /// A port as for `link` (which this then holds), or the control socket of a running `link`.
     #[command(flatten)]
     pub port: PortArgs,
-    /// Where files go
+    /// Where files go; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Go on when a transfer is over or was broken off
@@ -341,8 +346,8 @@ pub struct RecvArgs {
 /// `hardline console`
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "At the start of a line: ~. ends, ~B is a break, ~? helps, ~~ is a tilde. Over a control socket several may look at the \
-same console; one of them writes. PORT may be that socket. Ends with 0 when the far shell did, or when you left; with 1 when it ended otherwise.\n\n  \
+    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire: there several may \
+look at the same console, and one of them writes. At the start of a line: ~. ends, ~B is a break, ~? helps, ~~ is a tilde. Ends with 0 when the far shell did, or when you left; with 1 when it ended otherwise.\n\n  \
 hardline console /run/hardline/wire --log console.log\n  \
 hardline console /dev/ttyUSB0 -b 2000000 rescue"
 )]

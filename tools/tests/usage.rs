@@ -60,6 +60,16 @@ fn other_files_are_no_ports() {
 }
 
 #[test]
+fn a_control_socket_may_take_the_place_of_the_port() {
+    for command in ["open", "send", "recv", "console"] {
+        let help = Command::new(HARDLINE).args([command, "--help"]).output().unwrap();
+        let help = String::from_utf8_lossy(&help.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("PORT may be the control socket of a running 'hardline link --control SOCKET'"), "{help}");
+        assert!(help.contains("/run/hardline/wire"), "{command} has an example: {help}");
+    }
+}
+
+#[test]
 fn folders_that_are_none() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("f"), b"f").unwrap();
