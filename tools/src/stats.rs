@@ -8,6 +8,18 @@ use std::time::Instant;
 
 use crate::error::{Doing, Exit, Failure};
 
+/// Says that the statistics cannot be written now, and not after hours; what is there is left alone.
+pub fn check(path: Option<&Path>) -> Result<(), Failure> {
+    match path {
+        // opening anything else could do something, or wait for somebody
+        Some(path) if !path.exists() || path.is_file() || path.is_dir() => {
+            let there = std::fs::File::options().create(true).append(true).open(path);
+            there.map(drop).doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes the counters of a link to `path`, replacing what was there in one step.
 pub fn write(path: &Path, stats: &link::Stats, began: Instant) -> Result<(), Failure> {
     write_json(path, &as_json(stats, began))

@@ -76,6 +76,7 @@ fn folders_that_are_none() {
     for line in ["recv tcp:127.0.0.1:9 --out f", "diode recv udp-listen:127.0.0.1:0 --out f"] {
         scratch.assert_says(line, 1, &["cannot put files into f: f is not a folder"]);
     }
+    scratch.assert_says("diode recv ./x --out out --state f", 1, &["cannot keep what is not whole in f: f is not a folder"]);
     scratch.assert_says("diode recv . --out out", 2, &["'.' is neither a path"]);
     scratch.assert_says("diode recv ./ --out out", 6, &["cannot open ./: this is a folder"]);
 }
@@ -124,6 +125,23 @@ fn a_control_socket_is_held_by_one_link() {
         status.status.success().then_some(())
     });
     drop(first);
+}
+
+#[test]
+fn statistics_that_cannot_be_written_are_told_at_once() {
+    let wire = Wire::with(&[]);
+    fs::write(wire.path("f"), b"f").unwrap();
+    let commands =
+        ["pipe ./a", "link ./a", "open ./a x", "send ./a f", "recv ./a --out o", "console ./a", "diode recv ./b --lines"];
+    for command in commands.into_iter().chain(["diode send ./a --lines", "sim -a ./c -b ./d"]) {
+        let mut run = Command::new(HARDLINE);
+        run.args(command.split_whitespace());
+        let output = run.args(["--stats", "none/s"]).current_dir(wire.rig().dir()).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert!(said.starts_with("hardline: cannot write statistics to none/s: "), "{command}: {said}");
+    }
+    Scratch::new().assert_says("sim -a c -b ./c", 2, &["-a and -b are the same"]);
 }
 
 /// A program's streams may be a full disk, or closed: that is an error where it was asked for something,

@@ -13,6 +13,7 @@ use crate::diode::send::Settings;
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure};
+use crate::files::folder::make;
 use crate::port::{Options, Spec};
 use crate::signal::{Signal, Signals};
 use crate::stats;
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Runs the command to its end.
 pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
     let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    stats::check(common.stats.as_deref())?;
     match command {
         DiodeCommand::Send(args) => send(common, args, &signals),
         DiodeCommand::Recv(args) => recv(common, args, &signals),
@@ -78,9 +80,12 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let sink = match &args.out {
         Some(out) => {
             let keep = || format!("put files into {}", out.display());
-            crate::files::folder::make(out).doing(Exit::Failed, keep)?;
+            make(out).doing(Exit::Failed, keep)?;
             let state = match &args.state {
-                Some(state) => state.clone(),
+                Some(state) => {
+                    make(state).doing(Exit::Failed, || format!("keep what is not whole in {}", state.display()))?;
+                    state.clone()
+                }
                 None => {
                     let dir = tempfile::Builder::new().prefix(".hardline-").tempdir_in(out).doing(Exit::Failed, keep)?;
                     let path = dir.path().to_owned();

@@ -8,11 +8,13 @@ use crate::notify;
 use crate::port::Opener;
 use crate::port::socket::is_listened_on;
 use crate::signal::Signals;
+use crate::stats;
 
 /// Runs until told to end.
 pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     check(args)?;
+    stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     // with services it is an error, and one line is enough
     let seal = SealArgs { plain: args.port.seal.plain || !args.service.is_empty(), ..args.port.seal.clone() };

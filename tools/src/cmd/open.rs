@@ -12,6 +12,7 @@ use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
+use crate::stats;
 
 /// Runs until the channel has ended.
 pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
@@ -22,6 +23,7 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     if let Some(path) = super::held_wire(&args.port)? {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
+    stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let settings = Settings {

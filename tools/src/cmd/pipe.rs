@@ -7,6 +7,7 @@ use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
+use crate::stats;
 
 /// Runs the command to its end.
 pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
@@ -15,11 +16,7 @@ pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
     if !opener.can_reopen() && args.command.is_empty() {
         return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));
     }
-    if let Some(path) = &common.stats {
-        // better now than after hours; what is there is left alone
-        let there = std::fs::File::options().create(true).append(true).open(path);
-        there.doing(Exit::Failed, || format!("write statistics to {}", path.display()))?;
-    }
+    stats::check(common.stats.as_deref())?;
     let settings = Settings {
         grace: args.port.grace,
         wait: args.port.wait,

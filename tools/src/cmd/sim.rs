@@ -9,9 +9,10 @@ use crate::stats;
 
 /// Runs until a signal; SIGUSR1 writes the statistics.
 pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
-    if args.a == args.b {
+    if std::path::absolute(&args.a).ok() == std::path::absolute(&args.b).ok() {
         return Err(Failure::new(Exit::Usage, "the two ends need two paths: -a and -b are the same"));
     }
+    stats::check(common.stats.as_deref())?;
     // a byte takes 5 us at 2 Mbps: the usual 50 us of grace for a timer are too many
     let _ = nix::sys::prctl::set_timerslack(1_000);
     let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;

@@ -16,10 +16,10 @@ use crate::error::{Exit, Failure};
 /// Flow control of a serial port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Flow {
-    /// None: three wires.
+    /// Three wires.
     #[default]
     None,
-    /// RTS/CTS.
+    /// Two more, RTS and CTS.
     Rtscts,
 }
 
