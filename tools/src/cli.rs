@@ -140,7 +140,7 @@ pub struct DiodeSendArgs {
     /// stdin to the far stdout
     #[arg(long, conflicts_with_all = ["files", "lines"])]
     pub stream: bool,
-    /// Each line of stdin as a datagram
+    /// Each line of stdin as a datagram; one may overtake another
     #[arg(long, conflicts_with = "files")]
     pub lines: bool,
     /// How much noise and how long an outage to expect
