@@ -216,7 +216,7 @@ fn a_hangup_ends_in_order() {
     let rig = rig(&["--ber", "1e-5"]);
     let mut b = end(&rig, "b", b"", &[]);
     let mut a = rig.pipe("a", BAUD);
-    let mut a = Running::start(a.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut a = Running::start(a.arg("--plain").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()));
     let input = bytes(20_000, 3);
     a.child().stdin.as_mut().unwrap().write_all(&input).unwrap();
     let mut first = [0u8; 1];

@@ -6,7 +6,6 @@ use crate::cli::{Common, ConsoleArgs, LogFormat};
 use crate::drive::client::Client;
 use crate::drive::console::{self, Record, Wish};
 use crate::drive::hub::{Hub, Plan};
-use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
@@ -28,13 +27,7 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     }
     stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
-    let settings = Settings {
-        grace: args.port.grace,
-        wait: args.port.wait,
-        hold: false,
-        stats: common.stats.clone(),
-        guard: Guard::new(&args.port.seal, &args.port.port)?,
-    };
+    let settings = super::settings(common, &args.port, false)?;
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
     // a terminal that stands still must not hold up the wire: each has a thread, and a socket between them
     let started = UnixStream::pair().and_then(|(ours, theirs)| {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::print;
 use crate::cli::{Common, ForgetArgs, KeyCommand, ListArgs, PeersFile, ShowArgs, TrustArgs};
 use crate::error::{Doing, Exit, Failure};
 use crate::keys::peers::{KnownPeers, Trusted};
 use crate::keys::{Key, PublicKey, file};
 use crate::names;
+use crate::say::{answer, aside};
 
 /// Runs the command to its end.
 pub fn run(common: &Common, command: &KeyCommand) -> Result<(), Failure> {
@@ -36,14 +36,14 @@ pub(super) fn as_json(key: &Key, comment: &str) -> Value {
 fn show(common: &Common, args: &ShowArgs) -> Result<(), Failure> {
     let file::KeyFile { key, comment } = file::read(&args.file)?;
     if args.json {
-        return print(&as_json(&key, &comment).to_string());
+        return answer(as_json(&key, &comment).to_string());
     }
     let Some(public) = key.public() else {
-        return print(&key.fingerprint());
+        return answer(key.fingerprint());
     };
-    print(format!("{public} {}", names::printable(comment.as_bytes())).trim_end())?;
+    answer(format!("{public} {}", names::printable(comment.as_bytes())).trim_end())?;
     if !common.quiet {
-        eprintln!("{}", key.fingerprint());
+        aside(key.fingerprint());
     }
     Ok(())
 }
@@ -53,15 +53,15 @@ fn list(common: &Common, args: &ListArgs) -> Result<(), Failure> {
     let peers = known.list()?;
     if args.json {
         let fields = |p: &crate::keys::peers::Peer| json!({ "port": p.port, "key": p.key.to_string(), "fingerprint": p.key.fingerprint(), "comment": p.comment });
-        return print(&Value::from_iter(peers.iter().map(fields)).to_string());
+        return answer(Value::from_iter(peers.iter().map(fields)).to_string());
     }
     if peers.is_empty() && !common.quiet {
-        eprintln!("nobody is known in {}: 'hardline key trust PORT KEY'", names::shown(known.path()));
+        aside(format!("nobody is known in {}: 'hardline key trust PORT KEY'", names::shown(known.path())));
     }
     let width = peers.iter().map(|p| p.port.chars().count()).max().unwrap_or(0);
     for peer in &peers {
         let comment = names::printable(peer.comment.as_bytes());
-        print(format!("{:width$} {} {comment}", peer.port, peer.key.fingerprint()).trim_end())?;
+        answer(format!("{:width$} {} {comment}", peer.port, peer.key.fingerprint()).trim_end())?;
     }
     Ok(())
 }
@@ -72,9 +72,9 @@ fn trust(common: &Common, args: &TrustArgs) -> Result<(), Failure> {
     if !common.quiet {
         let (port, new) = (&args.port, key.fingerprint());
         match trusted {
-            Trusted::Added => eprintln!("{port}: {new} is trusted"),
-            Trusted::Already => eprintln!("{port}: {new} has been trusted already"),
-            Trusted::Replaced(old) => eprintln!("{port}: {new} is trusted, no longer {}", old.fingerprint()),
+            Trusted::Added => aside(format!("{port}: {new} is trusted")),
+            Trusted::Already => aside(format!("{port}: {new} has been trusted already")),
+            Trusted::Replaced(old) => aside(format!("{port}: {new} is trusted, no longer {}", old.fingerprint())),
         }
     }
     Ok(())
@@ -87,7 +87,7 @@ fn forget(common: &Common, args: &ForgetArgs) -> Result<(), Failure> {
         return Err(why).doing(Exit::Failed, || format!("forget the key of {}", args.port));
     }
     if !common.quiet {
-        eprintln!("{}: forgotten", args.port);
+        aside(format!("{}: forgotten", args.port));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::cli::{Common, KeygenArgs};
 use crate::error::Failure;
 use crate::keys::{Key, Psk, Secret, file};
 use crate::names;
+use crate::say::{answer, aside};
 
 /// Makes the key file, then says what to do with it.
 pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
@@ -14,9 +15,9 @@ pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
     file::create(&args.file, &key, &args.comment)?;
     let shown = names::shown(&args.file);
     if args.json {
-        super::print(&super::key::as_json(&key, &args.comment).to_string())?;
+        answer(super::key::as_json(&key, &args.comment).to_string())?;
     } else if let Some(public) = key.public() {
-        super::print(format!("{public} {}", args.comment).trim_end())?;
+        answer(format!("{public} {}", args.comment).trim_end())?;
     }
     if !common.quiet {
         let next = match args.psk {
@@ -25,7 +26,7 @@ pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
             ),
             false => "give the public key to the other end: 'hardline key trust PORT KEY' there".to_owned(),
         };
-        eprintln!("{}\nnext: {next}", key.fingerprint());
+        aside(format!("{}\nnext: {next}", key.fingerprint()));
     }
     Ok(())
 }

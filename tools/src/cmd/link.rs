@@ -1,6 +1,6 @@
 //! `hardline link`: a wire that is held, with services and forwards on it.
 
-use crate::cli::{Common, LinkArgs, SealArgs};
+use crate::cli::{Common, LinkArgs};
 use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
@@ -16,9 +16,7 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     check(args)?;
     stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    // with services it is an error, and one line is enough
-    let seal = SealArgs { plain: args.port.seal.plain || !args.service.is_empty(), ..args.port.seal.clone() };
-    let guard = Guard::new(&seal, &args.port.port)?;
+    let guard = Guard::new(&args.port.seal)?;
     if guard.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
         let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
         return Err(Failure::new(Exit::Usage, message));

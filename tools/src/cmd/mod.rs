@@ -13,12 +13,13 @@ pub mod send;
 pub mod sim;
 pub mod status;
 
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
-use crate::cli::PortArgs;
-use crate::error::{Doing, Exit, Failure};
+use crate::cli::{Common, PortArgs};
+use crate::drive::wire::{Guard, Settings};
+use crate::error::{Exit, Failure};
 
 /// The control socket of a held wire, if that is what stands in the place of a port.
 fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
@@ -38,9 +39,8 @@ fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// A line of the result on stdout.
-fn print(line: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    let printed = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    printed.doing(Exit::Failed, || "write the result to stdout".into())
+/// What a wire needs beside its port; `hold`: it outlives its sessions.
+fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Failure> {
+    let guard = Guard::new(&port.seal)?;
+    Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), guard })
 }

@@ -8,7 +8,6 @@ use link::Class;
 use crate::cli::{Common, OpenArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
-use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
@@ -26,13 +25,7 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    let settings = Settings {
-        grace: args.port.grace,
-        wait: args.port.wait,
-        hold: false,
-        stats: common.stats.clone(),
-        guard: Guard::new(&args.port.seal, &args.port.port)?,
-    };
+    let settings = super::settings(common, &args.port, false)?;
     if !opener.can_reopen() {
         return Err(Failure::new(Exit::Usage, "stdio: cannot be the wire here: stdin and stdout are the channel's"));
     }

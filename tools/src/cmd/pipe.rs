@@ -3,7 +3,6 @@
 use crate::cli::{Common, PipeArgs};
 use crate::drive::pipe::Session;
 use crate::drive::user::User;
-use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
@@ -17,13 +16,7 @@ pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));
     }
     stats::check(common.stats.as_deref())?;
-    let settings = Settings {
-        grace: args.port.grace,
-        wait: args.port.wait,
-        hold: false,
-        stats: common.stats.clone(),
-        guard: Guard::new(&args.port.seal, &args.port.port)?,
-    };
+    let settings = super::settings(common, &args.port, false)?;
     // the port first: a command must not start for a port that is not there
     let session = Session::open(opener, settings, signals)?;
     let user = if args.command.is_empty() { User::stdio()? } else { User::command(&args.command)? };

@@ -8,7 +8,6 @@ use crate::cli::{Common, RecvArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan, Service, Target};
 use crate::drive::wait;
-use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::files::SERVICE;
 use crate::files::door::{Door, Opened};
@@ -59,13 +58,7 @@ fn through_port(common: &Common, args: &RecvArgs, signals: Signals, door: &Door,
     stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let hold = args.forever;
-    let settings = Settings {
-        grace: args.port.grace,
-        wait: args.port.wait,
-        hold,
-        stats: common.stats.clone(),
-        guard: Guard::new(&args.port.seal, &args.port.port)?,
-    };
+    let settings = super::settings(common, &args.port, hold)?;
     let target = Target::Unix(door.path().to_string_lossy().into_owned());
     let services = vec![Service { name: SERVICE.into(), target }];
     let plan = Plan { services, once: !args.forever, ..Plan::default() };

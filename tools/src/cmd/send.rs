@@ -11,7 +11,6 @@ use nix::fcntl::{FcntlArg, fcntl};
 use crate::cli::{Common, SendArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
-use crate::drive::wire::{Guard, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::files::progress::Progress;
 use crate::files::sources::Sources;
@@ -44,13 +43,7 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
             stats::check(common.stats.as_deref())?;
             let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
             let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-            let settings = Settings {
-                grace: args.port.grace,
-                wait: args.port.wait,
-                hold: false,
-                stats: common.stats.clone(),
-                guard: Guard::new(&args.port.seal, &args.port.port)?,
-            };
+            let settings = super::settings(common, &args.port, false)?;
             let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
             let sent = start(sources, input, output, common.quiet)?;
             hub.want(SERVICE, Class::Bulk, from_us, to_us);

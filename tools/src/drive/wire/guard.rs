@@ -27,8 +27,11 @@ const CREDENTIALS: [&str; 2] = ["hardline.key", "hardline.psk"];
 
 /// How an end proves who it is.
 pub enum Guard {
-    /// It does not.
-    Plain,
+    /// It does not; `said`: the user knows.
+    Plain {
+        /// By `--plain`.
+        said: bool,
+    },
     /// By a secret both ends have.
     Psk(Psk),
     /// By its key; the peer by the one that is known for the port.
@@ -45,7 +48,7 @@ pub enum Guard {
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Guard::Plain => "Plain",
+            Guard::Plain { .. } => "Plain",
             Guard::Psk(_) => "Psk",
             Guard::Pair { .. } => "Pair",
         })
@@ -53,11 +56,11 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// What the flags say; a plain wire is told so on stderr once, unless `--plain` says that this is known.
+    /// What the flags say. Of a plain session stderr is told once, unless `--plain` says that this is known.
     ///
     /// # Errors
     /// A key file that cannot be used (1).
-    pub fn new(args: &SealArgs, port: &Spec) -> Result<Arc<Guard>, Failure> {
+    pub fn new(args: &SealArgs) -> Result<Arc<Guard>, Failure> {
         let [credential_key, credential_psk] = CREDENTIALS.map(credential);
         let none = args.key.is_none() && args.psk.is_none() && !args.plain;
         let key = args.key.clone().or(credential_key.filter(|_| none));
@@ -69,24 +72,17 @@ impl Guard {
                 accept_new: args.accept_new,
             },
             (None, Some(psk)) => Guard::Psk(Psk::load(&psk)?),
-            (None, None) => {
-                if !args.plain {
-                    tracing::warn!(
-                        "{port}: plain: whoever has the wire can read and alter it (--key or --psk seals it, --plain says it is known)"
-                    );
-                }
-                Guard::Plain
-            }
+            (None, None) => Guard::Plain { said: args.plain },
         }))
     }
     /// Whether nothing is proved.
     pub fn is_plain(&self) -> bool {
-        matches!(self, Guard::Plain)
+        matches!(self, Guard::Plain { .. })
     }
 
     pub(super) fn handshake(&self, port: &Spec) -> Result<Option<Noise>, Failure> {
         Ok(match self {
-            Guard::Plain => None,
+            Guard::Plain { .. } => None,
             Guard::Psk(psk) => Some(Noise::psk(*psk.bytes())),
             Guard::Pair { secret, known, accept_new } => {
                 let peer = known.lookup(&port.to_string())?;
@@ -126,6 +122,14 @@ impl<const C: usize> Wire<C> {
     fn peer_proved(&mut self) {
         self.callers = Callers::default();
         let guard = self.settings.guard.clone();
+        if let Guard::Plain { said: false } = *guard
+            && !std::mem::replace(&mut self.said_plain, true)
+        {
+            tracing::warn!(
+                "{}: plain: whoever has the wire can read and alter it; --key or --psk seals it, --plain says that this is known",
+                self.spec()
+            );
+        }
         let (Guard::Pair { known, .. }, Some(key)) = (&*guard, self.link.peer_key().and_then(PublicKey::new)) else { return };
         let port = self.spec().to_string();
         match known.lookup(&port) {

@@ -72,6 +72,7 @@ pub struct Wire<const C: usize> {
     strange_since: Option<(Instant, u64)>,
     warned: bool,
     callers: guard::Callers,
+    said_plain: bool,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
 }
@@ -126,6 +127,7 @@ impl<const C: usize> Wire<C> {
             strange_since: None,
             warned: false,
             callers: guard::Callers::default(),
+            said_plain: false,
             outcome: None,
         })
     }
