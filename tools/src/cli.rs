@@ -74,6 +74,9 @@ pub enum Command {
     Console(ConsoleArgs),
     /// How a held wire is doing
     Status(StatusArgs),
+    /// Not for users: ends the commands of another hardline, should that be killed
+    #[command(hide = true)]
+    Guard,
     /// One way: TX and GND, one fibre, an acoustic modem
     #[command(subcommand)]
     Diode(DiodeCommand),

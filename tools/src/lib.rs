@@ -19,6 +19,7 @@ pub mod echo;
 pub mod error;
 pub mod files;
 pub mod keys;
+pub mod guard;
 pub mod log;
 pub mod names;
 pub mod notify;

@@ -9,6 +9,7 @@ use tools::{cmd, log, say};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log::init(&cli.common);
+    tools::guard::enable();
     let result = match &cli.command {
         Command::Demo(args) => cmd::demo::run(&cli.common, args),
         Command::Sim(args) => cmd::sim::run(&cli.common, args),
@@ -19,6 +20,10 @@ fn main() -> ExitCode {
         Command::Recv(args) => cmd::recv::run(&cli.common, args),
         Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
+        Command::Guard => {
+            tools::guard::run();
+            Ok(())
+        }
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
         Command::Keygen(args) => cmd::keygen::run(&cli.common, args),
         Command::Key(command) => cmd::key::run(&cli.common, command),

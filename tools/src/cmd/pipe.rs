@@ -10,7 +10,7 @@ use crate::stats;
 
 /// Runs the command to its end.
 pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
-    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     if !opener.can_reopen() && args.command.is_empty() {
         return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));

@@ -6,12 +6,12 @@ use std::io;
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::fcntl::OFlag;
 
 use crate::error::{Doing, Exit, Failure};
+use crate::guard::{self, Reach};
 use crate::port::Kind;
 use crate::port::exec::Running;
 use crate::port::{Flow, Options, Spec};
@@ -212,18 +212,18 @@ fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {
 fn exec(spec: &Spec, way: Way) -> Result<(OwnedFd, Running), Failure> {
     let started = || -> io::Result<(OwnedFd, Running)> {
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(spec.rest()).process_group(0);
+        command.arg("-c").arg(spec.rest());
         match way {
             Way::Out => command.stdin(Stdio::piped()).stdout(Stdio::null()),
             Way::In => command.stdin(Stdio::null()).stdout(Stdio::piped()),
         };
-        let mut child = command.spawn()?;
+        let mut child = guard::spawn(&mut command, Reach::Session)?;
         let fd = match way {
             Way::Out => child.stdin.take().map(OwnedFd::from),
             Way::In => child.stdout.take().map(OwnedFd::from),
         };
         let fd = fd.ok_or_else(|| io::Error::other("no pipe to the command"))?;
-        Ok((fd, Running { child, group: true }))
+        Ok((fd, Running { child, reach: Reach::Session }))
     };
     started().doing(Exit::Port, || format!("run {spec}"))
 }

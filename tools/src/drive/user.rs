@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Doing, Exit, Failure};
+use crate::guard::{self, Reach};
 use crate::port::exec::Running;
 
 /// What a blocking descriptor takes for sure once it polls writable.
@@ -45,13 +46,15 @@ impl User {
     pub fn command(words: &[String]) -> Result<User, Failure> {
         let name = words.join(" ");
         let started = || -> io::Result<User> {
-            let mut child = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = guard::spawn(&mut command, Reach::Tree)?;
             let missing = || io::Error::other("no pipe to the command");
             Ok(User {
                 input: Some(child.stdout.take().ok_or_else(missing)?.into()),
                 output: Some(child.stdin.take().ok_or_else(missing)?.into()),
                 piece: PIPE_PIECE,
-                command: Some((name.clone(), Running { child, group: false })),
+                command: Some((name.clone(), Running { child, reach: Reach::Tree })),
             })
         };
         started().doing(Exit::Failed, || format!("run '{name}'"))

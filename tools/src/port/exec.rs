@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,21 @@ use nix::sys::signal::Signal;
 
 use super::{Port, Spec};
 use crate::error::{Doing, Exit, Failure};
+use crate::guard::{self, Reach};
 
 /// How long a command may take to end by itself, and then after SIGTERM.
 const END: Duration = Duration::from_millis(500);
 
 pub(super) fn open(spec: &Spec) -> Result<Port, Failure> {
     let opened = || -> io::Result<Port> {
-        let mut child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(&spec.rest)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&spec.rest).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = guard::spawn(&mut command, Reach::Session)?;
         let missing = || io::Error::other("no pipe to the command");
         let reader = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
         let writer = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
         let mut port = Port::new(reader, writer)?;
-        port.child = Some(Running { child, group: true });
+        port.child = Some(Running { child, reach: Reach::Session });
         Ok(port)
     };
     opened().doing(Exit::Port, || format!("run {spec}"))
@@ -49,25 +46,39 @@ pub(super) fn stdio() -> Result<Port, Failure> {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) child: Child,
-    /// It leads a process group of its own, to be ended as a whole.
-    pub(crate) group: bool,
+    /// What is to be ended with it.
+    pub(crate) reach: Reach,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let id = self.child.id() as i32;
-        let target = nix::unistd::Pid::from_raw(if self.group { -id } else { id });
+impl Running {
+    /// Whether it is over. What a command leaves behind that ends by itself, it leaves on purpose.
+    fn is_over(&mut self, told: bool) -> bool {
+        match self.child.try_wait() {
+            Ok(None) => false,
+            Ok(Some(status)) if !told && status.signal().is_none() => true,
+            Ok(Some(_)) => self.reach == Reach::Tree || !guard::signal(&self.child, self.reach, None),
+            Err(_) => true,
+        }
+    }
+    fn end(&mut self) {
         for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
             if signal.is_some() {
-                let _ = nix::sys::signal::kill(target, signal);
+                guard::signal(&self.child, self.reach, signal);
             }
             let until = Instant::now() + END;
             while Instant::now() < until {
-                if !matches!(self.child.try_wait(), Ok(None)) {
+                if self.is_over(signal.is_some()) {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+        guard::forget(&self.child);
     }
 }

@@ -130,6 +130,66 @@ fn a_killed_service_is_told() {
     pair.assert_carries();
 }
 
+/// Children of a process that guard its commands.
+fn guards(link: Pid) -> Vec<i32> {
+    let parent = |id: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok())
+    };
+    processes_with("hl-guard").into_iter().filter(|&id| parent(id) == Some(link.as_raw())).collect()
+}
+
+/// The shell stays, the command has a process group of its own, and neither hears SIGTERM.
+const JOB: &str = "trap '' TERM; : | python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' ";
+
+#[test]
+fn a_killed_end_takes_its_services_along() {
+    let mut pair = Pair::with(JOB);
+    let (client, _) = pair.client();
+    let b = pair.take(1);
+    // a guard that is killed is replaced, and the next one knows what the first one did
+    let first = guards(b.id());
+    assert_eq!(first.len(), 1);
+    kill(Pid::from_raw(first[0]), Signal::SIGKILL).unwrap();
+    let next = until("there is another guard", || guards(b.id()).into_iter().find(|id| *id != first[0]));
+    b.kill();
+    await_processes(&pair.process, 0);
+    until("the guard is gone", || (!std::path::Path::new(&format!("/proc/{next}")).exists()).then_some(()));
+    pair.start(1);
+    client.end().assert(3, "restarted");
+    pair.assert_carries();
+}
+
+#[test]
+fn a_killed_shell_leaves_no_command() {
+    let pair = Pair::with(JOB);
+    let (client, _) = pair.client();
+    let shell = processes_with(&format!("/bin/sh\0-c\0{JOB}{}", pair.process.replace('\0', " ")));
+    assert_eq!(shell.len(), 1);
+    kill(Pid::from_raw(shell[0]), Signal::SIGKILL).unwrap();
+    client.end().assert(1, "the service was ended by signal 9");
+    await_processes(&pair.process, 0);
+    pair.wire.await_channels(0);
+    pair.assert_carries();
+}
+
+#[test]
+fn a_killed_pipe_takes_its_command_along() {
+    let wire = Wire::with(&[]);
+    let (command, process) = lasting("");
+    let line = format!("{}; true", command.trim_start_matches("lasting=exec:"));
+    let far = wire.serve(&["sh", "-c", &line]);
+    await_processes(&process, 1);
+    far.kill();
+    await_processes(&process, 0);
+
+    let mut near = super::common::command(super::common::HARDLINE);
+    let near = wire.start("near", near.arg("pipe").arg(format!("exec:{line}")));
+    await_processes(&process, 1);
+    near.kill();
+    await_processes(&process, 0);
+}
+
 #[test]
 fn an_end_told_to_end_leaves_nothing() {
     let mut pair = Pair::with("trap '' TERM; ");

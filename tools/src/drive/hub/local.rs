@@ -15,6 +15,8 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
 use super::super::user::{piece_of, unread};
+use crate::guard::{self, Reach};
+use crate::port::exec::Running;
 
 /// A channel of the link.
 pub(super) type Channel = link::Channel<Box<[u8]>>;
@@ -59,6 +61,8 @@ pub(super) struct Local {
     /// The output takes nothing more, though more came or may come.
     broken: bool,
     noted: bool,
+    /// It was killed, and what it left is being ended.
+    swept: bool,
 }
 
 impl Local {
@@ -72,6 +76,7 @@ impl Local {
             input_ended: false,
             broken: false,
             noted: false,
+            swept: false,
         }
     }
     /// A connected socket.
@@ -220,7 +225,7 @@ impl Local {
         match (&mut self.kind, &self.output) {
             (Kind::Command(child), _) => {
                 if matches!(child.try_wait(), Ok(None)) {
-                    let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+                    guard::signal(child, Reach::Session, Some(Signal::SIGTERM));
                 }
             }
             (Kind::Socket, Some(socket)) if !in_order => {
@@ -228,6 +233,18 @@ impl Local {
             }
             _ => {}
         }
+    }
+    /// A command that was killed leaves nobody behind who would keep its pipes open.
+    pub(super) fn reap(&mut self) {
+        let Kind::Command(child) = &mut self.kind else { return };
+        if !self.swept && child.try_wait().is_ok_and(|ended| ended.is_some_and(|status| status.signal().is_some())) {
+            self.swept = true;
+            let id = child.id() as i32;
+            ending(move || guard::end(id, Reach::Session));
+        }
+    }
+    fn reach(&self) -> Reach {
+        if matches!(self.kind, Kind::Terminal(_)) { Reach::Group } else { Reach::Session }
     }
     /// Bytes a command has not read from its pipe.
     fn unread(&self) -> usize {
@@ -275,18 +292,24 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.tell_loss();
         (self.input, self.output) = (None, None);
+        let reach = self.reach();
         if let Kind::Command(child) | Kind::Terminal(child) = std::mem::replace(&mut self.kind, Kind::Handed) {
-            ENDING.fetch_add(1, Ordering::SeqCst);
-            std::thread::spawn(move || {
-                drop(crate::port::exec::Running { child, group: true });
-                ENDING.fetch_sub(1, Ordering::SeqCst);
-            });
+            ending(move || drop(Running { child, reach }));
         }
     }
 }
 
 /// Commands that are being made to end.
 static ENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends a command beside the wire.
+fn ending(end: impl FnOnce() + Send + 'static) {
+    ENDING.fetch_add(1, Ordering::SeqCst);
+    std::thread::spawn(move || {
+        end();
+        ENDING.fetch_sub(1, Ordering::SeqCst);
+    });
+}
 
 /// Waits until no command is left; they are given about a second.
 pub(super) fn await_ends() {

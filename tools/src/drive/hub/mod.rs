@@ -179,7 +179,11 @@ impl Hub {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
-                Signal::Child | Signal::Terminal => {}
+                Signal::Child => {
+                    crate::guard::tend();
+                    self.locals.values_mut().for_each(|(local, _)| local.reap());
+                }
+                Signal::Terminal => {}
                 Signal::End(number) => self.wire.fail(Exit::Signal(number), format!("ended by signal {number}")),
             }
         }

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use super::local::Local;
 use super::terminal;
 use crate::port::has_port;
+use crate::guard::{self, Reach};
 use crate::port::socket::connect_tcp;
 
 /// Longest wait for a TCP service to answer.
@@ -137,7 +138,7 @@ fn shell(line: &str, term: &str) -> Command {
     command
 }
 
-/// The shell does not outlive us, even where we are killed; `exec:exec COMMAND` extends that to the command.
+/// The shell does not outlive us, even where the guard is killed with us; `exec:exec COMMAND` extends that to the command.
 #[allow(unsafe_code)]
 fn end_with_us(command: &mut Command) {
     // SAFETY: prctl is safe between fork and exec. The thread that starts commands is the main one
@@ -148,7 +149,7 @@ fn end_with_us(command: &mut Command) {
 
 fn exec(mut command: Command) -> io::Result<Local> {
     end_with_us(&mut command);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+    let mut child = guard::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()), Reach::Session)?;
     let missing = || io::Error::other("no pipe to the command");
     let input = child.stdout.take().ok_or_else(missing)?.into();
     let output = child.stdin.take().ok_or_else(missing)?.into();

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use crate::guard::{self, Reach};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{InputFlags, LocalFlags, SpecialCharacterIndices, tcgetattr};
 
@@ -33,7 +34,7 @@ pub(super) fn spawn(mut command: Command) -> io::Result<(Child, OwnedFd)> {
             Ok(())
         });
     }
-    Ok((command.spawn()?, pty.master))
+    Ok((guard::spawn(&mut command, Reach::Group)?, pty.master))
 }
 
 /// Sets the size of a terminal: rows x 65536 + columns.

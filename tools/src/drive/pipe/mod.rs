@@ -140,7 +140,8 @@ impl Session {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
-                Signal::Child | Signal::Terminal => {}
+                Signal::Child => crate::guard::tend(),
+                Signal::Terminal => {}
                 Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.wire.link.state() == State::Open => {
                     self.hung_up = Some(Instant::now());
                 }
