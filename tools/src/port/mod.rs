@@ -1,7 +1,7 @@
 //! Ports: opened byte pipes. One file per kind; the table `KINDS` is the one list of them.
 
 pub(crate) mod exec;
-mod serial;
+pub(crate) mod serial;
 pub(crate) mod socket;
 pub(crate) mod termios;
 

@@ -13,13 +13,16 @@ use crate::error::{Exit, Failure};
 /// Largest difference between the rate asked for and the rate the driver reports, in percent.
 const BAUD_TOLERANCE: u64 = 2;
 
+/// Said only where the port is not waited for.
+pub(crate) const WAIT_HINT: &str = " (--wait waits for it)";
+
 /// Opens, locks (TIOCEXCL and flock) and sets up a serial port: raw, 8N1.
 pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Failure> {
     let fail = |exit, why: String| Failure::new(exit, format!("cannot open {spec}: {why}"));
     // opening a file that is no terminal must not touch it
     match std::fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(fail(Exit::Port, "there is no such device; is the adapter plugged in? (--wait waits for it)".into()));
+            return Err(fail(Exit::Port, format!("there is no such device; is the adapter plugged in?{WAIT_HINT}")));
         }
         Err(e) => return Err(fail(Exit::Port, e.to_string())),
         Ok(meta) if meta.file_type().is_socket() => {

@@ -6,5 +6,6 @@ mod common;
 
 mod ends;
 mod many;
+mod ports;
 mod services;
 mod watch;

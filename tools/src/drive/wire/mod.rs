@@ -1,6 +1,7 @@
 //! A port and the protocol on it: reading, writing, losing the port and finding it again.
 
 mod guard;
+mod absence;
 mod watch;
 
 use std::io;
@@ -16,6 +17,7 @@ use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::{Opener, Port, Spec};
 pub use guard::Guard;
+use absence::Absence;
 
 /// How often a lost port is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -66,6 +68,8 @@ pub struct Wire<const C: usize> {
     frame_at: usize,
     /// Until then the port need not be read: no frame can be whole before.
     gather_until: Option<link::Instant>,
+    /// Why the port could not be opened the last time.
+    absence: Option<Absence>,
     lost_at: Option<Instant>,
     lost_frames: u64,
     looked: Option<Instant>,
@@ -100,10 +104,11 @@ fn new_id() -> Result<u64, Failure> {
 impl<const C: usize> Wire<C> {
     /// Opens the port (unless it is to be waited for) and begins to call.
     pub(super) fn open(mut opener: Opener, settings: Settings, new_link: NewLink<C>) -> Result<Wire<C>, Failure> {
+        let mut absence = None;
         let port = match opener.open() {
             Ok(port) => port,
             Err(failure) if settings.wait && failure.exit == Exit::Port => {
-                tracing::info!("{failure}; waiting for it");
+                absence = Some(Absence::new(&failure));
                 None
             }
             Err(failure) => return Err(failure),
@@ -121,6 +126,7 @@ impl<const C: usize> Wire<C> {
             frame_len: 0,
             frame_at: 0,
             gather_until: None,
+            absence,
             lost_at: None,
             lost_frames: 0,
             looked: None,
@@ -172,7 +178,7 @@ impl<const C: usize> Wire<C> {
         let mut timeout = self.link.poll_timeout().map(|at| Duration::from_micros(at.since(now)));
         let Some(port) = &self.port else {
             fds.extend(self.opener.listener().map(|fd| (fd, PollFlags::POLLIN)));
-            let look = if self.opener.listener().is_some() { Duration::from_secs(1) } else { LOOK };
+            let look = if self.opener.listener().is_some() { Duration::from_secs(1) } else { self.look() };
             return (Some(look), None);
         };
         let writing = self.frame_at < self.frame_len;
@@ -263,13 +269,16 @@ impl<const C: usize> Wire<C> {
         self.looked = Some(Instant::now());
         match self.opener.open() {
             Ok(Some(port)) => {
-                tracing::info!("{} is open", self.opener.spec());
+                self.opened();
                 self.port = Some(port);
                 self.link.handle_reopen(self.clock.now());
             }
             Ok(None) => {}
             Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.fail(failure.exit, failure.message),
-            Err(failure) => self.check_grace(&failure.message),
+            Err(failure) => {
+                self.cannot_open(&failure);
+                self.check_grace(&failure.message);
+            }
         }
     }
 

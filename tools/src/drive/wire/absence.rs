@@ -1,0 +1,71 @@
+//! A port that cannot be opened: its user is told why, and when it is there again, but not at every try.
+
+use std::time::{Duration, Instant};
+
+use super::{LOOK, Wire};
+use crate::error::Failure;
+use crate::port::serial::WAIT_HINT;
+
+/// How often it is looked for once it has been away for a while: a look at a busy port costs a
+/// search for whoever has it.
+const LOOK_LATER: Duration = Duration::from_millis(250);
+const LATER: Duration = Duration::from_secs(5);
+/// Reasons that change are told no more often than that.
+const NEXT_REASON: Duration = Duration::from_secs(5);
+
+/// A time without a port.
+#[derive(Debug)]
+pub(super) struct Absence {
+    since: Instant,
+    /// The reason that was told, and when; empty while the loss of the port says enough.
+    told: String,
+    told_at: Instant,
+}
+
+impl Absence {
+    /// It was not there at the start.
+    pub(super) fn new(failure: &Failure) -> Absence {
+        let mut absence = Absence::unexplained();
+        absence.tell(failure);
+        absence
+    }
+    fn unexplained() -> Absence {
+        let now = Instant::now();
+        Absence { since: now, told: String::new(), told_at: now }
+    }
+    fn tell(&mut self, failure: &Failure) {
+        tracing::warn!("{}; waiting for it, and trying again", failure.message.replace(WAIT_HINT, ""));
+        (self.told, self.told_at) = (failure.message.clone(), Instant::now());
+    }
+}
+
+impl<const C: usize> Wire<C> {
+    /// How long to wait before the port is looked for again.
+    pub(super) fn look(&self) -> Duration {
+        let away = self.absence.as_ref().map_or(Duration::ZERO, |absence| absence.since.elapsed());
+        if away < LATER { LOOK } else { LOOK_LATER }
+    }
+    /// It could not be opened.
+    pub(super) fn cannot_open(&mut self, failure: &Failure) {
+        let absence = match &mut self.absence {
+            Some(absence) => absence,
+            // it was lost a moment ago, which was told
+            empty if self.lost_at.is_some() => empty.insert(Absence::unexplained()),
+            empty => {
+                *empty = Some(Absence::new(failure));
+                return;
+            }
+        };
+        if absence.told != failure.message && absence.told_at.elapsed() >= NEXT_REASON {
+            absence.tell(failure);
+        }
+    }
+    /// It is open. A port that was lost counts as back only once something came through it.
+    pub(super) fn opened(&mut self) {
+        let away = self.absence.take().map(|absence| absence.since.elapsed().as_secs_f64());
+        match away.filter(|_| self.lost_at.is_none()) {
+            Some(seconds) => tracing::warn!("{} is open now, after {seconds:.1} s", self.spec()),
+            None => tracing::info!("{} is open", self.spec()),
+        }
+    }
+}
