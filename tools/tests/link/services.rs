@@ -67,7 +67,9 @@ fn forwards_of_both_kinds_in_both_directions() {
 fn what_is_not_there_is_refused() {
     let wire = Wire::with(&[]);
     let (dead, gone) = (format!("dead=tcp:127.0.0.1:{}", free_port()), format!("gone=unix:{}", wire.text("nobody")));
-    let _ends = wire.linked(&[], &["--service", &dead, "--service", &gone]);
+    let forward = format!("unix:{}=other", wire.text("in"));
+    let _ends = wire.linked(&["--forward", &forward], &["--service", &dead, "--service", &gone]);
+    assert_eq!(wire.connect("in").read(&mut [0]).unwrap_or(0), 0);
     wire.ask("nothing", b"x").assert(5, "the peer offers no service of that name");
     wire.ask("dead", b"x").assert(5, "the peer could not reach or start the service");
     wire.ask("gone", b"x").assert(5, "the peer could not reach or start the service");
@@ -75,6 +77,22 @@ fn what_is_not_there_is_refused() {
     let no_name = wire.feed("no-name", &mut wire.open("a", "no/name"), b"").end();
     no_name.assert(2, "is no name of a service");
     wire.await_channels(0);
+    // both logs name what was wanted, and what of it is known here
+    let target = |service: &str| service.split_once('=').unwrap().1.to_owned();
+    for line in [
+        format!("--forward {forward}: the peer offers no service of that name"),
+        "open 'nothing': the peer offers no service of that name".into(),
+        "open 'dead': the peer could not reach or start the service".into(),
+    ] {
+        assert!(wire.log("link-a").contains(&format!(" WARN {line}")), "{line} is not in: {}", wire.log("link-a"));
+    }
+    for line in [
+        "the peer asks for service 'other', which is not offered here".into(),
+        format!("cannot connect to service 'dead' ({}): ", target(&dead)),
+        format!("cannot connect to service 'gone' ({}): ", target(&gone)),
+    ] {
+        assert!(wire.log("link-b").contains(&format!(" WARN {line}")), "{line} is not in: {}", wire.log("link-b"));
+    }
 }
 
 #[test]
@@ -88,6 +106,13 @@ fn how_a_command_ended_is_handed_back() {
     seven.assert(1, "the service ended with exit code 7");
     wire.ask("killed", b"x").assert(1, "the service was ended by signal 9");
     wire.ask("typo", b"").assert(1, "the service ended with exit code 127");
+    for line in [
+        "service 'seven' (exec:cat; exit 7) ended with exit code 7",
+        "service 'killed' (exec:cat >/dev/null; kill -9 $$) was ended by signal 9",
+    ] {
+        assert!(wire.log("link-b").contains(&format!(" WARN {line}")), "{line} is not in: {}", wire.log("link-b"));
+    }
+    assert!(wire.log("link-a").contains(" WARN open 'seven': the service ended with exit code 7"), "{}", wire.log("link-a"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nix::poll::PollFlags;
 use serde_json::{Value, json};
 
 use super::control::failed;
-use super::life::{plain, with_term};
+use super::life::{log_end, plain, with_term};
 use super::shared::{Attach, Shared};
 use super::{Hub, buffers};
 use crate::error::{Exit, Failure};
@@ -62,7 +62,12 @@ impl Hub {
     }
     /// The channel of a console has ended.
     pub(super) fn console_ended(&mut self, id: u16, result: Result<(), &Failure>) {
+        // who is alone says so to its user
+        let logs = !self.alone;
         if let Some(console) = self.console_of_channel(id) {
+            if let (true, Err(failure)) = (logs, result) {
+                log_end(&format!("console '{}'", plain(&console.service)), failure);
+            }
             console.end(words(result));
         }
     }

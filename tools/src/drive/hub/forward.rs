@@ -59,7 +59,9 @@ enum Socket {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: Socket,
+    /// The service, and the whole forward as it was written.
     pub(super) name: String,
+    pub(super) label: String,
 }
 
 impl Listener {
@@ -69,7 +71,7 @@ impl Listener {
             Listen::Unix(path) => bind_unix(path).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Unix(l, path.clone()))),
         };
         let socket = socket.doing(Exit::Failed, || format!("listen for --forward {forward}"))?;
-        Ok(Listener { socket, name: forward.name.clone() })
+        Ok(Listener { socket, name: forward.name.clone(), label: format!("--forward {forward}") })
     }
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         match &self.socket {

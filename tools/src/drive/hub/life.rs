@@ -1,7 +1,5 @@
 //! How channels begin and end.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use link::{CloseCode, Event, Loss, ResetCode};
@@ -9,7 +7,7 @@ use serde_json::json;
 
 use super::control::failed;
 use super::local::{Local, reset_words, status_words};
-use super::service::{Service, Started, Target};
+use super::service::{Connected, Service, Started, Target};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure};
 
@@ -30,7 +28,7 @@ impl Hub {
                 Ok(id) => drop(self.locals.insert(id, (local, owner))),
                 Err(e) => {
                     let message = format!("cannot open a channel to '{}': {e}", plain(&name));
-                    self.report(owner, Err(Failure::new(Exit::Failed, message)));
+                    self.report(owner, local.label(), Err(Failure::new(Exit::Failed, message)));
                 }
             }
         }
@@ -67,27 +65,28 @@ impl Hub {
         let (name, term) = text.split_once('\0').unwrap_or((&text, "dumb"));
         let offered = self.offers.iter().map(|(_, service)| service);
         let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
-            tracing::info!("the peer asks for '{}', which is not offered", plain(name));
+            tracing::warn!("the peer asks for service '{}', which is not offered here", plain(name));
             return self.wire.link.reset(id, ResetCode::NoService);
         };
-        let target = service.target.clone();
-        let started = self.waker().and_then(|waker| target.start(id, &term_of(term), self.connected.0.clone(), waker));
+        let service = service.clone();
+        let started = self.waker().and_then(|waker| service.start(id, &term_of(term), self.connected.0.clone(), waker));
         match started {
             Ok(Started::Later) => {}
-            Ok(Started::Now(local)) => self.start(id, local, target.class()),
+            Ok(Started::Now(local)) => self.start(id, local, service.target.class()),
             Err(e) => {
-                tracing::warn!("cannot start service '{name}': {e}");
+                tracing::warn!("cannot start {}: {e}", service.label());
                 self.wire.link.reset(id, ResetCode::Unreachable);
             }
         }
     }
     /// A thread has connected to a service, or failed to.
-    pub(super) fn service_connected(&mut self, id: u16, result: io::Result<OwnedFd>) {
+    pub(super) fn service_connected(&mut self, connected: Connected) {
+        let Connected { channel, label, result } = connected;
         match result.and_then(Local::socket) {
-            Ok(local) => self.start(id, local, link::Class::Learnt),
+            Ok(local) => self.start(channel, local.labelled(label), link::Class::Learnt),
             Err(e) => {
-                tracing::warn!("cannot connect to a service: {e}");
-                self.wire.link.reset(id, ResetCode::Unreachable);
+                tracing::warn!("cannot connect to {label}: {e}");
+                self.wire.link.reset(channel, ResetCode::Unreachable);
             }
         }
     }
@@ -135,8 +134,8 @@ impl Hub {
         let words = self.statuses.remove(&id).and_then(status_words);
         let result = words.map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words)));
         self.console_ended(id, result.as_ref().copied());
-        if let Some((_, owner)) = self.locals.remove(&id) {
-            self.report(owner, result);
+        if let Some((local, owner)) = self.locals.remove(&id) {
+            self.report(owner, local.label(), result);
         }
     }
     fn was_reset(&mut self, id: u16, code: ResetCode) {
@@ -144,8 +143,8 @@ impl Hub {
         let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
         let failure = Failure::new(if refused { Exit::Refused } else { Exit::Lost }, reset_words(code));
         self.console_ended(id, Err(&failure));
-        if let Some((_, owner)) = self.locals.remove(&id) {
-            self.report(owner, Err(failure));
+        if let Some((local, owner)) = self.locals.remove(&id) {
+            self.report(owner, local.label(), Err(failure));
         }
     }
     /// A peer that ends once it has everything may not be heard of again: after a while what was
@@ -161,8 +160,8 @@ impl Hub {
     pub(super) fn break_off(&mut self, id: u16) {
         self.wire.link.reset(id, ResetCode::Aborted);
         self.statuses.remove(&id);
-        if let Some((_, owner)) = self.locals.remove(&id) {
-            self.report(owner, Err(Failure::new(Exit::Lost, "the output was closed before it had everything")));
+        if let Some((local, owner)) = self.locals.remove(&id) {
+            self.report(owner, local.label(), Err(Failure::new(Exit::Lost, "the output was closed before it had everything")));
         }
     }
     /// A client went away: its channel has lost its user.
@@ -187,8 +186,8 @@ impl Hub {
         let delivered: Vec<u16> = self.wire.link.channels().filter(|c| c.is_delivered()).map(|c| c.id()).collect();
         delivered.into_iter().for_each(|id| self.closed(id));
         self.consoles_lost(&failure);
-        for (_, (_, owner)) in std::mem::take(&mut self.locals) {
-            self.report(owner, Err(failure.clone()));
+        for (local, owner) in std::mem::take(&mut self.locals).into_values() {
+            self.report(owner, local.label(), Err(failure.clone()));
         }
         self.statuses.clear();
         // whoever still connects does so for a channel whose number may belong to another one soon
@@ -209,13 +208,14 @@ impl Hub {
     }
 
     /// Tells whoever asked for a channel how it ended.
-    fn report(&mut self, owner: Owner, result: Result<(), Failure>) {
+    fn report(&mut self, owner: Owner, label: &str, result: Result<(), Failure>) {
+        if let Err(failure) = result.as_ref()
+            && owner != Owner::Process
+        {
+            log_end(label, failure);
+        }
         match owner {
-            Owner::Nobody => {
-                if let Err(failure) = result {
-                    tracing::info!("a channel has ended: {failure}");
-                }
-            }
+            Owner::Nobody => {}
             Owner::Client(client) => {
                 let said = result.map_or_else(|failure| failed(&failure), |()| json!({ "ended": true }));
                 self.tell(client, &said);
@@ -225,6 +225,14 @@ impl Hub {
             }
             Owner::Process => drop(self.wire.outcome.get_or_insert(result)),
         }
+    }
+}
+
+/// The loss of a session is told once for all of its channels.
+pub(super) fn log_end(label: &str, failure: &Failure) {
+    match failure.exit {
+        Exit::Lost => tracing::info!("{label}: {failure}"),
+        _ => tracing::warn!("{label}: {failure}"),
     }
 }
 

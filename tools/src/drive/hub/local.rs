@@ -61,6 +61,8 @@ pub(super) struct Local {
     /// The output takes nothing more, though more came or may come.
     broken: bool,
     noted: bool,
+    /// What it is, in words for the log.
+    label: String,
     /// It was killed, and what it left is being ended.
     swept: bool,
 }
@@ -76,6 +78,7 @@ impl Local {
             input_ended: false,
             broken: false,
             noted: false,
+            label: String::new(),
             swept: false,
         }
     }
@@ -99,6 +102,15 @@ impl Local {
     pub(super) fn handed(input: OwnedFd, output: OwnedFd) -> Local {
         let piece = piece_of(&output);
         Local::new(input, output, Kind::Handed, piece)
+    }
+
+    /// What it is called in the log.
+    pub(super) fn labelled(mut self, label: String) -> Local {
+        self.label = label;
+        self
+    }
+    pub(super) fn label(&self) -> &str {
+        &self.label
     }
 
     // ---- waiting ------------------------------------------------------------------------------
@@ -212,7 +224,13 @@ impl Local {
         let (Kind::Command(child) | Kind::Terminal(child)) = &mut self.kind else { return true };
         match child.try_wait() {
             Ok(None) => return false,
-            Ok(Some(status)) => channel.note(Note::Status, status_value(status)),
+            Ok(Some(status)) => {
+                let value = status_value(status);
+                channel.note(Note::Status, value);
+                if let Some(words) = how_ended(value) {
+                    tracing::warn!("{} {words}", self.label);
+                }
+            }
             Err(_) => {}
         }
         self.noted = true;
@@ -325,13 +343,17 @@ fn status_value(status: ExitStatus) -> u32 {
     }
 }
 
-/// The words for a status that is not 0.
-pub(crate) fn status_words(value: u32) -> Option<String> {
+fn how_ended(value: u32) -> Option<String> {
     match value {
         0 => None,
-        n if n >= BY_SIGNAL => Some(format!("the service was ended by signal {}", n - BY_SIGNAL)),
-        n => Some(format!("the service ended with exit code {n}")),
+        n if n >= BY_SIGNAL => Some(format!("was ended by signal {}", n - BY_SIGNAL)),
+        n => Some(format!("ended with exit code {n}")),
     }
+}
+
+/// The words for a status that is not 0.
+pub(crate) fn status_words(value: u32) -> Option<String> {
+    how_ended(value).map(|how| format!("the service {how}"))
 }
 
 /// What the user of a channel is told about its end by the peer.

@@ -260,12 +260,12 @@ impl Hub {
             loop {
                 match listener.accept() {
                     Ok(Some(local)) => {
-                        let name = listener.name.clone();
+                        let (name, local) = (listener.name.clone(), local.labelled(listener.label.clone()));
                         self.wanted.push(Wanted { name, class: Class::Learnt, local, owner: Owner::Nobody });
                     }
                     Ok(None) => break,
                     Err(e) => {
-                        tracing::warn!("cannot accept a connection for '{}': {e}", listener.name);
+                        tracing::warn!("cannot accept a connection for {}: {e}", listener.label);
                         break;
                     }
                 }
@@ -273,8 +273,8 @@ impl Hub {
         }
         if ready.woken {
             let _ = (&self.wake.0).read(&mut [0u8; 64]);
-            while let Ok((id, result)) = self.connected.1.try_recv() {
-                self.service_connected(id, result);
+            while let Ok(connected) = self.connected.1.try_recv() {
+                self.service_connected(connected);
             }
         }
     }
@@ -297,7 +297,7 @@ impl Hub {
     fn serve_request(&mut self, client: u64, request: Request) {
         match request {
             Request::Open { name, class, term, input, output } => {
-                let local = Local::handed(input, output);
+                let local = Local::handed(input, output).labelled(format!("open '{}'", life::plain(&name)));
                 let name = life::with_term(&name, &term);
                 // one connection, one channel
                 if self.is_busy(client) {

@@ -84,12 +84,17 @@ pub(super) enum Started {
 }
 
 /// What came of a connection attempt for a channel.
-pub(super) type Connected = (u16, io::Result<OwnedFd>);
+pub(super) struct Connected {
+    pub(super) channel: u16,
+    /// The service, in words for the log.
+    pub(super) label: String,
+    pub(super) result: io::Result<OwnedFd>,
+}
 
-impl Target {
-    /// The class of what it sends.
-    pub(super) fn class(&self) -> Class {
-        if matches!(self, Target::Pty(_)) { Class::Interactive } else { Class::Learnt }
+impl Service {
+    /// In words for the log.
+    pub(super) fn label(&self) -> String {
+        format!("service '{}' ({})", self.name, self.target)
     }
     /// Starts it for a channel. `term` is the terminal of the far user; `woken` is called by the
     /// thread once it has sent to `done`.
@@ -100,14 +105,15 @@ impl Target {
         done: Sender<Connected>,
         woken: impl FnOnce() + Send + 'static,
     ) -> io::Result<Started> {
+        let label = self.label();
         let later = |connect: Box<dyn FnOnce() -> io::Result<OwnedFd> + Send>| {
             std::thread::Builder::new().spawn(move || {
-                let _ = done.send((channel, connect()));
+                let _ = done.send(Connected { channel, label, result: connect() });
                 woken();
             })?;
             Ok(Started::Later)
         };
-        match self {
+        match &self.target {
             Target::Tcp(address) => {
                 let address = address.clone();
                 later(Box::new(move || connect_tcp(&address, CONNECT).map(OwnedFd::from)))
@@ -116,12 +122,31 @@ impl Target {
                 let path = path.clone();
                 later(Box::new(move || UnixStream::connect(path).map(OwnedFd::from)))
             }
-            Target::Exec(line) => exec(shell(line, "dumb")).map(Started::Now),
+            Target::Exec(line) => exec(shell(line, "dumb")).map(|local| Started::Now(local.labelled(self.label()))),
             Target::Pty(line) => {
                 let (child, master) = terminal::spawn(shell(line, term))?;
-                Local::terminal(child, master).map(Started::Now)
+                Ok(Started::Now(Local::terminal(child, master)?.labelled(self.label())))
             }
         }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (scheme, rest) = match self {
+            Target::Tcp(address) => ("tcp", address),
+            Target::Unix(path) => ("unix", path),
+            Target::Exec(line) => ("exec", line),
+            Target::Pty(line) => ("pty", line),
+        };
+        write!(f, "{scheme}:{rest}")
+    }
+}
+
+impl Target {
+    /// The class of what it sends.
+    pub(super) fn class(&self) -> Class {
+        if matches!(self, Target::Pty(_)) { Class::Interactive } else { Class::Learnt }
     }
 }
 
