@@ -32,6 +32,8 @@ pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain> {
     pace: Pace,
     slack_us: u32,
     pause: Option<Instant>,
+    /// When the last bytes of a frame that is not whole yet came.
+    coming: Option<Instant>,
     /// The last time that was told.
     now: Instant,
     body: [u8; BODY_MAX],
@@ -60,6 +62,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
             door: Door::new(Plain, &config, now),
             slack_us: config.slack_us,
             pause: None,
+            coming: None,
             now,
             body: [0; BODY_MAX],
         }
@@ -194,6 +197,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
             self.endpoint.handle_damage(taken, damage, self.deframer.bad > bad, now);
         }
         self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
+        if self.deframer.missing() > 0 {
+            self.coming = Some(now);
+        }
     }
 
     fn drain(&mut self, now: Instant) {
@@ -302,6 +308,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
             None
         };
         [self.endpoint.poll_timeout(), wire, self.pause].into_iter().flatten().min()
+    }
+
+    /// How long nothing was heard from the peer, in microseconds; none without a session. A long frame
+    /// on a slow wire is heard while it comes.
+    pub fn silence_us(&self, now: Instant) -> Option<u64> {
+        let coming = self.coming.map_or(u64::MAX, |at| now.since(at));
+        self.endpoint.silence_us(now).map(|us| us.min(coming))
+    }
+    /// Whether that is longer than a peer that lives would be silent; the session goes on until the
+    /// grace time is over.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.silence_us(now).is_some_and(|us| us > self.endpoint.silent_after_us())
     }
 
     /// User bytes a frame of bulk would carry now.

@@ -53,6 +53,8 @@ impl Client {
             let reply = self.reply()?;
             if reply["note"] == "status" {
                 status = reply["value"].as_u64().map(|n| n as u32);
+            } else if let Some(why) = reply["waiting"].as_str() {
+                tracing::warn!("waiting: {why}");
             } else if reply["ended"] == true {
                 return status.and_then(status_words).map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words)));
             } else if let Some(why) = reply["failed"].as_str() {

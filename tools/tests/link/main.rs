@@ -8,4 +8,5 @@ mod ends;
 mod many;
 mod ports;
 mod services;
+mod silence;
 mod watch;

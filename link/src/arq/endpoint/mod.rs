@@ -29,6 +29,8 @@ const CALL_US: u64 = 250_000;
 const SHORT_FRAME: usize = 50;
 /// What two USB adapters with their default timers add to a round trip (µs), until it is measured.
 const HOST_US: u64 = 40_000;
+/// So many signs of life may be missed before a peer counts as silent.
+const MISSED: u64 = 3;
 /// Copies of a last message that nothing will answer.
 const FAREWELLS: u8 = 2;
 /// Transmissions kept free for probes.
@@ -201,6 +203,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     pub(crate) fn stats(&self) -> Stats {
         let (bytes_in, bytes_out) = self.mux.bytes();
         Stats { bytes_in, bytes_out, rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
+    }
+
+    /// How long the peer of an open session was not heard (µs).
+    pub(crate) fn silence_us(&self, now: Instant) -> Option<u64> {
+        let lost_at = self.timers.get(Timer::Silence).filter(|_| self.state == State::Open)?;
+        Some(self.config.grace_us.saturating_sub(lost_at.since(now)))
+    }
+    /// After so much silence the peer should have given some signs of life (µs).
+    pub(crate) fn silent_after_us(&self) -> u64 {
+        MISSED * u64::from(self.config.keepalive_us)
     }
 
     pub(crate) fn is_over(&self) -> bool {

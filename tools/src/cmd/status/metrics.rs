@@ -60,6 +60,12 @@ fn as_metrics(wire: &str, status: Option<&Value>) -> String {
     page.sample("info", &format!("port=\"{}\"", escaped(status["port"].as_str().unwrap_or_default())), 1.0);
     page.head("session_open", "gauge", "Whether there is a session with the peer.");
     page.sample("session_open", "", f64::from(u8::from(status["state"] == "open")));
+    page.head("port_open", "gauge", "Whether the port is there.");
+    page.sample("port_open", "", f64::from(u8::from(status["port_open"] == true)));
+    if let Some(seconds) = status["silent_seconds"].as_f64() {
+        page.head("silent_seconds", "gauge", "How long nothing was heard from the peer of the session.");
+        page.sample("silent_seconds", "", seconds);
+    }
     for (name, kind, help, label, field, factor) in ROWS {
         if !kind.is_empty() {
             page.head(name, kind, help);
@@ -86,12 +92,12 @@ impl Page {
     /// By service: channels come and go, and each would be a series of its own.
     fn channels(&mut self, status: &Value) {
         let mut services: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for channel in status["channels"].as_array().into_iter().flatten() {
+        for channel in status["channels"].as_array().into_iter().flatten().filter(|c| c["closing"] != true) {
             let sums = services.entry(channel["service"].as_str().unwrap_or_default()).or_default();
             sums.0 += 1.0;
             sums.1 += channel["queued"].as_f64().unwrap_or(0.0);
         }
-        self.head("channels", "gauge", "Channels at present.");
+        self.head("channels", "gauge", "Channels at present, but for those that are closing.");
         for (service, sums) in &services {
             self.sample("channels", &format!("service=\"{}\"", escaped(service)), sums.0);
         }
@@ -115,11 +121,15 @@ mod tests {
     #[test]
     fn labels_are_escaped_and_services_are_summed() {
         let channel = |queued| json!({ "service": "ssh", "queued": queued });
-        let status = json!({ "port": "exec:a \"b\"", "state": "open", "rtt_us": 1500, "channels": [channel(1), channel(2)] });
+        let closing = json!({ "service": "ssh", "queued": 9, "closing": true });
+        let status = json!({ "port": "exec:a \"b\"", "state": "open", "rtt_us": 1500, "silent_seconds": 0.25, "port_open": true,
+            "channels": [channel(1), channel(2), closing] });
         let text = as_metrics("/run/w", Some(&status));
         for line in [
             "hardline_info{wire=\"/run/w\",port=\"exec:a \\\"b\\\"\"} 1",
             "hardline_session_open{wire=\"/run/w\"} 1",
+            "hardline_port_open{wire=\"/run/w\"} 1",
+            "hardline_silent_seconds{wire=\"/run/w\"} 0.25",
             "hardline_round_trip_seconds{wire=\"/run/w\"} 0.0015",
             "hardline_channels{wire=\"/run/w\",service=\"ssh\"} 2",
             "hardline_queued_bytes{wire=\"/run/w\",service=\"ssh\"} 3",

@@ -26,6 +26,18 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     if args.json { say::answer(status) } else { say::answer(as_text(&status)) }
 }
 
+/// The state, and what it does not say: that the port is away, that the peer is silent.
+fn state_words(status: &Value) -> String {
+    let mut words = status["state"].as_str().unwrap_or("?").to_owned();
+    if words == "open" && status["port_open"] == false {
+        words.push_str(", port gone");
+    }
+    if status["silent"] == true {
+        words.push_str(&format!(", silent for {:.0} s", status["silent_seconds"].as_f64().unwrap_or(0.0)));
+    }
+    words
+}
+
 /// A few lines for people.
 fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
@@ -33,7 +45,7 @@ fn as_text(status: &Value) -> String {
         "{} at {} baud: {}\n{:.0} bytes in, {:.0} out, {:.0} pieces sent again, {:.0} bad frames\nround trip {:.1} ms, bit error rate {:.1e}, {:.0} bytes a frame",
         status["port"].as_str().unwrap_or("?"),
         number("baud"),
-        status["state"].as_str().unwrap_or("?"),
+        state_words(status),
         number("bytes_in"),
         number("bytes_out"),
         number("resends"),
@@ -45,12 +57,13 @@ fn as_text(status: &Value) -> String {
     for channel in status["channels"].as_array().into_iter().flatten() {
         let number = |name: &str| channel[name].as_u64().unwrap_or(0);
         let line = format!(
-            "\nchannel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued",
+            "\nchannel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued{}",
             number("id"),
             channel["service"].as_str().unwrap_or("?"),
             number("bytes_in"),
             number("bytes_out"),
-            number("queued")
+            number("queued"),
+            if channel["closing"] == true { ", closing" } else { "" }
         );
         text.push_str(&line);
     }

@@ -11,6 +11,7 @@
 //! → {"status":true}
 //! ← {"opened":5}                       ← {"note":"status","value":1}
 //! ← {"console":"console","writes":true,"say":null}    whether a console writes, and words for its user
+//! ← {"waiting":"why"}                the channel makes no progress at present
 //! ← {"ended":true}                     ← {"failed":"why","exit":5}      ← {"status":{..}}
 //! ← {"offered":"files"}
 //! ```
@@ -20,6 +21,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use link::{Class, Note};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -67,6 +69,9 @@ pub(super) struct Client {
     stream: UnixStream,
     line: Vec<u8>,
     handed: Vec<OwnedFd>,
+    /// Since when it has a channel, or wants one; whether it knows what keeps it waiting.
+    pub(super) asked: Option<Instant>,
+    pub(super) waits: bool,
 }
 
 /// The listening socket, for its owner alone.
@@ -96,8 +101,7 @@ impl Control {
     /// No socket to listen on, but one client.
     pub(super) fn alone(stream: UnixStream) -> io::Result<Control> {
         stream.set_nonblocking(true)?;
-        let client = Client { id: 0, stream, line: Vec::new(), handed: Vec::new() };
-        Ok(Control { listener: None, clients: vec![client], next: 1 })
+        Ok(Control { listener: None, clients: vec![Client::new(0, stream)], next: 1 })
     }
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(|l| l.0.as_fd())
@@ -106,7 +110,7 @@ impl Control {
         let Some((listener, _)) = &self.listener else { return };
         while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client { id: self.next, stream, line: Vec::new(), handed: Vec::new() });
+                self.clients.push(Client::new(self.next, stream));
                 self.next += 1;
             }
         }
@@ -133,6 +137,9 @@ impl Drop for Control {
 }
 
 impl Client {
+    fn new(id: u64, stream: UnixStream) -> Client {
+        Client { id, stream, line: Vec::new(), handed: Vec::new(), asked: None, waits: false }
+    }
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }

@@ -8,6 +8,7 @@ mod control;
 mod forward;
 mod life;
 mod local;
+mod patience;
 pub mod service;
 mod shared;
 mod status;
@@ -198,6 +199,7 @@ impl Hub {
         self.serve_events();
         self.leave_delivered();
         self.wire.watch();
+        self.tell_waiting();
         if self.alone && self.control.as_ref().is_some_and(|c| c.clients.is_empty()) {
             self.wire.outcome.get_or_insert(Ok(()));
         }
@@ -240,6 +242,9 @@ impl Hub {
                 timeout = shorter(timeout, LAST_BYTES);
             }
             places.push(place);
+        }
+        if let Some(limit) = self.patience() {
+            timeout = shorter(timeout, limit);
         }
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i: usize| flags[i]);
@@ -304,6 +309,7 @@ impl Hub {
                     return self.client_gone(client);
                 }
                 self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
+                self.has_asked(client);
             }
             Request::Offer { name, path } => self.offer(client, &name, path),
             Request::Console { name, attach } => self.attach(client, &name, attach),

@@ -13,7 +13,8 @@ impl Hub {
                 Some(Owner::Client(_)) => "client",
                 Some(Owner::Process) => "process",
                 _ if self.consoles.iter().any(|s| s.channel == Some(c.id())) => "console",
-                Some(Owner::Nobody) | None => "service or forward",
+                Some(Owner::Nobody) => "service or forward",
+                None => "nobody",
             };
             json!({
                 "id": c.id(),
@@ -23,6 +24,8 @@ impl Hub {
                 "bytes_out": c.bytes_out(),
                 "queued": c.queued(),
                 "open": c.is_open(),
+                // whoever used it here is gone, and the peer is still to be told
+                "closing": owner == "nobody",
             })
         });
         let channels = channels.collect();
@@ -40,6 +43,10 @@ impl Hub {
             fields.insert("port".into(), json!(self.wire.spec().to_string()));
             fields.insert("baud".into(), json!(self.wire.baud()));
             fields.insert("state".into(), json!(state));
+            let now = self.wire.clock.now();
+            fields.insert("port_open".into(), json!(self.wire.has_port()));
+            fields.insert("silent".into(), json!(self.wire.link.is_silent(now)));
+            fields.insert("silent_seconds".into(), json!(self.wire.link.silence_us(now).map(|us| us as f64 / 1e6)));
             fields.insert("frame_payload".into(), json!(self.wire.link.frame_payload()));
             fields.insert("channels".into(), json!(channels));
         }

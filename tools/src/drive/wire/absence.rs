@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use link::State;
+
 use super::{LOOK, Wire};
 use crate::error::Failure;
 use crate::port::serial::WAIT_HINT;
@@ -17,6 +19,8 @@ const NEXT_REASON: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Absence {
     since: Instant,
+    /// The reason as of the last try.
+    why: String,
     /// The reason that was told, and when; empty while the loss of the port says enough.
     told: String,
     told_at: Instant,
@@ -25,21 +29,39 @@ pub(super) struct Absence {
 impl Absence {
     /// It was not there at the start.
     pub(super) fn new(failure: &Failure) -> Absence {
-        let mut absence = Absence::unexplained();
+        let mut absence = Absence::unexplained(failure);
         absence.tell(failure);
         absence
     }
-    fn unexplained() -> Absence {
+    fn unexplained(failure: &Failure) -> Absence {
         let now = Instant::now();
-        Absence { since: now, told: String::new(), told_at: now }
+        Absence { since: now, why: reason(failure), told: String::new(), told_at: now }
     }
     fn tell(&mut self, failure: &Failure) {
-        tracing::warn!("{}; waiting for it, and trying again", failure.message.replace(WAIT_HINT, ""));
+        tracing::warn!("{}; waiting for it, and trying again", reason(failure));
         (self.told, self.told_at) = (failure.message.clone(), Instant::now());
     }
 }
 
+fn reason(failure: &Failure) -> String {
+    failure.message.replace(WAIT_HINT, "")
+}
+
 impl<const C: usize> Wire<C> {
+    /// Why nothing comes from the peer at present; none when something does.
+    pub(in crate::drive) fn trouble(&self) -> Option<String> {
+        let now = self.clock.now();
+        match (&self.port, &self.absence) {
+            (None, Some(absence)) => Some(absence.why.clone()),
+            (None, None) => Some(format!("nobody is connected to {}", self.spec())),
+            (Some(_), _) if self.link.state() != State::Open => Some("no answer from the peer yet".into()),
+            (Some(_), _) if self.link.is_silent(now) => {
+                let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;
+                Some(format!("the peer has not been heard for {seconds} s"))
+            }
+            _ => None,
+        }
+    }
     /// How long to wait before the port is looked for again.
     pub(super) fn look(&self) -> Duration {
         let away = self.absence.as_ref().map_or(Duration::ZERO, |absence| absence.since.elapsed());
@@ -50,12 +72,13 @@ impl<const C: usize> Wire<C> {
         let absence = match &mut self.absence {
             Some(absence) => absence,
             // it was lost a moment ago, which was told
-            empty if self.lost_at.is_some() => empty.insert(Absence::unexplained()),
+            empty if self.lost_at.is_some() => empty.insert(Absence::unexplained(failure)),
             empty => {
                 *empty = Some(Absence::new(failure));
                 return;
             }
         };
+        absence.why = reason(failure);
         if absence.told != failure.message && absence.told_at.elapsed() >= NEXT_REASON {
             absence.tell(failure);
         }
