@@ -31,14 +31,14 @@ pub fn run(common: &Common, args: &RecvArgs) -> Result<(), Failure> {
         Some(path) => {
             let mut client = Client::connect(&path)?;
             client.offer(SERVICE, door.path())?;
-            through_link(&client, &signals, opened)
+            through_link(client, &signals, opened)
         }
         None => through_port(common, args, signals, &door, opened),
     }
 }
 
 /// The wire is held by another process.
-fn through_link(client: &Client, signals: &Signals, opened: Opened) -> Result<(), Failure> {
+fn through_link(client: Client, signals: &Signals, opened: Opened) -> Result<(), Failure> {
     loop {
         let watched = [signals.fd(), client.fd(), opened.fd()].map(|fd| (fd, PollFlags::POLLIN));
         let ready = wait(&watched, None).doing(Exit::Failed, || "wait for a sender".into())?;
@@ -47,7 +47,8 @@ fn through_link(client: &Client, signals: &Signals, opened: Opened) -> Result<()
         }
         let over = !ready[2].is_empty();
         if over || !ready[1].is_empty() {
-            let link_gone = || Err(Failure::new(Exit::Lost, "'hardline link' has ended"));
+            let said = (!ready[1].is_empty()).then(|| client.end());
+            let link_gone = || Err(said.unwrap_or_else(|| Failure::new(Exit::Lost, "'hardline link' has ended")));
             return opened.end(NOTICE).unwrap_or_else(link_gone);
         }
     }

@@ -90,14 +90,25 @@ impl Client {
             stream.write_all(b"{\"status\":true}\n")
         };
         ask(&mut self.stream).doing(Exit::Lost, || "ask for the status".into())?;
-        Ok(self.reply()?["status"].take())
+        let mut reply = self.reply()?;
+        match reply["failed"].as_str() {
+            Some(why) => Err(Failure::new(exit_of(&reply), why)),
+            None => Ok(reply["status"].take()),
+        }
+    }
+    /// Why the wire was let go, once [`Client::fd`] says that it was.
+    pub fn end(mut self) -> Failure {
+        match self.reply() {
+            Ok(reply) => Failure::new(Exit::Lost, reply["failed"].as_str().unwrap_or("'hardline link' has ended")),
+            Err(failure) => failure,
+        }
     }
 
     fn reply(&mut self) -> Result<Value, Failure> {
         let mut line = String::new();
         let n = self.replies.read_line(&mut line).doing(Exit::Lost, || "hear from the wire".into())?;
         if n == 0 {
-            return Err(Failure::new(Exit::Lost, "'hardline link' has ended before the channel did"));
+            return Err(Failure::new(Exit::Lost, "'hardline link' has ended before the channel did, and did not say why"));
         }
         serde_json::from_str(&line).doing(Exit::Failed, || "understand the wire's answer".into())
     }

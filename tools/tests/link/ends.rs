@@ -201,9 +201,19 @@ fn an_end_told_to_end_leaves_nothing() {
     assert_eq!(processes_with(&pair.process), Vec::<i32>::new(), "the service ends with the link");
     assert!(!pair.wire.path("b.sock").exists());
     client.end().assert(3, "");
+    pair.start(1);
+    pair.wire.await_session();
+    let (client, _) = pair.client();
+    let mut receiver = super::common::command(super::common::HARDLINE);
+    receiver.arg("recv").arg(pair.wire.path("a.sock")).arg("--out").arg(pair.wire.path("out"));
+    let receiver = pair.wire.feed("recv", &mut receiver, b"");
+    until("the receiver is there", || pair.wire.log("link-a").contains("offers service 'files'").then_some(()));
     let a = pair.take(0);
     a.signal(Signal::SIGTERM);
     assert_eq!(a.wait(), 143);
+    // whoever had something of it is told why
+    client.end().assert(3, "'hardline link' has ended: ended by signal 15");
+    receiver.end().assert(3, "'hardline link' has ended: ended by signal 15");
     assert!(!pair.wire.path("a.sock").exists() && !pair.wire.path("in").exists());
 }
 

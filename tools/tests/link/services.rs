@@ -1,10 +1,15 @@
 //! Services and forwards of every kind, and what is refused.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 
-use super::common::{Wire, bytes, command, echo, free_port, write_all_beside};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use super::common::{Wire, bytes, command, echo, free_port, until, write_all_beside};
 
 #[test]
 fn services_of_every_kind() {
@@ -113,6 +118,55 @@ fn how_a_command_ended_is_handed_back() {
         assert!(wire.log("link-b").contains(&format!(" WARN {line}")), "{line} is not in: {}", wire.log("link-b"));
     }
     assert!(wire.log("link-a").contains(" WARN open 'seven': the service ended with exit code 7"), "{}", wire.log("link-a"));
+}
+
+/// Asks the control socket of `a` by hand, with these lines; what comes back goes to the file `out`.
+fn ask_by_hand(wire: &Wire, lines: &[&str]) -> UnixStream {
+    let (input, output) = (File::open("/dev/null").unwrap(), File::create(wire.path("out")).unwrap());
+    let control = until("the control socket", || UnixStream::connect(wire.path("a.sock")).ok());
+    let fds = [input.as_raw_fd(), output.as_raw_fd()];
+    let (text, rights) = (lines.join("\n") + "\n", [ControlMessage::ScmRights(&fds)]);
+    sendmsg::<()>(control.as_raw_fd(), &[IoSlice::new(text.as_bytes())], &rights, MsgFlags::empty(), None).unwrap();
+    control
+}
+
+#[test]
+fn what_is_told_before_the_channel_is_there_is_kept() {
+    let wire = Wire::with(&[]);
+    let _a = wire.link("a", &[]);
+    let size = |rows: u32, columns: u32| format!(r#"{{"note":"size","value":{}}}"#, rows << 16 | columns);
+    let open = r#"{"open":"size","class":"interactive","term":"vt100"}"#;
+    let mut control = ask_by_hand(&wire, &[open, &size(10, 20), &size(40, 100)]);
+    let script = "size=pty:until [ \"$(stty size)\" = '40 100' ]; do sleep 0.05; done; echo sized";
+    let _b = wire.link("b", &["--service", script]);
+    let mut said = String::new();
+    control.read_to_string(&mut said).unwrap();
+    assert!(said.contains(r#"{"ended":true}"#), "{said}");
+    assert!(std::fs::read_to_string(wire.path("out")).unwrap().contains("sized"));
+}
+
+#[test]
+fn connections_beyond_the_limit_wait() {
+    let wire = Wire::with(&[]);
+    wire.listen("echo", echo);
+    let (service, forward) = (format!("e=unix:{}", wire.text("echo")), format!("unix:{}=e", wire.text("in")));
+    let _b = wire.link("b", &["--service", &service]);
+    let mut a = command("sh");
+    a.args(["-c", "ulimit -n 40; exec \"$@\"", "sh", super::common::HARDLINE, "link"]).arg(wire.path("a"));
+    a.args(["-b", "2000000", "--forward", &forward, "--control"]).arg(wire.path("a.sock"));
+    let _a = wire.start("link-a", &mut a);
+    wire.await_session();
+    let full = "cannot accept a connection at --forward";
+    let mut waiting: Vec<UnixStream> = (0..40).map(|_| wire.connect("in")).collect();
+    until("the limit is reached", || wire.log("link-a").contains(full).then_some(()));
+    // each leaves its place to another
+    while !waiting.is_empty() {
+        let mut stream = waiting.remove(0);
+        stream.write_all(b"?").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    wire.await_channels(0);
+    assert_eq!(wire.log("link-a").matches(full).count(), 1, "{}", wire.log("link-a"));
 }
 
 #[test]

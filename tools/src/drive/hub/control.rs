@@ -106,12 +106,18 @@ impl Control {
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(|l| l.0.as_fd())
     }
-    pub(super) fn accept(&mut self) {
-        let Some((listener, _)) = &self.listener else { return };
-        while let Ok((stream, _)) = listener.accept() {
-            if stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client::new(self.next, stream));
-                self.next += 1;
+    /// Takes everybody who waits.
+    pub(super) fn accept(&mut self) -> io::Result<()> {
+        let Some((listener, _)) = &self.listener else { return Ok(()) };
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
+                    self.clients.push(Client::new(self.next, stream));
+                    self.next += 1;
+                }
+                Ok(_) => {}
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => return Ok(()),
+                Err(e) => return Err(e),
             }
         }
     }

@@ -81,14 +81,17 @@ impl Listener {
     }
     /// The next connection; none when nobody waits.
     pub(super) fn accept(&self) -> io::Result<Option<Local>> {
+        // a connection needs two descriptors: better it waits than that it is closed for want of the second
+        let spare = self.fd().try_clone_to_owned()?;
         let accepted = match &self.socket {
             Socket::Tcp(l) => l.accept().and_then(|(stream, _)| {
                 stream.set_nodelay(true)?;
-                Local::socket(stream.into())
+                Ok(stream.into())
             }),
-            Socket::Unix(l, _) => l.accept().and_then(|(stream, _)| Local::socket(stream.into())),
+            Socket::Unix(l, _) => l.accept().map(|(stream, _)| stream.into()),
         };
-        match accepted {
+        drop(spare);
+        match accepted.and_then(Local::socket) {
             Ok(local) => Ok(Some(local)),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => Ok(None),
             Err(e) => Err(e),

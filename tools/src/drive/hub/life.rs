@@ -22,10 +22,14 @@ impl Hub {
         }
         self.begin_consoles();
         for wanted in std::mem::take(&mut self.wanted) {
-            let Wanted { name, class, local, owner } = wanted;
+            let Wanted { name, class, local, owner, notes } = wanted;
             let (out, into) = buffers(self.wire.baud());
             match self.wire.link.open(name.as_bytes(), class, out, into) {
-                Ok(id) => drop(self.locals.insert(id, (local, owner))),
+                Ok(id) => {
+                    let channel = self.wire.link.channel(id);
+                    channel.into_iter().for_each(|c| notes.iter().for_each(|&(note, value)| c.note(note, value)));
+                    self.locals.insert(id, (local, owner));
+                }
                 Err(e) => {
                     let message = format!("cannot open a channel to '{}': {e}", plain(&name));
                     self.report(owner, local.label(), Err(Failure::new(Exit::Failed, message)));
@@ -109,6 +113,7 @@ impl Hub {
                 failed(&Failure::new(Exit::Refused, format!("the service '{name}' is offered on this wire already")))
             }
             Ok(name) => {
+                tracing::info!("a client offers service '{name}'");
                 let said = json!({ "offered": name });
                 self.offers.push((client, Service { name, target: Target::Unix(path) }));
                 said

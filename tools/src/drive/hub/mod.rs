@@ -3,6 +3,8 @@
 //! One loop, one `ppoll`, as for a single stream. A session that is lost ends its channels with the
 //! reason; the wire is held, the listeners go on, and the next session begins by itself.
 
+mod accept;
+mod clients;
 mod consoles;
 mod control;
 mod forward;
@@ -15,7 +17,7 @@ mod status;
 mod terminal;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ use super::{shorter, wait};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::{Signal, Signals};
-use control::{Control, Request};
+use control::Control;
 use local::{Fate, Local};
 use service::Connected;
 
@@ -74,6 +76,8 @@ struct Wanted {
     class: Class,
     local: Local,
     owner: Owner,
+    /// What its user told already, of each kind the latest.
+    notes: Vec<(Note, u32)>,
 }
 
 /// One end of a wire with channels.
@@ -82,6 +86,7 @@ pub struct Hub {
     plan: Plan,
     listeners: Vec<forward::Listener>,
     control: Option<Control>,
+    accepting: accept::Accepting,
     locals: BTreeMap<u16, (Local, Owner)>,
     wanted: Vec<Wanted>,
     /// Services of clients, while they are there.
@@ -125,6 +130,7 @@ impl Hub {
             plan,
             listeners,
             control,
+            accepting: accept::Accepting::default(),
             locals: BTreeMap::new(),
             wanted: Vec::new(),
             offers: Vec::new(),
@@ -142,7 +148,7 @@ impl Hub {
     pub fn want(&mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) {
         let local = Local::handed(input, output);
         let term = std::env::var("TERM").unwrap_or_default();
-        self.wanted.push(Wanted { name: life::with_term(name, &term), class, local, owner: Owner::Process });
+        self.wanted.push(Wanted { name: life::with_term(name, &term), class, local, owner: Owner::Process, notes: Vec::new() });
     }
 
     /// Serves this one client, and ends with it.
@@ -169,6 +175,7 @@ impl Hub {
         }
         self.wire.farewell();
         self.end_consoles(result.as_ref().copied());
+        self.end_clients(result.as_ref().copied());
         // threads end with this process: nobody else would see to it that commands end
         self.locals.clear();
         local::await_ends();
@@ -214,10 +221,10 @@ impl Hub {
         let wake = fds.len() - 1;
         let open = self.wire.link.state() == State::Open;
         // connections wait in the listener until the peer is there
-        fds.extend(self.listeners.iter().filter(|_| open).map(|l| (l.fd(), PollFlags::POLLIN)));
+        fds.extend(self.listeners.iter().filter(|_| open).map(|l| (l.fd(), self.accepting.flags())));
         let listeners = wake + 1..fds.len();
         if let Some(control) = &self.control {
-            fds.extend(control.fd().map(|fd| (fd, PollFlags::POLLIN)));
+            fds.extend(control.fd().map(|fd| (fd, self.accepting.flags())));
             fds.extend(control.clients.iter().map(|c| (c.fd(), PollFlags::POLLIN)));
         }
         let clients = listeners.end..fds.len();
@@ -243,7 +250,7 @@ impl Hub {
             }
             places.push(place);
         }
-        if let Some(limit) = self.patience() {
+        for limit in [self.patience(), self.accepting.pause()].into_iter().flatten() {
             timeout = shorter(timeout, limit);
         }
         let flags = wait(&fds, timeout)?;
@@ -256,92 +263,6 @@ impl Hub {
             consoles: consoles.into_iter().map(|(client, i)| (client, flags[i])).collect(),
             locals: places.into_iter().map(|(id, input, output)| (id, at(input), at(output))).collect(),
         })
-    }
-
-    // ---- who comes ----------------------------------------------------------------------------
-
-    fn serve_connections(&mut self, ready: &Ready) {
-        for (listener, _) in self.listeners.iter().zip(&ready.listeners).filter(|(_, flags)| !flags.is_empty()) {
-            loop {
-                match listener.accept() {
-                    Ok(Some(local)) => {
-                        let (name, local) = (listener.name.clone(), local.labelled(listener.label.clone()));
-                        self.wanted.push(Wanted { name, class: Class::Learnt, local, owner: Owner::Nobody });
-                    }
-                    Ok(None) => break,
-                    Err(e) => {
-                        tracing::warn!("cannot accept a connection for {}: {e}", listener.label);
-                        break;
-                    }
-                }
-            }
-        }
-        if ready.woken {
-            let _ = (&self.wake.0).read(&mut [0u8; 64]);
-            while let Ok(connected) = self.connected.1.try_recv() {
-                self.service_connected(connected);
-            }
-        }
-    }
-
-    fn serve_clients(&mut self, ready: &[PollFlags]) {
-        let Some(control) = &mut self.control else { return };
-        let (listener, clients) = ready.split_at(usize::from(control.fd().is_some()).min(ready.len()));
-        let mut requests = Vec::new();
-        for (client, _) in control.clients.iter_mut().zip(clients).filter(|(_, flags)| !flags.is_empty()) {
-            requests.extend(client.requests().into_iter().map(|request| (client.id, request)));
-        }
-        if listener.iter().any(|flags| !flags.is_empty()) {
-            control.accept();
-        }
-        for (id, request) in requests {
-            self.serve_request(id, request);
-        }
-    }
-
-    fn serve_request(&mut self, client: u64, request: Request) {
-        match request {
-            Request::Open { name, class, term, input, output } => {
-                let local = Local::handed(input, output).labelled(format!("open '{}'", life::plain(&name)));
-                let name = life::with_term(&name, &term);
-                // one connection, one channel
-                if self.is_busy(client) {
-                    return self.client_gone(client);
-                }
-                self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client) });
-                self.has_asked(client);
-            }
-            Request::Offer { name, path } => self.offer(client, &name, path),
-            Request::Console { name, attach } => self.attach(client, &name, attach),
-            Request::Finish => drop(self.console_of_client(client).map(|console| console.finish(client))),
-            Request::Note(note, value) if self.console_note(client, note, value) => {}
-            Request::Note(note, value) => {
-                if let Some(channel) = self.channel_of(client).and_then(|id| self.wire.link.channel(id)) {
-                    channel.note(note, value);
-                }
-            }
-            Request::Status => {
-                let status = serde_json::json!({ "status": self.status() });
-                self.tell(client, &status);
-            }
-            Request::Gone => self.client_gone(client),
-        }
-    }
-
-    /// Whether a client has a channel already, or waits for one.
-    fn is_busy(&self, client: u64) -> bool {
-        let owner = Owner::Client(client);
-        self.wanted.iter().any(|w| w.owner == owner) || self.channel_of(client).is_some()
-    }
-    /// The channel a client has opened.
-    fn channel_of(&self, client: u64) -> Option<u16> {
-        self.locals.iter().find(|(_, local)| local.1 == Owner::Client(client)).map(|(id, _)| *id)
-    }
-
-    fn tell(&mut self, client: u64, what: &serde_json::Value) {
-        if let Some(control) = &mut self.control {
-            control.tell(client, what);
-        }
     }
 
     // ---- the bytes ----------------------------------------------------------------------------

@@ -177,8 +177,10 @@ impl<const C: usize> Wire<C> {
         let now = self.clock.now();
         let mut timeout = self.link.poll_timeout().map(|at| Duration::from_micros(at.since(now)));
         let Some(port) = &self.port else {
-            fds.extend(self.opener.listener().map(|fd| (fd, PollFlags::POLLIN)));
-            let look = if self.opener.listener().is_some() { Duration::from_secs(1) } else { self.look() };
+            // one that could not accept would say at once that it could
+            let listener = self.opener.listener().filter(|_| self.absence.is_none());
+            let look = if listener.is_some() { Duration::from_secs(1) } else { self.look() };
+            fds.extend(listener.map(|fd| (fd, PollFlags::POLLIN)));
             return (Some(look), None);
         };
         let writing = self.frame_at < self.frame_len;
@@ -273,7 +275,7 @@ impl<const C: usize> Wire<C> {
                 self.port = Some(port);
                 self.link.handle_reopen(self.clock.now());
             }
-            Ok(None) => {}
+            Ok(None) => self.absence = None,
             Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.fail(failure.exit, failure.message),
             Err(failure) => {
                 self.cannot_open(&failure);
