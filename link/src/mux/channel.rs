@@ -174,6 +174,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
         self.due.set(Control::Note(note));
         self.notes_open.set(Control::Note(note));
     }
+    /// The peer has acknowledged every note.
+    pub fn is_told(&self) -> bool {
+        self.notes_open.is_empty()
+    }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
         self.send.is_done()

@@ -103,7 +103,14 @@ fn what_is_not_there_is_refused() {
 #[test]
 fn how_a_command_ended_is_handed_back() {
     let wire = Wire::with(&[]);
-    let services = ["seven=exec:cat; exit 7", "killed=exec:cat >/dev/null; kill -9 $$", "typo=exec:/no/such/program"];
+    let services = [
+        "deaf=exec:exit 9",
+        "unread=exec:head -c 5; exit 9",
+        "half=exec:head -c 5",
+        "seven=exec:cat; exit 7",
+        "killed=exec:cat >/dev/null; kill -9 $$",
+        "typo=exec:/no/such/program",
+    ];
     let services = services.map(|s| ["--service", s]).concat();
     let _ends = wire.linked(&[], &services);
     let seven = wire.ask("seven", b"what it said before");
@@ -111,6 +118,14 @@ fn how_a_command_ended_is_handed_back() {
     seven.assert(1, "the service ended with exit code 7");
     wire.ask("killed", b"x").assert(1, "the service was ended by signal 9");
     wire.ask("typo", b"").assert(1, "the service ended with exit code 127");
+    // what it left unread was lost, whatever it says itself
+    let unread = wire.ask("unread", &[b'x'; 500_000]);
+    assert_eq!(unread.out, b"xxxxx");
+    unread.assert(1, "the service ended with exit code 9 and did not read all of its input");
+    wire.ask("deaf", b"short").assert(1, "the service ended with exit code 9");
+    let half = wire.ask("half", &[b'x'; 500_000]);
+    assert_eq!(half.out, b"xxxxx");
+    half.assert(3, "");
     for line in [
         "service 'seven' (exec:cat; exit 7) ended with exit code 7",
         "service 'killed' (exec:cat >/dev/null; kill -9 $$) was ended by signal 9",

@@ -144,9 +144,12 @@ impl Hub {
         }
     }
     fn was_reset(&mut self, id: u16, code: ResetCode) {
-        self.statuses.remove(&id);
         let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
-        let failure = Failure::new(if refused { Exit::Refused } else { Exit::Lost }, reset_words(code));
+        // a service that failed tells more than that it left something unread
+        let failure = match self.statuses.remove(&id).and_then(status_words) {
+            Some(words) => Failure::new(Exit::Failed, format!("{words} and did not read all of its input")),
+            None => Failure::new(if refused { Exit::Refused } else { Exit::Lost }, reset_words(code)),
+        };
         self.console_ended(id, Err(&failure));
         if let Some((local, owner)) = self.locals.remove(&id) {
             self.report(owner, local.label(), Err(failure));

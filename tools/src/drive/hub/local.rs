@@ -189,6 +189,8 @@ impl Local {
         if self.broken {
             // what it still had to say goes first
             let over = self.input_ended && channel.is_sent();
+            // how it ended goes before as well: a reset would overtake it
+            let over = over && self.note_status(channel) && channel.is_told();
             return if over || matches!(self.kind, Kind::Handed) { Fate::Broken } else { Fate::Lives };
         }
         if self.input_ended {
