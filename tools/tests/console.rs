@@ -45,7 +45,7 @@ impl Wire {
     }
     fn far(rig: &Rig, baud: &str) -> Running {
         let mut link = Command::new(HARDLINE);
-        link.args(["link", "--plain"]).arg(rig.path("b")).args(["-b", baud, "--service", "console=pty:sh"]);
+        link.args(["link", "--plain"]).arg(rig.path("b")).args(["-b", baud, "--service", "console=pty:sh", "--service", "size=pty:stty size"]);
         Running(link.stdin(Stdio::null()).spawn().unwrap())
     }
     fn socket(&self) -> PathBuf {
@@ -88,6 +88,14 @@ fn a_shell_on_a_port() {
     });
     console.types("exit\r");
     console.ends(0);
+}
+
+#[test]
+fn the_size_is_there_before_the_shell() {
+    let mut wire = Wire::far_only("2000000");
+    wire.console(&["size"]).ends_with(0, "25 80\r");
+    wire = Wire::start();
+    wire.console(&["size"]).ends_with(0, "25 80\r");
 }
 
 #[test]

@@ -152,12 +152,13 @@ fn what_is_told_before_the_channel_is_there_is_kept() {
     let size = |rows: u32, columns: u32| format!(r#"{{"note":"size","value":{}}}"#, rows << 16 | columns);
     let open = r#"{"open":"size","class":"interactive","term":"vt100"}"#;
     let mut control = ask_by_hand(&wire, &[open, &size(10, 20), &size(40, 100)]);
-    let script = "size=pty:until [ \"$(stty size)\" = '40 100' ]; do sleep 0.05; done; echo sized";
+    // as the session begins, so does the shell: it never sees another size
+    let script = "size=pty:stty size; until [ \"$(stty size)\" = '40 100' ]; do sleep 0.05; done; echo sized";
     let _b = wire.link("b", &["--service", script]);
     let mut said = String::new();
     control.read_to_string(&mut said).unwrap();
     assert!(said.contains(r#"{"ended":true}"#), "{said}");
-    assert!(std::fs::read_to_string(wire.path("out")).unwrap().contains("sized"));
+    assert_eq!(std::fs::read_to_string(wire.path("out")).unwrap(), "40 100\r\nsized\r\n");
 }
 
 #[test]

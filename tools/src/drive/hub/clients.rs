@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::control::{Request, failed};
 use super::local::Local;
+use super::terminal::with_term;
 use super::{Hub, Owner, Wanted, life};
 use crate::error::{Exit, Failure};
 
@@ -30,7 +31,7 @@ impl Hub {
         match request {
             Request::Open { name, class, term, input, output } => {
                 let local = Local::handed(input, output).labelled(format!("open '{}'", life::plain(&name)));
-                let name = life::with_term(&name, &term);
+                let name = with_term(&name, &term);
                 // one connection, one channel
                 if self.is_busy(client) {
                     return self.client_gone(client);

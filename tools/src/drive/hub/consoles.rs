@@ -8,8 +8,9 @@ use nix::poll::PollFlags;
 use serde_json::{Value, json};
 
 use super::control::failed;
-use super::life::{log_end, plain, with_term};
+use super::life::{log_end, plain};
 use super::shared::{Attach, Shared};
+use super::terminal::{with_size, with_term};
 use super::{Hub, buffers};
 use crate::error::{Exit, Failure};
 
@@ -34,7 +35,8 @@ impl Hub {
         let baud = self.wire.baud();
         for console in self.consoles.iter_mut().filter(|c| c.channel.is_none() && !c.has_ended()) {
             let (out, into) = buffers(baud);
-            match self.wire.link.open(console.service.as_bytes(), Class::Interactive, out, into) {
+            let service = with_size(&console.service, console.size());
+            match self.wire.link.open(service.as_bytes(), Class::Interactive, out, into) {
                 Ok(id) => console.channel = Some(id),
                 Err(e) => {
                     let message = format!("cannot open a channel to '{}': {e}", plain(&console.service));

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use link::{CloseCode, Event, Loss, ResetCode};
+use link::{CloseCode, Event, Loss, Note, ResetCode};
 use serde_json::json;
 
 use super::control::failed;
 use super::local::{Local, reset_words, status_words};
 use super::service::{Connected, Service, Started, Target};
+use super::terminal::{parts_of, with_size};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure};
 
@@ -24,7 +25,8 @@ impl Hub {
         for wanted in std::mem::take(&mut self.wanted) {
             let Wanted { name, class, local, owner, notes } = wanted;
             let (out, into) = buffers(self.wire.baud());
-            match self.wire.link.open(name.as_bytes(), class, out, into) {
+            let size = notes.iter().find(|n| n.0 == Note::Size).map(|n| n.1);
+            match self.wire.link.open(with_size(&name, size).as_bytes(), class, out, into) {
                 Ok(id) => {
                     let channel = self.wire.link.channel(id);
                     channel.into_iter().for_each(|c| notes.iter().for_each(|&(note, value)| c.note(note, value)));
@@ -66,14 +68,14 @@ impl Hub {
     fn asked(&mut self, id: u16) {
         let Some(asked) = self.wire.link.asked(id) else { return };
         let text = String::from_utf8_lossy(asked.service()).into_owned();
-        let (name, term) = text.split_once('\0').unwrap_or((&text, "dumb"));
+        let (name, term, size) = parts_of(&text);
         let offered = self.offers.iter().map(|(_, service)| service);
         let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
             tracing::warn!("the peer asks for service '{}', which is not offered here", plain(name));
             return self.wire.link.reset(id, ResetCode::NoService);
         };
         let service = service.clone();
-        let started = self.waker().and_then(|waker| service.start(id, &term_of(term), self.connected.0.clone(), waker));
+        let started = self.waker().and_then(|waker| service.start(id, (&term, size), self.connected.0.clone(), waker));
         match started {
             Ok(Started::Later) => {}
             Ok(Started::Now(local)) => self.start(id, local, service.target.class()),
@@ -247,17 +249,6 @@ pub(super) fn log_end(label: &str, failure: &Failure) {
 /// A name as it may be printed.
 pub(super) fn plain(name: &str) -> String {
     name.split('\0').next().unwrap_or_default().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-/// The name of a service as it travels: behind it the terminal of whoever asks.
-pub(super) fn with_term(name: &str, term: &str) -> String {
-    format!("{name}\0{}", term_of(term))
-}
-
-/// The name of a terminal, as far as it is one.
-pub(super) fn term_of(text: &str) -> String {
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);
-    if (1..=30).contains(&text.len()) && text.chars().all(fine) { text.to_owned() } else { "dumb".into() }
 }
 
 const _: () = assert!(CHANNELS >= 256, "256 at once are promised");

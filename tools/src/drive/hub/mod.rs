@@ -148,7 +148,13 @@ impl Hub {
     pub fn want(&mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) {
         let local = Local::handed(input, output);
         let term = std::env::var("TERM").unwrap_or_default();
-        self.wanted.push(Wanted { name: life::with_term(name, &term), class, local, owner: Owner::Process, notes: Vec::new() });
+        self.wanted.push(Wanted {
+            name: terminal::with_term(name, &term),
+            class,
+            local,
+            owner: Owner::Process,
+            notes: Vec::new(),
+        });
     }
 
     /// Serves this one client, and ends with it.

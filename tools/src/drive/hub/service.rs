@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 
 use super::local::Local;
 use super::terminal;
-use crate::port::has_port;
 use crate::guard::{self, Reach};
+use crate::port::has_port;
 use crate::port::socket::connect_tcp;
 
 /// Longest wait for a TCP service to answer.
@@ -96,12 +96,12 @@ impl Service {
     pub(super) fn label(&self) -> String {
         format!("service '{}' ({})", self.name, self.target)
     }
-    /// Starts it for a channel. `term` is the terminal of the far user; `woken` is called by the
+    /// Starts it for a channel. `term` is the terminal of the far user, and its size if that is known; `woken` is called by the
     /// thread once it has sent to `done`.
     pub(super) fn start(
         &self,
         channel: u16,
-        term: &str,
+        (term, size): (&str, Option<u32>),
         done: Sender<Connected>,
         woken: impl FnOnce() + Send + 'static,
     ) -> io::Result<Started> {
@@ -124,7 +124,7 @@ impl Service {
             }
             Target::Exec(line) => exec(shell(line, "dumb")).map(|local| Started::Now(local.labelled(self.label()))),
             Target::Pty(line) => {
-                let (child, master) = terminal::spawn(shell(line, term))?;
+                let (child, master) = terminal::spawn(shell(line, term), size)?;
                 Ok(Started::Now(Local::terminal(child, master)?.labelled(self.label())))
             }
         }

@@ -84,6 +84,10 @@ impl Shared {
     pub(super) fn is(&self, name: &str) -> bool {
         self.last.is_none() && self.service.split('\0').next() == Some(name)
     }
+    /// The size of the writer's terminal, while the peer does not know it.
+    pub(super) fn size(&self) -> Option<u32> {
+        self.resize
+    }
     /// Whether nobody is attached.
     pub(super) fn is_empty(&self) -> bool {
         self.viewers.is_empty()

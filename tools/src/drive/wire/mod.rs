@@ -1,7 +1,7 @@
 //! A port and the protocol on it: reading, writing, losing the port and finding it again.
 
-mod guard;
 mod absence;
+mod guard;
 mod watch;
 
 use std::io;
@@ -16,8 +16,8 @@ use nix::poll::PollFlags;
 use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::{Opener, Port, Spec};
-pub use guard::Guard;
 use absence::Absence;
+pub use guard::Guard;
 
 /// How often a lost port is looked for.
 const LOOK: Duration = Duration::from_millis(50);
