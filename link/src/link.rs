@@ -80,6 +80,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
             pace: self.pace,
             slack_us: self.slack_us,
             pause: self.pause,
+            coming: self.coming,
             now: self.now,
             body: self.body,
         }

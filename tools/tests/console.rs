@@ -45,7 +45,14 @@ impl Wire {
     }
     fn far(rig: &Rig, baud: &str) -> Running {
         let mut link = Command::new(HARDLINE);
-        link.args(["link", "--plain"]).arg(rig.path("b")).args(["-b", baud, "--service", "console=pty:sh", "--service", "size=pty:stty size"]);
+        link.args(["link", "--plain"]).arg(rig.path("b")).args([
+            "-b",
+            baud,
+            "--service",
+            "console=pty:sh",
+            "--service",
+            "size=pty:stty size",
+        ]);
         Running(link.stdin(Stdio::null()).spawn().unwrap())
     }
     fn socket(&self) -> PathBuf {

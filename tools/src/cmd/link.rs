@@ -2,7 +2,7 @@
 
 use crate::cli::{Common, LinkArgs};
 use crate::drive::hub::{Hub, Plan};
-use crate::drive::wire::{Guard, Settings};
+use crate::drive::wire::{Identity, Settings};
 use crate::error::{Doing, Exit, Failure};
 use crate::notify;
 use crate::port::Opener;
@@ -16,12 +16,12 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     check(args)?;
     stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    let guard = Guard::new(&args.port.seal)?;
-    if guard.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
+    let identity = Identity::new(&args.port.seal)?;
+    if identity.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
         let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), guard };
+    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity };
     let plan =
         Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
     let hub = Hub::open(opener, settings, plan, signals)?;

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 use crate::cli::{Common, PortArgs};
-use crate::drive::wire::{Guard, Settings};
+use crate::drive::wire::{Identity, Settings};
 use crate::error::{Exit, Failure};
 
 /// The control socket of a held wire, if that is what stands in the place of a port.
@@ -41,6 +41,6 @@ fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
 
 /// What a wire needs beside its port; `hold`: it outlives its sessions.
 fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Failure> {
-    let guard = Guard::new(&port.seal)?;
-    Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), guard })
+    let identity = Identity::new(&port.seal)?;
+    Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity })
 }

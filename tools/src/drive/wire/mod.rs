@@ -1,7 +1,7 @@
 //! A port and the protocol on it: reading, writing, losing the port and finding it again.
 
 mod absence;
-mod guard;
+mod identity;
 mod watch;
 
 use std::io;
@@ -17,7 +17,7 @@ use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::{Opener, Port, Spec};
 use absence::Absence;
-pub use guard::Guard;
+pub use identity::Identity;
 
 /// How often a lost port is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ pub struct Settings {
     /// Where to write the statistics.
     pub stats: Option<PathBuf>,
     /// How the ends prove who they are.
-    pub guard: Arc<Guard>,
+    pub identity: Arc<Identity>,
 }
 
 /// The link of a wire with up to `C` channels, its buffers on the heap.
@@ -75,7 +75,7 @@ pub struct Wire<const C: usize> {
     looked: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
-    callers: guard::Callers,
+    callers: identity::Callers,
     said_plain: bool,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
@@ -92,7 +92,7 @@ fn begin<const C: usize>(
     opener: &Opener,
     now: link::Instant,
 ) -> Result<Protocol<C>, Failure> {
-    let handshake = settings.guard.handshake(opener.spec())?;
+    let handshake = settings.identity.handshake(opener.spec())?;
     let link = new(config(settings, opener.baud()), new_id()?, now, opener.baud());
     Ok(Box::new(link.sealed(handshake)))
 }
@@ -132,7 +132,7 @@ impl<const C: usize> Wire<C> {
             looked: None,
             strange_since: None,
             warned: false,
-            callers: guard::Callers::default(),
+            callers: identity::Callers::default(),
             said_plain: false,
             outcome: None,
         })
@@ -141,7 +141,7 @@ impl<const C: usize> Wire<C> {
     /// Begins a new session on the same port.
     pub(super) fn renew(&mut self) -> Result<(), Failure> {
         self.link = begin(self.new_link, &self.settings, &self.opener, self.clock.now())?;
-        self.callers = guard::Callers::default();
+        self.callers = identity::Callers::default();
         (self.strange_since, self.warned, self.lost_frames) = (None, false, 0);
         Ok(())
     }

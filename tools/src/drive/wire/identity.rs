@@ -26,7 +26,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(3);
 const CREDENTIALS: [&str; 2] = ["hardline.key", "hardline.psk"];
 
 /// How an end proves who it is.
-pub enum Guard {
+pub enum Identity {
     /// It does not; `said`: the user knows.
     Plain {
         /// By `--plain`.
@@ -45,46 +45,46 @@ pub enum Guard {
     },
 }
 
-impl std::fmt::Debug for Guard {
+impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Guard::Plain { .. } => "Plain",
-            Guard::Psk(_) => "Psk",
-            Guard::Pair { .. } => "Pair",
+            Identity::Plain { .. } => "Plain",
+            Identity::Psk(_) => "Psk",
+            Identity::Pair { .. } => "Pair",
         })
     }
 }
 
-impl Guard {
+impl Identity {
     /// What the flags say. Of a plain session stderr is told once, unless `--plain` says that this is known.
     ///
     /// # Errors
     /// A key file that cannot be used (1).
-    pub fn new(args: &SealArgs) -> Result<Arc<Guard>, Failure> {
+    pub fn new(args: &SealArgs) -> Result<Arc<Identity>, Failure> {
         let [credential_key, credential_psk] = CREDENTIALS.map(credential);
         let none = args.key.is_none() && args.psk.is_none() && !args.plain;
         let key = args.key.clone().or(credential_key.filter(|_| none));
         let psk = args.psk.clone().or(credential_psk.filter(|_| none && key.is_none()));
         Ok(Arc::new(match (key, psk) {
-            (Some(key), _) => Guard::Pair {
+            (Some(key), _) => Identity::Pair {
                 secret: Secret::load(&key)?,
                 known: KnownPeers::find(args.peers.known_peers.as_deref())?,
                 accept_new: args.accept_new,
             },
-            (None, Some(psk)) => Guard::Psk(Psk::load(&psk)?),
-            (None, None) => Guard::Plain { said: args.plain },
+            (None, Some(psk)) => Identity::Psk(Psk::load(&psk)?),
+            (None, None) => Identity::Plain { said: args.plain },
         }))
     }
     /// Whether nothing is proved.
     pub fn is_plain(&self) -> bool {
-        matches!(self, Guard::Plain { .. })
+        matches!(self, Identity::Plain { .. })
     }
 
     pub(super) fn handshake(&self, port: &Spec) -> Result<Option<Noise>, Failure> {
         Ok(match self {
-            Guard::Plain { .. } => None,
-            Guard::Psk(psk) => Some(Noise::psk(*psk.bytes())),
-            Guard::Pair { secret, known, accept_new } => {
+            Identity::Plain { .. } => None,
+            Identity::Psk(psk) => Some(Noise::psk(*psk.bytes())),
+            Identity::Pair { secret, known, accept_new } => {
                 let peer = known.lookup(&port.to_string())?;
                 Some(Noise::pair(*secret.bytes(), peer.map(|key| *key.bytes()), *accept_new))
             }
@@ -121,8 +121,8 @@ impl<const C: usize> Wire<C> {
 
     fn peer_proved(&mut self) {
         self.callers = Callers::default();
-        let guard = self.settings.guard.clone();
-        if let Guard::Plain { said: false } = *guard
+        let identity = self.settings.identity.clone();
+        if let Identity::Plain { said: false } = *identity
             && !std::mem::replace(&mut self.said_plain, true)
         {
             tracing::warn!(
@@ -130,7 +130,9 @@ impl<const C: usize> Wire<C> {
                 self.spec()
             );
         }
-        let (Guard::Pair { known, .. }, Some(key)) = (&*guard, self.link.peer_key().and_then(PublicKey::new)) else { return };
+        let (Identity::Pair { known, .. }, Some(key)) = (&*identity, self.link.peer_key().and_then(PublicKey::new)) else {
+            return;
+        };
         let port = self.spec().to_string();
         match known.lookup(&port) {
             Ok(Some(_)) => tracing::info!("{port}: the peer is {}", key.fingerprint()),
@@ -146,10 +148,10 @@ impl<const C: usize> Wire<C> {
     }
 
     fn peer_refused(&mut self) {
-        let guard = self.settings.guard.clone();
+        let identity = self.settings.identity.clone();
         let port = self.spec().to_string();
         let stranger = self.link.handshake().as_mut().and_then(Noise::stranger);
-        let Guard::Pair { secret, known, .. } = &*guard else {
+        let Identity::Pair { secret, known, .. } = &*identity else {
             return self
                 .complain(format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?"));
         };
