@@ -44,6 +44,8 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
         "goodput": (stats.bytes_in + stats.bytes_out) as f64 / seconds.max(1e-9),
         "junk": stats.junk,
         "corrected": stats.corrected,
+        "forged": stats.forged,
+        "refused": stats.refused,
     })
 }
 

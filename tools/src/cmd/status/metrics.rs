@@ -15,7 +15,7 @@ const MODE: u32 = 0o644;
 
 /// Counters and gauges: name, kind, help, further label, field of the status, factor to the base unit.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, f64);
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 16] = [
     ("bytes_total", "counter", "User bytes delivered here, and acknowledged by the peer.", "direction=\"in\"", "bytes_in", 1.0),
     ("bytes_total", "", "", "direction=\"out\"", "bytes_out", 1.0),
     ("wire_bytes_total", "counter", "Bytes from and to the wire.", "direction=\"in\"", "wire_in", 1.0),
@@ -26,6 +26,8 @@ const ROWS: [Row; 14] = [
     ("resends_total", "counter", "Pieces of streams sent again.", "", "resends", 1.0),
     ("junk_bytes_total", "counter", "Bytes passed over while looking for a frame.", "", "junk", 1.0),
     ("corrected_bytes_total", "counter", "Wrong bytes repaired inside frames.", "", "corrected", 1.0),
+    ("forged_frames_total", "counter", "Good frames that were not of the session.", "", "forged", 1.0),
+    ("refused_handshakes_total", "counter", "Handshakes of strangers, and plain calls.", "", "refused", 1.0),
     ("round_trip_seconds", "gauge", "Smoothed round-trip time.", "", "rtt_us", 1e-6),
     ("bit_error_ratio", "gauge", "Estimated bit error rate of the direction sent to.", "", "ber", 1.0),
     ("frame_payload_bytes", "gauge", "Size of frames at present.", "", "frame_payload", 1.0),

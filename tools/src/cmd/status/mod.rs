@@ -32,6 +32,7 @@ fn state_words(status: &Value) -> String {
     if words == "open" && status["port_open"] == false {
         words.push_str(", port gone");
     }
+    words.push_str(if status["sealed"] == true { ", sealed" } else { ", plain" });
     if status["silent"] == true {
         words.push_str(&format!(", silent for {:.0} s", status["silent_seconds"].as_f64().unwrap_or(0.0)));
     }

@@ -44,6 +44,8 @@ impl Hub {
             fields.insert("baud".into(), json!(self.wire.baud()));
             fields.insert("state".into(), json!(state));
             let now = self.wire.clock.now();
+            fields.insert("sealed".into(), json!(!self.wire.settings.identity.is_plain()));
+            fields.insert("peer".into(), json!(self.wire.peer().map(|key| key.fingerprint())));
             fields.insert("port_open".into(), json!(self.wire.has_port()));
             fields.insert("silent".into(), json!(self.wire.link.is_silent(now)));
             fields.insert("silent_seconds".into(), json!(self.wire.link.silence_us(now).map(|us| us as f64 / 1e6)));

@@ -119,6 +119,11 @@ impl<const C: usize> Wire<C> {
         }
     }
 
+    /// The key the peer has proved to have.
+    pub(crate) fn peer(&self) -> Option<PublicKey> {
+        self.link.peer_key().and_then(PublicKey::new)
+    }
+
     fn peer_proved(&mut self) {
         self.callers = Callers::default();
         let identity = self.settings.identity.clone();
@@ -130,7 +135,7 @@ impl<const C: usize> Wire<C> {
                 self.spec()
             );
         }
-        let (Identity::Pair { known, .. }, Some(key)) = (&*identity, self.link.peer_key().and_then(PublicKey::new)) else {
+        let (Identity::Pair { known, .. }, Some(key)) = (&*identity, self.peer()) else {
             return;
         };
         let port = self.spec().to_string();

@@ -1,0 +1,213 @@
+//! Sealed wires between real processes: who gets in, who does not, and what either is told.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use common::{BAUD, HARDLINE, Wire, bytes, until};
+
+fn hardline(words: &[&str]) -> Output {
+    Command::new(HARDLINE).args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A wire and the keys of its ends: `a.key`, `b.key`, `psk`.
+struct Keyed(Wire);
+
+impl Keyed {
+    fn new(sim: &[&str]) -> Keyed {
+        let keyed = Keyed(Wire::with(sim));
+        for name in ["a.key", "b.key"] {
+            assert!(hardline(&["keygen", &keyed.0.text(name)]).status.success());
+        }
+        assert!(hardline(&["keygen", "--psk", &keyed.0.text("psk")]).status.success());
+        keyed
+    }
+    /// `hardline pipe` on end `a` or `b`.
+    fn pipe(&self, end: &str, words: &[&str]) -> Command {
+        let mut command = self.0.rig().pipe(end, BAUD);
+        command.args(words).current_dir(self.0.rig().dir());
+        command
+    }
+    /// Both ends at once, each with some bytes for the other.
+    fn both(&self, a: &[&str], b: &[&str]) -> [Output; 2] {
+        let input = bytes(50_000, 5);
+        let mut ends = [("a", a), ("b", b)].map(|(end, words)| {
+            let mut command = self.pipe(end, words);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        });
+        for end in &mut ends {
+            let (mut stdin, input) = (end.stdin.take().unwrap(), input.clone());
+            std::thread::spawn(move || stdin.write_all(&input));
+        }
+        // both are read at once: a full pipe stops its end
+        ends.map(|end| std::thread::spawn(|| end.wait_with_output().unwrap())).map(|end| end.join().unwrap())
+    }
+    #[track_caller]
+    fn pass(&self, a: &[&str], b: &[&str]) -> [String; 2] {
+        self.both(a, b).map(|end| {
+            assert!(end.status.success() && end.stdout == bytes(50_000, 5), "{:?}: {}", end.status, said(&end));
+            said(&end)
+        })
+    }
+}
+
+const A: [&str; 4] = ["--key", "a.key", "--known-peers", "a.peers"];
+const B: [&str; 4] = ["--key", "b.key", "--known-peers", "b.peers"];
+
+#[test]
+fn a_shared_secret_seals() {
+    let wire = Keyed::new(&["--ber", "1e-4"]);
+    let said = wire.pass(&["--psk", "psk"], &["--psk", "psk"]);
+    assert_eq!(said, ["", ""]);
+    let said = wire.pass(&[], &["--plain"]);
+    assert!(said[0].lines().count() == 1 && said[0].contains("plain") && said[1].is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_first_contact_is_remembered() {
+    let wire = Keyed::new(&["--ber", "1e-5"]);
+    let new = |words: [&'static str; 4]| [&words[..], &["--accept-new"]].concat();
+    let news = wire.pass(&new(A), &new(B));
+    assert!(news.iter().all(|s| s.contains("from now on the peer must be SHA256:")), "{news:?}");
+    assert_eq!(wire.pass(&A, &B), ["", ""]);
+    // one end has forgotten the other
+    fs::remove_file(wire.0.path("b.peers")).unwrap();
+    wire.pass(&A, &new(B));
+    // another key than the known one
+    let mut b = wire.pipe("b", &["--key", "psk", "--known-peers", "b.peers"]);
+    assert_eq!(b.output().unwrap().status.code(), Some(1), "a shared secret is no key of an end");
+    assert!(hardline(&["keygen", &wire.0.text("c.key")]).status.success());
+    let mut c = wire.pipe("b", &["--key", "c.key", "--known-peers", "c.peers", "--accept-new"]);
+    let mut c = c.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let a = wire.pipe("a", &A).stdin(Stdio::null()).output().unwrap();
+    c.kill().unwrap();
+    c.wait().unwrap();
+    assert_eq!(a.status.code(), Some(5), "{}", said(&a));
+    assert!(said(&a).contains("not the known SHA256:"), "{}", said(&a));
+}
+
+#[test]
+fn a_plain_end_is_told_that_keys_are_asked_for() {
+    let wire = Keyed::new(&[]);
+    let mut a = wire.pipe("a", &["--psk", "psk"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let b = wire.pipe("b", &[]).stdin(Stdio::null()).output().unwrap();
+    a.kill().unwrap();
+    a.wait().unwrap();
+    assert_eq!(b.status.code(), Some(5), "{}", said(&b));
+    assert!(said(&b).contains("--key FILE or --psk FILE"), "{}", said(&b));
+}
+
+/// Without consent nobody is let in, and the remedy that is named works while the link waits.
+#[test]
+fn a_link_waits_for_its_peer_to_be_trusted() {
+    let wire = Keyed::new(&[]);
+    let link = |end: &str, words: &[&str]| {
+        let mut command = Command::new(HARDLINE);
+        command.arg("link").arg(wire.0.path(end)).args(["-b", &BAUD.to_string(), "--control"]);
+        command.arg(wire.0.path(&format!("{end}.sock"))).args(words).current_dir(wire.0.rig().dir());
+        wire.0.start(&format!("link-{end}"), command.stdin(Stdio::null()).stdout(Stdio::null()))
+    };
+    let service = ["--service", "echo=exec:cat"];
+    let _a = link("a", &A);
+    let _b = link("b", &[&B[..], &service, &["--accept-new"]].concat());
+    let remedy = until("the remedy", || {
+        let log = wire.0.log("link-a");
+        let at = log.find("'hardline key trust ")?;
+        log[at + 1..].split('\'').next().map(str::to_owned)
+    });
+    let words: Vec<&str> = remedy.split(' ').skip(1).collect();
+    assert!(hardline(&[&words[..], &["--known-peers", &wire.0.text("a.peers")]].concat()).status.success(), "{remedy}");
+    let mut open = Command::new(HARDLINE);
+    open.arg("open").arg(wire.0.path("a.sock")).arg("echo");
+    wire.0.feed("open", &mut open, b"through the seal").end().assert_wrote(b"through the seal");
+    let status = hardline(&["status", &wire.0.text("a.sock"), "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let shown = hardline(&["key", "show", &wire.0.text("b.key")]);
+    assert_eq!((&status["sealed"], status["peer"].as_str()), (&true.into(), Some(said(&shown).trim())));
+}
+
+#[test]
+fn services_need_a_key_or_the_word_plain() {
+    let link = hardline(&["link", "/dev/null", "--service", "shell=pty:sh"]);
+    assert_eq!(link.status.code(), Some(2));
+    assert!(said(&link).contains("--plain"), "{}", said(&link));
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let wire = Keyed::new(&[]);
+    fs::set_permissions(wire.0.path("psk"), fs::Permissions::from_mode(0o644)).unwrap();
+    let pipe = wire.pipe("a", &["--psk", "psk"]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(pipe.status.code(), Some(1));
+    assert!(said(&pipe).contains("chmod 600"), "{}", said(&pipe));
+}
+
+#[test]
+fn credentials_of_the_service_manager_are_taken() {
+    let wire = Keyed::new(&[]);
+    let folder = wire.0.path("credentials");
+    fs::create_dir(&folder).unwrap();
+    fs::rename(wire.0.path("psk"), folder.join("hardline.psk")).unwrap();
+    let psk = folder.join("hardline.psk");
+    let mut a = wire.pipe("a", &[]);
+    let mut a = a.env("CREDENTIALS_DIRECTORY", &folder).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let b = wire.pipe("b", &["--psk", psk.to_str().unwrap()]).stdin(Stdio::null()).output().unwrap();
+    assert!(b.status.success() && a.wait().unwrap().success(), "{}", said(&b));
+}
+
+/// Passes bytes on between two sockets and keeps them.
+fn tap(near: UnixStream, far: UnixStream, kept: Arc<Mutex<Vec<u8>>>) {
+    for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+        let kept = kept.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = from.read(&mut buffer) {
+                kept.lock().unwrap().extend(&buffer[..n]);
+                if to.write_all(&buffer[..n]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+    }
+}
+
+/// What is said cannot be read on the wire.
+#[test]
+fn nothing_of_it_can_be_read() {
+    const MARK: &[u8] = b"the treaty is signed at noon";
+    let wire = Keyed::new(&[]);
+    let listened = |words: &[&str]| {
+        let path: PathBuf = wire.0.path("tap");
+        let _ = fs::remove_file(&path);
+        let (listener, kept) = (UnixListener::bind(&path).unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let port = format!("unix:{}", path.display());
+        let pipe = |input: &[u8]| {
+            let mut command = Command::new(HARDLINE);
+            command.args(["pipe", &port]).args(words).current_dir(wire.0.rig().dir());
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input).unwrap();
+            child
+        };
+        let (one, other) = (pipe(MARK), pipe(b""));
+        let (near, far) = (listener.accept().unwrap().0, listener.accept().unwrap().0);
+        tap(near, far, kept.clone());
+        let outputs = [one, other].map(|end| end.wait_with_output().unwrap());
+        assert!(outputs.iter().any(|o| o.stdout == MARK));
+        let kept = kept.lock().unwrap();
+        kept.windows(MARK.len()).any(|window| window == MARK)
+    };
+    assert!(listened(&["--plain"]));
+    assert!(!listened(&["--psk", "psk"]));
+}
