@@ -30,10 +30,10 @@ const CONDITIONS: [(&str, &[&str], f64); 11] = [
     ("3 s unplug", &["--unplug", "2:3"], 0.0),
 ];
 
-struct Run {
-    share: f64,
-    cpu: f64,
-    exact: bool,
+pub(crate) struct Run {
+    pub(crate) share: f64,
+    pub(crate) cpu: f64,
+    pub(crate) exact: bool,
 }
 
 fn children_cpu() -> f64 {
@@ -42,8 +42,14 @@ fn children_cpu() -> f64 {
 }
 
 /// Starts an end that sends `input`, and a thread that collects what it receives.
-fn start(rig: &Rig, end: &str, baud: u32, input: Stdio) -> Fallible<(Child, JoinHandle<std::io::Result<Vec<u8>>>)> {
-    let mut child = rig.pipe(end, baud).arg("-q").stdin(input).stdout(Stdio::piped()).spawn()?;
+fn start(
+    rig: &Rig,
+    end: &str,
+    baud: u32,
+    keys: &[String],
+    input: Stdio,
+) -> Fallible<(Child, JoinHandle<std::io::Result<Vec<u8>>>)> {
+    let mut child = rig.pipe(end, baud).arg("-q").args(keys).stdin(input).stdout(Stdio::piped()).spawn()?;
     let mut out = child.stdout.take().ok_or("no pipe")?;
     let collected = std::thread::spawn(move || {
         let mut got = Vec::new();
@@ -52,7 +58,8 @@ fn start(rig: &Rig, end: &str, baud: u32, input: Stdio) -> Fallible<(Child, Join
     Ok((child, collected))
 }
 
-fn run(baud: u32, bytes: usize, args: &[&str], both: bool, seed: usize) -> Fallible<Run> {
+/// One transfer of `bytes` over a wire with these arguments; `keys` are those of both pipes.
+pub(crate) fn run(baud: u32, bytes: usize, args: &[&str], both: bool, seed: usize, keys: &[String]) -> Fallible<Run> {
     let hardline = hardline()?;
     let (baud_text, seed_text) = (baud.to_string(), seed.to_string());
     let mut all = vec!["--baud", &baud_text, "--seed", &seed_text, "--latency", "300us"];
@@ -63,9 +70,9 @@ fn run(baud: u32, bytes: usize, args: &[&str], both: bool, seed: usize) -> Falli
     File::create(rig.path("in"))?.write_all(&data)?;
     let input = || File::open(rig.path("in")).map(Stdio::from);
     let before = children_cpu();
-    let (mut far, far_got) = start(&rig, "b", baud, if both { input()? } else { Stdio::null() })?;
+    let (mut far, far_got) = start(&rig, "b", baud, keys, if both { input()? } else { Stdio::null() })?;
     let began = Instant::now();
-    let (mut near, near_got) = start(&rig, "a", baud, input()?)?;
+    let (mut near, near_got) = start(&rig, "a", baud, keys, input()?)?;
     let sent = near.wait()?;
     let seconds = began.elapsed().as_secs_f64();
     let received = far.wait()?;
@@ -78,7 +85,7 @@ fn run(baud: u32, bytes: usize, args: &[&str], both: bool, seed: usize) -> Falli
     Ok(Run { share, cpu, exact: exact && sent.success() && received.success() })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -94,7 +101,7 @@ pub(crate) fn table(baud: u32, rounds: usize) -> Fallible<()> {
     println!("{bytes} random bytes over two pseudo-terminals at {baud} baud, median of {rounds}");
     println!("{:<20} {:>8} {:>8} {:>10}  byte-exact", "wire", "share", "promised", "CPU s/MB");
     for (name, args, promised) in CONDITIONS {
-        let runs = (1..=rounds).map(|seed| run(baud, bytes, args, name == BOTH, seed)).collect::<Fallible<Vec<_>>>()?;
+        let runs = (1..=rounds).map(|seed| run(baud, bytes, args, name == BOTH, seed, &[])).collect::<Fallible<Vec<_>>>()?;
         let share = median(runs.iter().map(|r| r.share).collect());
         let cpu = median(runs.iter().map(|r| r.cpu).collect());
         let promised = if promised > 0.0 { format!("{promised:.3}") } else { "-".into() };

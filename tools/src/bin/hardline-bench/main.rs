@@ -4,6 +4,7 @@
 //! hardline-bench [goodput] [BAUD [ROUNDS]]   share of the line and CPU per condition (2000000, 1)
 //! hardline-bench echo [BAUD [COUNT]]         one-byte echoes, on a quiet wire and under bulk (2000000, 500)
 //! hardline-bench channels [BAUD [COUNT]]     many channels at once beside one alone (2000000, 256)
+//! hardline-bench sealed [BAUD [ROUNDS]]      what sealing costs on a wire, and on a Unix socket (2000000, 3)
 //! hardline-bench unpaced                     a Unix socket as the wire
 //! hardline-bench udp                         the one-way mode over UDP with 1 % loss
 //! ```
@@ -13,6 +14,7 @@
 
 mod channels;
 mod goodput;
+mod sealed;
 mod udp;
 mod unpaced;
 
@@ -46,8 +48,9 @@ fn main() -> Fallible<()> {
             Ok(())
         }
         "channels" => channels::run(number(first, 2_000_000)? as u32, number(second, 256)?),
-        "unpaced" => unpaced::run(),
+        "sealed" => sealed::run(number(first, 2_000_000)? as u32, number(second, 3)?),
+        "unpaced" => unpaced::run(&[]),
         "udp" => udp::run(),
-        other => Err(format!("'{other}' is not goodput, echo, channels, unpaced or udp").into()),
+        other => Err(format!("'{other}' is not goodput, echo, channels, sealed, unpaced or udp").into()),
     }
 }
