@@ -56,3 +56,8 @@ fn endpoint() {
 fn channels() {
     run("channels", targets::channels);
 }
+
+#[test]
+fn sealed() {
+    run("sealed", targets::sealed);
+}

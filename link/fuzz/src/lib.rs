@@ -4,7 +4,7 @@
 
 use link::wire::frame::body_at;
 use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, write_frame};
-use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Note, ResetCode};
+use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Noise, Note, ResetCode};
 
 /// Bytes as they are, in cuts of a size given by the first byte.
 pub fn deframe(data: &[u8]) {
@@ -135,4 +135,70 @@ fn serve(link: &mut Link<Vec<u8>, 32, 6>) {
         }
     }
     assert!(link.channels().count() <= 6);
+}
+
+/// A sealed link, its peer, and somebody between them who does what the data say: lets frames pass, keeps,
+/// repeats, alters and invents them, with right checks. Nothing wrong is ever read.
+pub fn sealed(data: &[u8]) {
+    type Wire = Link<Vec<u8>, 32, 1, Noise>;
+    const TEXT: [u8; 4096] = [0x5A; 4096];
+    let (mut now, mut wire, mut buffer) = (Instant::from_micros(0), vec![0u8; FRAME_MAX], [0u8; 512]);
+    let end = |id, seed| -> Wire {
+        let noise = if data.first().is_some_and(|b| b & 1 == 0) {
+            Noise::psk([7; 32])
+        } else {
+            Noise::pair([seed as u8; 32], None, true)
+        };
+        let link: Link<Vec<u8>, 32> = Link::new(Config::for_baud(0), id, now, vec![0; 4096], vec![0; 4096]);
+        link.sealed(noise.seeded(seed))
+    };
+    let (mut near, mut far) = (end(5, 1), end(7, 2));
+    far.write(&TEXT);
+    near.write(&TEXT);
+    let (mut passing, mut kept): (Vec<(bool, Vec<u8>)>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
+    let mut rest = data.get(1..).unwrap_or_default();
+    while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
+        let (piece, tail) = tail.split_at(if op % 8 < 3 { usize::from(len).min(tail.len()) } else { 0 });
+        rest = tail;
+        let at = usize::from(len) % kept.len().max(1);
+        let to_near = op & 0x80 == 0;
+        match op % 8 {
+            0 => near.handle_bytes(piece, now),
+            1 | 2 if piece.len() >= 2 => {
+                let head = Head { sealed: op & 0x40 != 0, ..Head::open(piece.len(), Level::ALL[usize::from(op / 8) % 6]) };
+                wire[body_at(head.level)..][..piece.len()].copy_from_slice(piece);
+                let n = write_frame(&mut wire, head);
+                (if to_near { &mut near } else { &mut far }).handle_bytes(&wire[..n], now);
+            }
+            3 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),
+            4 if !kept.is_empty() => (if to_near { &mut near } else { &mut far }).handle_bytes(&kept[at], now),
+            5 if !passing.is_empty() => drop(passing.remove(usize::from(len) % passing.len())),
+            6 if !kept.is_empty() => {
+                let mut altered = kept[at].clone();
+                let place = (usize::from(op / 8) * 8 + usize::from(len)) % altered.len();
+                altered[place] ^= 1 << (len % 8);
+                (if to_near { &mut near } else { &mut far }).handle_bytes(&altered, now);
+            }
+            _ => {
+                for (for_near, frame) in passing.drain(..) {
+                    (if for_near { &mut near } else { &mut far }).handle_bytes(&frame, now);
+                    kept.push(frame);
+                    kept.truncate(64);
+                }
+            }
+        }
+        for (for_near, link) in [(false, &mut near), (true, &mut far)] {
+            link.handle_timeout(now);
+            let mut frames = 0;
+            while let Some(n) = link.poll_transmit(&mut wire, now) {
+                passing.push((for_near, wire[..n].to_vec()));
+                frames += 1;
+                assert!(frames < 1000, "talks without end");
+            }
+            let n = link.read(&mut buffer);
+            assert!(buffer[..n].iter().all(|&b| b == 0x5A), "something wrong was read");
+            while link.poll_event().is_some() {}
+        }
+    }
+    assert!(near.stats().bytes_in <= 4096 && far.stats().bytes_in <= 4096, "something was read twice");
 }
