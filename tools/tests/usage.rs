@@ -52,7 +52,7 @@ fn other_files_are_no_ports() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("f"), b"f").unwrap();
     let _listener = UnixListener::bind(scratch.path().join("s")).unwrap();
-    scratch.assert_says("pipe s", 6, &["cannot open s: this is a socket", "unix:s"]);
+    scratch.assert_says("pipe s", 6, &["cannot open ./s: this is a socket", "unix:./s"]);
     scratch.assert_says("pipe /dev/null", 6, &["not a serial port"]);
     scratch.assert_says("pipe .", 2, &["'.' is neither a path", "usb:SERIAL-NUMBER"]);
     // the port was forgotten

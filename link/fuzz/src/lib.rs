@@ -155,7 +155,7 @@ pub fn sealed(data: &[u8]) {
     let (mut near, mut far) = (end(5, 1), end(7, 2));
     far.write(&TEXT);
     near.write(&TEXT);
-    let (mut passing, mut kept): (Vec<(bool, Vec<u8>)>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
+    let (mut passing, mut kept) = (Vec::<(bool, Vec<u8>)>::new(), Vec::<Vec<u8>>::new());
     let mut rest = data.get(1..).unwrap_or_default();
     while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
         let (piece, tail) = tail.split_at(if op % 8 < 3 { usize::from(len).min(tail.len()) } else { 0 });

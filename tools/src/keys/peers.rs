@@ -79,11 +79,18 @@ impl KnownPeers {
         let of = |word: &str| peers.iter().find(|p| p.port == word).map(|p| p.key);
         Ok(of(&port).or_else(|| of(ANY)))
     }
+    /// The peers in the text of such a file.
+    ///
+    /// # Errors
+    /// A line that is neither empty, a comment nor a peer.
+    pub fn parse(text: &str) -> io::Result<Vec<Peer>> {
+        Ok(parse(text)?.into_iter().filter_map(|line| line.peer).collect())
+    }
     /// All of them, in the order of the file; `lookup`'s errors.
     pub fn list(&self) -> Result<Vec<Peer>, Failure> {
         let read = || -> io::Result<Vec<Peer>> {
             let text = store::read(&self.path, SIZE_MAX)?.unwrap_or_default();
-            Ok(parse(&text)?.into_iter().filter_map(|line| line.peer).collect())
+            KnownPeers::parse(&text)
         };
         read().doing(Exit::Failed, || self.doing("read"))
     }

@@ -71,9 +71,8 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Spec, String> {
-        let is_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
-        if is_path || (known_scheme(text).is_none() && is_device(text)) {
-            return Ok(Spec { kind: Kind::Serial, rest: text.to_owned() });
+        if is_path(text) || (known_scheme(text).is_none() && is_device(text)) {
+            return Ok(Spec::serial(text));
         }
         let known = || KINDS.map(|(scheme, _, rest)| format!("{scheme}:{rest}")).join(", ");
         let Some((scheme, rest)) = text.split_once(':') else {
@@ -88,8 +87,15 @@ impl FromStr for Spec {
         if usage.ends_with(":PORT") && !has_port(rest) {
             return Err(format!("write it as {scheme}:{usage}, PORT a number up to 65535"));
         }
+        if *kind == Kind::Serial {
+            return Ok(Spec::serial(rest));
+        }
         Ok(Spec { kind: *kind, rest: rest.to_owned() })
     }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') || text.starts_with("./") || text.starts_with("../")
 }
 
 fn known_scheme(text: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
@@ -108,6 +114,11 @@ fn is_device(text: &str) -> bool {
 }
 
 impl Spec {
+    /// A path is written so that it can be read as one again.
+    fn serial(path: &str) -> Spec {
+        let rest = if is_path(path) { path.to_owned() } else { format!("./{path}") };
+        Spec { kind: Kind::Serial, rest }
+    }
     /// The path, where it is one: of a serial port, or of a control socket in its place.
     pub(crate) fn path(&self) -> Option<&Path> {
         (self.kind == Kind::Serial).then(|| Path::new(&self.rest))

@@ -243,6 +243,20 @@ impl Client {
     }
 }
 
+/// Reads what a client says, as often as `more` has given it something to say: for the fuzz targets.
+#[doc(hidden)]
+pub fn read_requests(stream: UnixStream, mut more: impl FnMut(usize) -> bool) {
+    let mut client = Client::new(0, stream);
+    let mut turn = 0;
+    while more(turn) {
+        turn += 1;
+        if client.requests().iter().any(|request| matches!(request, Request::Gone)) {
+            return;
+        }
+        assert!(client.line.len() <= LINE_MAX && client.handed.len() <= HANDED_MAX, "it is bounded");
+    }
+}
+
 fn class_of(word: Option<&str>) -> Class {
     match word {
         Some("interactive") => Class::Interactive,

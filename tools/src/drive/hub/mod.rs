@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use link::{Class, CloseCode, Config, Link, Note, State};
 use nix::poll::PollFlags;
 
+pub use control::read_requests;
 pub use forward::Forward;
 pub(crate) use local::status_words;
 pub use service::{Service, Target};

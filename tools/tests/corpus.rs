@@ -1,0 +1,30 @@
+//! The fuzz corpus as plain tests, and beside it thousands of random mutations of it.
+#![allow(missing_docs)]
+
+#[allow(unreachable_pub)]
+#[path = "../../link/fuzz/src/mutate.rs"]
+mod mutate;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+use std::path::Path;
+
+fn run(target: &str, one: fn(&[u8])) {
+    mutate::run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus"), target, one);
+}
+
+#[test]
+fn files() {
+    run("files", targets::files);
+}
+
+#[test]
+fn control() {
+    run("control", targets::control);
+}
+
+#[test]
+fn keys() {
+    run("keys", targets::keys);
+}
