@@ -7,10 +7,13 @@ mod common;
 use std::collections::VecDeque;
 
 use common::{End, Fault, Line, Station, for_seeds, random_noise, run};
+use link::hello::{Answer, Handshake, Keys, Message};
 use link::sim::{NoiseConfig, Random};
 use link::wire::frame::{body_at, frame_len};
+use link::wire::record::Hello;
+use link::wire::segment::Writer;
 use link::wire::{Deframer, Head, Level, write_frame};
-use link::{Config, Event, FRAME_MAX, Instant, Loss, Noise};
+use link::{Config, Event, FRAME_MAX, Instant, Link, Loss, Noise};
 
 const SECRETS: ([u8; 32], [u8; 32]) = ([1; 32], [2; 32]);
 
@@ -391,4 +394,78 @@ fn only_the_peer_itself_ends_a_session() {
         go(&mut a, &mut b, 2_000);
         assert!(a.lost.is_none() && a.read > 100_000);
     }
+}
+
+/// Counts what is computed.
+struct Counting(Noise, u32);
+
+impl Handshake for Counting {
+    fn is_sealed(&self) -> bool {
+        true
+    }
+    fn call(&mut self, caller: u64, text: &[u8; 7]) -> Option<(u8, Message)> {
+        self.0.call(caller, text)
+    }
+    fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; 15])> {
+        self.1 += 1;
+        self.0.answered(pattern, message)
+    }
+    fn answer(&mut self, pattern: u8, caller: u64, call: &[u8], text: &[u8; 15]) -> Option<Answer> {
+        self.1 += 1;
+        self.0.answer(pattern, caller, call, text)
+    }
+}
+
+/// However many calls and answers come, few are computed, little is kept, and the right one is let in.
+#[test]
+fn a_flood_of_calls_costs_little() {
+    let handshake = Counting(Noise::pair(SECRETS.0, Some(public(SECRETS.1)), false).seeded(1), 0);
+    let link: Link<Vec<u8>> = Link::new(Config::for_baud(0), 5, Instant::default(), vec![0; 4096], vec![0; 4096]);
+    let mut link = link.sealed(handshake);
+    let (mut random, mut frame) = (Random::new(1), vec![0; FRAME_MAX]);
+    for ms in 0..10_000 {
+        let now = Instant::from_micros(ms * 1000);
+        for answer in [false, true] {
+            let message: Vec<u8> = (0..96).map(|_| random.bits() as u8).collect();
+            let caller = if answer { 5 } else { 6 + random.below(1000) };
+            let pattern = 1 + random.below(3) as u8;
+            let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
+            writer.hello(&Hello { answer, version: link::VERSION, pattern, caller, message: &message });
+            let head = Head::open(writer.len(), Level::Plain);
+            let n = write_frame(&mut frame, head);
+            link.handle_bytes(&frame[..n], now);
+        }
+        link.handle_timeout(now);
+        while link.poll_transmit(&mut frame, now).is_some() {}
+        while link.poll_event().is_some() {}
+    }
+    let computed = link.handshake().1;
+    assert!((40..=56).contains(&computed), "{computed} in 10 s");
+    assert_eq!(link.state(), link::State::Opening);
+    println!("a link: {} bytes beside its streams", std::mem::size_of_val(&link));
+}
+
+/// 10 MB of junk in the midst of a session: random bytes, and heads that claim much.
+#[test]
+fn junk_ends_nothing() {
+    let (mut a, mut b) = pair(How::Known, 10_000_000, 65_536, 9, (3_000_000, 3_000_000));
+    let line = || Line::new(10_000_000, 300, 0, NoiseConfig::default(), 1);
+    let (mut ab, mut ba, mut random) = (line(), line(), Random::new(1));
+    let (mut wire, mut bytes, mut junk) = (vec![0; FRAME_MAX], Vec::new(), 0);
+    for ms in 0..60_000 {
+        let now = Instant::from_micros(ms * 1000);
+        if junk < 10_000_000 && a.link.state() == link::State::Open {
+            let mut piece: Vec<u8> = (0..random.below(2_000)).map(|_| random.bits() as u8).collect();
+            piece.extend([0xB5, 0xFF, 0x0F, link::wire::check::head(0x0FFF)]);
+            junk += piece.len();
+            ab.send(&piece, now);
+        }
+        common::step(&mut a, &mut ab, &mut ba, now, &mut random, &mut wire, &mut bytes);
+        common::step(&mut b, &mut ba, &mut ab, now, &mut random, &mut wire, &mut bytes);
+        if a.is_over() && b.is_over() {
+            break;
+        }
+    }
+    assert!(a.finished_at.is_some() && b.finished_at.is_some(), "{} {}", a.describe(), b.describe());
+    println!("{junk} bytes of junk; {:?}", b.link.stats());
 }

@@ -19,7 +19,7 @@ fn a_silent_peer_is_no_secret() {
     let status = until("the silence is noticed", || wire.status("a").filter(|s| s["silent"] == true));
     assert!(status["state"] == "open" && status["silent_seconds"].as_f64() > Some(3.0), "{status}");
     let text = wire.run("status", command(HARDLINE).arg("status").arg(wire.path("a.sock")));
-    assert!(text.contains("baud: open, silent for "), "{text}");
+    assert!(text.contains("baud: open, plain, silent for "), "{text}");
     // its user is gone, of which the peer cannot be told
     holder.kill();
     until("the channel is closing", || wire.status("a").filter(|s| s["channels"][0]["closing"] == true));

@@ -182,7 +182,7 @@ mod tests {
         }
         let silent = json!({ "port": "p", "state": "open", "silent": true, "silent_seconds": 7.2, "port_open": true });
         screen.update(silent, began + Duration::from_secs(3));
-        assert!(drawn(&screen).contains("baud: open, silent for 7 s"), "{}", drawn(&screen));
+        assert!(drawn(&screen).contains("baud: open, plain, silent for 7 s"), "{}", drawn(&screen));
         screen.lost("cannot reach the wire");
         assert!(drawn(&screen).contains("cannot reach the wire"));
         // small terminals are no reason to panic
