@@ -273,8 +273,8 @@ pub struct PipeArgs {
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it on both ends, in any order; it waits for the port and for the peer, and goes on when either goes away.\n\n\
-  hardline link /dev/ttyUSB0 -b 2000000 --service ssh=tcp:127.0.0.1:22 --service console='pty:login'\n  \
-hardline link /dev/ttyUSB0 -b 2000000 --forward tcp:127.0.0.1:2222=ssh --control /run/hardline/wire"
+  hardline link /dev/ttyUSB0 -b 2000000 --psk wire.psk --service ssh=tcp:127.0.0.1:22 --service console='pty:login'\n  \
+hardline link /dev/ttyUSB0 -b 2000000 --psk wire.psk --forward tcp:127.0.0.1:2222=ssh --control /run/hardline/wire"
 )]
 pub struct LinkArgs {
     /// The port.
