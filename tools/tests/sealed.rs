@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod common;
+mod terminal;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::{BAUD, HARDLINE, Wire, bytes, until};
+use terminal::Terminal;
 
 fn hardline(words: &[&str]) -> Output {
     Command::new(HARDLINE).args(words).stdin(Stdio::null()).output().unwrap()
@@ -210,4 +212,35 @@ fn nothing_of_it_can_be_read() {
     };
     assert!(listened(&["--plain"]));
     assert!(!listened(&["--psk", "psk"]));
+}
+
+/// Somebody at the terminal compares the fingerprints, and says so.
+#[test]
+fn a_first_contact_asks() {
+    let wire = Keyed::new(&[]);
+    let start = |end: &str, words: &str| {
+        let port = wire.0.text(end);
+        let line = format!(
+            "echo from {end} | {HARDLINE} pipe {port} -b {BAUD} --key {end}.key --known-peers {end}.peers {words} >{end}.out"
+        );
+        let mut command = Command::new("setsid");
+        Terminal::start(command.args(["-c", "-w", "sh", "-c", &line]).current_dir(wire.0.rig().dir()))
+    };
+    let fingerprint = |end: &str| said(&hardline(&["key", "show", &wire.0.text(&format!("{end}.key"))])).trim().to_owned();
+    let (mut a, mut b) = (start("a", ""), start("b", ""));
+    for (terminal, other) in [(&mut a, "b"), (&mut b, "a")] {
+        terminal.sees("[y/N]");
+        terminal.sees(&fingerprint(other));
+        terminal.types("y\n");
+    }
+    a.ends(0);
+    b.ends(0);
+    assert_eq!(fs::read_to_string(wire.0.path("b.out")).unwrap(), "from a\n");
+    // somebody who says no
+    fs::remove_file(wire.0.path("a.peers")).unwrap();
+    let (mut a, b) = (start("a", ""), start("b", ""));
+    a.sees("[y/N]");
+    a.types("\n");
+    a.ends_with(5, "was not trusted");
+    drop(b);
 }

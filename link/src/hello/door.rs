@@ -134,7 +134,7 @@ impl<H: Handshake> Door<H> {
             (false, false) if hello.caller < ours.me => {
                 // the higher id calls: let it be soon
                 self.call_due |= self.called.is_none_or(|at| now.since(at) >= self.gap_us);
-                Heard::Nothing
+                if self.handshake.glance(hello.pattern, hello.message) { Heard::Refused } else { Heard::Nothing }
             }
             (false, false) => self.answer(hello, ours, now),
             (true, true) if self.afford(now) => self.answered(hello, ours.me),

@@ -49,6 +49,10 @@ pub trait Handshake {
     /// A call that says `text`, and its pattern. May be one that was made before and was not answered yet.
     /// `caller` is this end's session id.
     fn call(&mut self, caller: u64, text: &[u8; CALL_TEXT]) -> Option<(u8, Message)>;
+    /// A call that is not answered, because this end calls: whether it shows the key of a peer that is not known.
+    fn glance(&mut self, _pattern: u8, _call: &[u8]) -> bool {
+        false
+    }
     /// The answer to a call: the keys and what it said; none when it is not from a known peer. Calls made
     /// before are forgotten.
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])>;
@@ -82,6 +86,9 @@ impl<H: Handshake> Handshake for Option<H> {
     }
     fn call(&mut self, caller: u64, text: &[u8; CALL_TEXT]) -> Option<(u8, Message)> {
         self.as_mut()?.call(caller, text)
+    }
+    fn glance(&mut self, pattern: u8, call: &[u8]) -> bool {
+        self.as_mut().is_some_and(|handshake| handshake.glance(pattern, call))
     }
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])> {
         self.as_mut()?.answered(pattern, message)

@@ -171,6 +171,18 @@ impl Handshake for Noise {
         Some((pattern, message))
     }
 
+    fn glance(&mut self, pattern: u8, call: &[u8]) -> bool {
+        // of IX both keys of the caller stand open; whether they are its own is proved later
+        let presented = call.get(KEY..2 * KEY).and_then(|key| <[u8; KEY]>::try_from(key).ok());
+        match (&self.identity, presented) {
+            (Identity::Pair { peer: None, accept_new: false, .. }, Some(presented)) if pattern == PATTERN_IX => {
+                self.stranger = Some(presented);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])> {
         let at = self.calls.iter().position(|call| call.pattern == pattern)?;
         let text = read(&mut self.calls[at].state, message)?;

@@ -6,6 +6,7 @@ use crate::cli::{Common, ConsoleArgs, LogFormat};
 use crate::drive::client::Client;
 use crate::drive::console::{self, Record, Wish};
 use crate::drive::hub::{Hub, Plan};
+use crate::drive::wire::Settings;
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
@@ -27,7 +28,8 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     }
     stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
-    let settings = super::settings(common, &args.port, false)?;
+    // what is typed is the far shell's
+    let settings = Settings { ask: false, ..super::settings(common, &args.port, false)? };
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
     // a terminal that stands still must not hold up the wire: each has a thread, and a socket between them
     let started = UnixStream::pair().and_then(|(ours, theirs)| {

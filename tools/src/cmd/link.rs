@@ -21,7 +21,7 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
         let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity };
+    let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity, ask: true };
     let plan =
         Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
     let hub = Hub::open(opener, settings, plan, signals)?;

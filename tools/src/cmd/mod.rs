@@ -42,5 +42,5 @@ fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
 /// What a wire needs beside its port; `hold`: it outlives its sessions.
 fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Failure> {
     let identity = Identity::new(&port.seal)?;
-    Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity })
+    Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity, ask: true })
 }

@@ -1,4 +1,5 @@
 //! Processes, and terminals with a process on them, for tests.
+#![allow(dead_code)]
 
 use std::fs::File;
 use std::io::{Read, Write};

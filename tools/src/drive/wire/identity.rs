@@ -201,7 +201,7 @@ impl<const C: usize> Wire<C> {
                     _ => self.fail(Exit::Refused, format!("{port}: the peer's key {} was not trusted", key.fingerprint())),
                 }
             }
-            None => match ask_terminal(question) {
+            None => match if self.settings.ask { ask_terminal(question) } else { None } {
                 Some(answer) => self.callers.asked = Some((stranger, answer)),
                 None => self.complain(format!(
                     "{port}: the peer {} is not known: 'hardline key trust {port} {stranger}' if it is the right one, or --accept-new",

@@ -45,6 +45,8 @@ pub struct Settings {
     pub stats: Option<PathBuf>,
     /// How the ends prove who they are.
     pub identity: Arc<Identity>,
+    /// Whether the terminal may be asked about a peer that is not known.
+    pub ask: bool,
 }
 
 /// The link of a wire with up to `C` channels, its buffers on the heap.
