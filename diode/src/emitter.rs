@@ -9,12 +9,15 @@
 use link::wire::Level;
 use link::{Instant, Pace};
 
-use crate::wire::{Beacon, OPEN_END, Record, Shape, VERSION, write};
+use crate::seal::{Sealing, write};
+use crate::wire::{Beacon, OPEN_END, Record, Shape, VERSION};
 
 /// How often each datagram is sent.
 pub const COPIES: u8 = 6;
 /// How many of them are spread evenly.
 const SPREAD: u8 = COPIES - 1;
+/// Beacons at the start of a sealed session: without one nobody can read what follows.
+pub const OPENINGS: u8 = 3;
 
 /// Settings of an emitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Emitter<const SLOTS: usize, const LEN: usize> {
     config: Config,
+    sealing: Option<Sealing>,
+    openings: u8,
     slots: heapless::Vec<Slot<LEN>, SLOTS>,
     pace: Pace,
     counter: u64,
@@ -80,10 +85,20 @@ pub struct Emitter<const SLOTS: usize, const LEN: usize> {
 pub struct TooLong;
 
 impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
-    /// An emitter that begins with a beacon.
+    /// An emitter that begins with a beacon; everybody can read what it sends, and send the like.
     pub fn new(config: Config, now: Instant) -> Self {
+        Emitter::with(config, None, now)
+    }
+    /// An emitter whose frames are sealed, for the session of `config`. Nothing is safe if a session is ever
+    /// used twice: its number must be stored before the first frame leaves, and rise with every start.
+    pub fn sealed(config: Config, sealing: Sealing, now: Instant) -> Self {
+        Emitter::with(config, Some(sealing), now)
+    }
+    fn with(config: Config, sealing: Option<Sealing>, now: Instant) -> Self {
         const { assert!(SLOTS > 0 && LEN > 0 && LEN <= 2048, "1 slot or more, of 1 to 2048 bytes") };
         Emitter {
+            openings: if sealing.is_some() { OPENINGS } else { 1 },
+            sealing,
             slots: heapless::Vec::new(),
             pace: Pace::new(config.rate.max(1), 2_000),
             counter: 0,
@@ -128,7 +143,7 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
     /// At most one frame for the wire, written to the beginning of `out`.
     ///
     /// # Panics
-    /// When `out` is shorter than [`frame_max`] of the longest datagram and the level.
+    /// When `out` is shorter than [`frame_max`] ([`sealed_frame_max`]) of the longest datagram and the level.
     pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
         if !self.pace.ready(now) {
             return None;
@@ -154,10 +169,13 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             objects: 0,
             end: self.ended,
         });
-        let len = write(out, self.counter, self.config.session, &beacon, self.config.level);
+        let len = write(out, self.counter, self.config.session, &beacon, self.config.level, self.sealing.as_ref());
         // never more than a fiftieth of the wire
         let floor = len as u64 * 50_000_000 / u64::from(self.config.rate.max(1));
-        self.next_beacon = now.after(u64::from(self.config.beacon_us).max(floor));
+        self.openings = self.openings.saturating_sub(1);
+        if self.openings == 0 {
+            self.next_beacon = now.after(u64::from(self.config.beacon_us).max(floor));
+        }
         len
     }
 
@@ -170,7 +188,7 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
         })?;
         let slot = &mut self.slots[i];
         let record = Record::Datum { number: slot.number, payload: &slot.bytes[..usize::from(slot.len)] };
-        let len = write(out, self.counter, self.config.session, &record, self.config.level);
+        let len = write(out, self.counter, self.config.session, &record, self.config.level, self.sealing.as_ref());
         slot.sent += 1;
         let survive = u64::from(self.config.survive_us);
         slot.due = now.after(if slot.sent < SPREAD { survive * 5 / 4 / u64::from(SPREAD - 1) } else { survive / 20 });
@@ -196,4 +214,10 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
 pub const fn frame_max(len: usize, level: Level) -> usize {
     let body = crate::wire::DATUM_HEAD + len;
     link::wire::frame::frame_len(if body < 64 { 64 } else { body }, level)
+}
+
+/// The same when frames are sealed.
+pub const fn sealed_frame_max(len: usize, level: Level) -> usize {
+    let (datum, beacon) = (crate::wire::DATUM_HEAD + len, 64 + 1 + crate::seal::MESSAGE);
+    link::wire::frame::frame_len(crate::seal::SEAL + if datum < beacon { beacon } else { datum }, level)
 }

@@ -4,8 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use link::Instant;
-use link::wire::{Deframer, seq};
+use link::wire::{Deframer, Head, seq};
 
+use crate::unseal::{Heard, Sender, Unseal, Verdict};
 use crate::wire::{Beacon, Body, Record, VERSION};
 
 /// Frames kept until a beacon says which session they belong to.
@@ -19,8 +20,25 @@ const PAUSE_US: u64 = 60_000;
 pub enum Event {
     /// A beacon, the first of its session or one that says something new.
     Session(Beacon),
-    /// The sender speaks another version.
+    /// The sender speaks another version. On a sealed line nothing proves that it is the sender who said so;
+    /// there it is told once.
     Version(u8),
+    /// A sealed session begins, of the sender with this place in the list. What is now to be remembered
+    /// ([`Receiver::heard`]) must be on disk before anything of the session is used.
+    Accepted {
+        /// Place of the sender in the list.
+        sender: usize,
+        /// Session id.
+        session: u64,
+    },
+    /// Authentic frames of this session came that have been here before, or are older than what was here:
+    /// somebody plays back a recording. Told once until another session is concerned.
+    Replay {
+        /// Place of the sender in the list.
+        sender: usize,
+        /// Session id.
+        session: u64,
+    },
     /// A record of the session, as its body: read it with [`Body::parse`].
     Body(Vec<u8>),
     /// The session's last beacon has come.
@@ -50,6 +68,14 @@ pub struct Stats {
     pub foreign: u64,
     /// Times the line fell silent.
     pub silences: u64,
+    /// Sealed frames that a plain receiver cannot read.
+    pub sealed: u64,
+    /// Plain frames that a sealed receiver does not take.
+    pub plain: u64,
+    /// Sealed frames that no key opens.
+    pub refused: u64,
+    /// Authentic frames that came before.
+    pub replayed: u64,
 }
 
 /// Finds frames, follows the session, keeps the counters.
@@ -65,6 +91,11 @@ pub struct Receiver {
     heard: Instant,
     silent: bool,
     pause: Option<Instant>,
+    /// Of a sealed receiver.
+    unseal: Option<Unseal>,
+    /// What was told of it.
+    told: (Option<u64>, Option<u8>),
+    reorders: bool,
 }
 
 impl Receiver {
@@ -81,7 +112,19 @@ impl Receiver {
             heard: now,
             silent: false,
             pause: None,
+            unseal: None,
+            told: (None, None),
+            reorders: false,
         }
+    }
+    /// A receiver that takes nothing but sealed frames of these senders. It keeps nothing of a frame that
+    /// is not authentic: who joins late hears from the next beacon on.
+    pub fn sealed(senders: Vec<Sender>, now: Instant) -> Receiver {
+        Receiver { unseal: Some(Unseal::new(senders, now)), ..Receiver::new(now) }
+    }
+    /// What is to be remembered of the senders over a restart, in their order.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.unseal.as_ref().map_or_else(Vec::new, |unseal| unseal.heard().collect())
     }
 
     /// The latest beacon.
@@ -106,7 +149,9 @@ impl Receiver {
     /// One whole datagram that is a frame, or several (UDP).
     pub fn handle_datagram(&mut self, bytes: &[u8], now: Instant) {
         self.deframer.reset();
+        self.reorders = true;
         self.handle_bytes(bytes, now);
+        self.reorders = false;
         self.deframer.reset();
         self.pause = None;
     }
@@ -151,8 +196,59 @@ impl Receiver {
 
     fn drain(&mut self, now: Instant) {
         while let Some(frame) = self.deframer.next_frame() {
-            let body = frame.body.to_vec();
-            self.take(body, now);
+            let (head, body) = (frame.head, frame.body.to_vec());
+            match (self.unseal.is_some(), head.sealed) {
+                (true, true) => self.take_sealed(head, &body, now),
+                (true, false) => self.stats.plain += 1,
+                (false, true) => self.stats.sealed += 1,
+                (false, false) => self.take(body, now),
+            }
+        }
+    }
+
+    fn take_sealed(&mut self, head: Head, body: &[u8], now: Instant) {
+        let Some(unseal) = &mut self.unseal else { return };
+        let mut bytes = Vec::new();
+        let counter = match unseal.look(head, body, self.reorders, now, &mut bytes) {
+            Verdict::Authentic(counter) => counter,
+            Verdict::Begins { sender, session, counter } => {
+                self.events.push_back(Event::Accepted { sender, session });
+                counter
+            }
+            verdict => return self.note(verdict),
+        };
+        match Body::parse(&bytes).map(|body| body.record) {
+            Some(Record::Beacon(beacon)) => self.take_beacon(beacon, now),
+            Some(_) => {
+                self.count(counter);
+                self.hear(now);
+                self.events.push_back(Event::Body(bytes));
+            }
+            None => self.stats.frames_bad += 1,
+        }
+    }
+
+    /// A sealed frame that is not taken.
+    fn note(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Authentic(_) | Verdict::Begins { .. } => {}
+            Verdict::Replayed { sender, session } => {
+                self.stats.replayed += 1;
+                // a network may double a datagram by itself
+                let ours = self.beacon.is_some_and(|b| b.session == session);
+                if !(ours && self.reorders) && self.told.0.replace(session) != Some(session) {
+                    self.events.push_back(Event::Replay { sender, session });
+                }
+            }
+            Verdict::Refused => self.stats.refused += 1,
+            Verdict::Foreign => self.stats.foreign += 1,
+            Verdict::Version(version) => {
+                self.stats.refused += 1;
+                if self.told.1.is_none() {
+                    self.told.1 = Some(version);
+                    self.events.push_back(Event::Version(version));
+                }
+            }
         }
     }
 
@@ -178,7 +274,7 @@ impl Receiver {
             self.stats.foreign += 1;
             return;
         }
-        self.count(body.counter);
+        self.count(self.expand(body.counter));
         self.hear(now);
         self.events.push_back(Event::Body(bytes));
     }
@@ -192,7 +288,7 @@ impl Receiver {
         if new {
             self.next_counter = Some(beacon.counter);
         }
-        self.count(beacon.counter as u16);
+        self.count(beacon.counter);
         let ended = self.beacon.is_some_and(|b| b.end && !new);
         self.beacon = Some(beacon);
         self.hear(now);
@@ -218,12 +314,15 @@ impl Receiver {
         self.heard = now;
     }
 
-    fn count(&mut self, low: u16) {
+    fn expand(&self, low: u16) -> u64 {
+        seq::expand(u32::from(low), 16, self.next_counter.unwrap_or(0))
+    }
+
+    fn count(&mut self, counter: u64) {
         self.stats.frames_in += 1;
         let next = self.next_counter.unwrap_or(0);
-        let counter = seq::expand(u32::from(low), 16, next);
         if counter >= next {
-            self.stats.frames_missing += counter - next;
+            self.stats.frames_missing = self.stats.frames_missing.saturating_add(counter - next);
             self.next_counter = Some(counter + 1);
         } else {
             // late (UDP): it was counted as missing

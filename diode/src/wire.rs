@@ -21,6 +21,8 @@ use link::wire::{Head, Level, write_frame};
 pub const VERSION: u8 = 1;
 /// Bytes of a body before its fields.
 pub const HEAD: usize = 7;
+/// Bytes of a beacon that every version has, behind the head: version, session, counter.
+pub(crate) const BEACON_HEAD: usize = 15;
 /// Bytes of a DATUM, SHARD and SYMBOL before the payload, head included.
 pub const DATUM_HEAD: usize = HEAD + 4;
 /// See [`DATUM_HEAD`].
@@ -288,38 +290,57 @@ impl Manifest<'_> {
 /// When `out` is shorter than [`link::FRAME_MAX`] or a payload is longer than a body can be.
 pub fn write(out: &mut [u8], counter: u64, session: u64, record: &Record<'_>, level: Level) -> usize {
     let start = body_at(level);
-    let mut writer = Writer { out: &mut out[start..], len: 0 };
+    let mut writer = Writer::new(&mut out[start..]);
     writer.put(&(counter as u16).to_le_bytes());
-    let tag = match record {
-        Record::Beacon(b) => 0x80 | u8::from(b.end),
-        Record::Datum { .. } => 0x90,
-        Record::Shard { .. } => 0xA0,
-        Record::Symbol { .. } => 0xB0,
-        Record::Manifest(m) => 0xC0 | u8::from(m.message),
-    };
-    writer.put(&[tag]);
+    writer.put(&[record.tag()]);
     writer.put(&(session as u32).to_le_bytes());
+    if let Record::Beacon(beacon) = record {
+        writer.beacon_head(beacon);
+    }
     writer.record(record);
     let len = writer.len;
     write_frame(out, Head::open(len, level))
 }
 
-struct Writer<'a> {
+impl Record<'_> {
+    /// Kind and argument.
+    pub(crate) fn tag(&self) -> u8 {
+        match self {
+            Record::Beacon(b) => 0x80 | u8::from(b.end),
+            Record::Datum { .. } => 0x90,
+            Record::Shard { .. } => 0xA0,
+            Record::Symbol { .. } => 0xB0,
+            Record::Manifest(m) => 0xC0 | u8::from(m.message),
+        }
+    }
+}
+
+pub(crate) struct Writer<'a> {
     out: &'a mut [u8],
     len: usize,
 }
 
-impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
+impl<'a> Writer<'a> {
+    pub(crate) fn new(out: &'a mut [u8]) -> Writer<'a> {
+        Writer { out, len: 0 }
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+    /// What every version of a beacon begins with.
+    pub(crate) fn beacon_head(&mut self, b: &Beacon) {
+        self.put(&[b.version]);
+        self.put(&b.session.to_le_bytes());
+        self.put(&b.counter.to_le_bytes()[..6]);
+    }
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.out[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }
-    fn record(&mut self, record: &Record<'_>) {
+    /// The fields, of a beacon those behind its head.
+    pub(crate) fn record(&mut self, record: &Record<'_>) {
         match record {
             Record::Beacon(b) => {
-                self.put(&[b.version]);
-                self.put(&b.session.to_le_bytes());
-                self.put(&b.counter.to_le_bytes()[..6]);
                 self.put(&b.period_ms.to_le_bytes());
                 self.put(&b.survive_ms.to_le_bytes());
                 self.put(&[b.shape.data, b.shape.parity]);

@@ -76,6 +76,20 @@ impl Key {
         let _ = self.seal(u64::MAX, &[], &mut next);
         Key(next)
     }
+    /// The key for purpose `label` and number `n`: 32 bytes of key stream under the nonce `label | n`.
+    /// Two labels give keys that have nothing to do with each other, and neither has with what
+    /// [`Key::seal`] does, whose nonces begin with four zero bytes; so the label must not be zero.
+    ///
+    /// Associated data would not do in place of the label: they change the tag, not the key stream.
+    pub fn derive(&self, label: [u8; 4], n: u64) -> Key {
+        let mut nonce = nonce(n);
+        nonce[..4].copy_from_slice(&label);
+        let mut stream = ChaCha20::new(&self.0.into(), &nonce.into());
+        stream.seek(FIRST_BLOCK);
+        let mut derived = [0; KEY];
+        stream.apply_keystream(&mut derived);
+        Key(derived)
+    }
 }
 
 /// The fields of a sealed body: its number as sent, its epoch, what is encrypted, its tag.
@@ -108,6 +122,19 @@ pub fn associated(head: Head, tx: u16, epoch: u8) -> [u8; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn derived_keys_differ_by_label_and_number() {
+        let key = Key::from([7; KEY]);
+        let seals = |key: Key| {
+            let mut text = [0; KEY];
+            let _ = key.seal(0, &[], &mut text);
+            text
+        };
+        let all = [key.derive(*b"dio1", 1), key.derive(*b"dio1", 2), key.derive(*b"dio2", 1), key.next(), key];
+        let all = all.map(seals);
+        assert!((0..all.len()).all(|i| !all[..i].contains(&all[i])));
+    }
 
     #[test]
     fn opens_only_what_was_sealed() {
