@@ -49,8 +49,8 @@ impl Heard {
 /// A sender that may be heard: what opens its sessions, and what was heard of it.
 #[derive(Debug)]
 pub struct Sender {
-    /// Its key.
-    pub unlock: Box<dyn Unlock + Send>,
+    /// Its keys.
+    pub unlock: Vec<Box<dyn Unlock + Send>>,
     /// What is known of it from before.
     pub heard: Heard,
 }
@@ -133,8 +133,9 @@ impl Unseal {
             return Verdict::Refused;
         }
         let mut found = None;
-        for (i, sender) in self.senders.iter().enumerate() {
-            let Some(seed) = sender.unlock.seed(beacon.form, beacon.session, beacon.message) else { continue };
+        let unlocks = self.senders.iter().enumerate().flat_map(|(i, s)| s.unlock.iter().map(move |unlock| (i, unlock)));
+        for (i, unlock) in unlocks {
+            let Some(seed) = unlock.seed(beacon.form, beacon.session, beacon.message) else { continue };
             let key = session_key(&seed, beacon.session);
             if sealed.open(&key, beacon.counter, out) {
                 found = Some((i, key));

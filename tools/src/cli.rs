@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod keys;
+mod seal;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
+pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
 use crate::port::{Flow, Options, Spec};
 
 /// A bare serial wire, made trustworthy.
@@ -165,12 +167,15 @@ pub struct DiodeSendArgs {
     /// Bytes per second at most (k, M) [default: of the baud rate]
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     pub rate: Option<u32>,
+    /// Its keys.
+    #[command(flatten)]
+    pub keys: DiodeSendKeys,
 }
 
 /// `hardline diode recv`
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Ends with the sender's session: 0 when everything is there, 4 when something is missing \
-(it is named, on stderr and in the report).\n\n  \
+(it is named, on stderr and in the report), 5 when nothing came that could be read or believed.\n\n  \
 hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in --state /var/lib/hardline --forever")]
 pub struct DiodeRecvArgs {
     /// The port.
@@ -188,8 +193,9 @@ pub struct DiodeRecvArgs {
     /// What becomes of a gap in a stream
     #[arg(long, default_value = "fail")]
     pub on_gap: crate::diode::receive::OnGap,
-    /// Keep what is not whole here, over restarts
-    #[arg(long, value_name = "DIR", requires = "out")]
+    /// Keep what is not whole here, over restarts; and which sealed sessions were received [default: the latter in
+    /// $XDG_STATE_HOME/hardline or ~/.local/state/hardline]
+    #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Append JSON lines: what came, what is missing and why, how the line is
     #[arg(long, value_name = "FILE")]
@@ -200,6 +206,9 @@ pub struct DiodeRecvArgs {
     /// Go on when a session ends
     #[arg(long)]
     pub forever: bool,
+    /// Its keys.
+    #[command(flatten)]
+    pub keys: DiodeRecvKeys,
 }
 
 /// A port and how to open it.

@@ -7,11 +7,13 @@ use diode::profile;
 use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, OneWayPort, ProfileName};
 use crate::diode::objects::{self, What};
 use crate::diode::port::{Input, Output};
-use crate::diode::receive::{Receiving, Sink};
+use crate::diode::receive::{Receiving, Sealed, Sink};
 use crate::diode::report::Report;
-use crate::diode::send::Settings;
+use crate::diode::sealing::{Session, senders};
+use crate::diode::send::{Settings, check};
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
+use crate::say::aside;
 use crate::error::{Doing, Exit, Failure};
 use crate::files::folder::make;
 use crate::port::{Options, Spec};
@@ -61,20 +63,36 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     let profile = profile::Profile { level: args.armour, ..profile };
     let survive = args.survive.unwrap_or(Duration::from_millis(u64::from(profile.survive_ms)));
     let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0) };
+    let session = Session::new(&args.keys)?;
+    if session.sealing.is_none() {
+        say_plain(common, "anybody at the wire can read it, and send the like");
+    }
     let output = open(&args.port, signals, Output::open)?;
     let sent = if args.lines {
-        lines::run(&output, &settings, signals)?
+        lines::run(&output, &settings, session, signals)?
     } else if args.stream {
-        streams::run(output, &settings, signals)?
+        streams::run(output, &settings, session, signals)?
     } else {
         let overhead_percent = args.overhead.unwrap_or(profile.overhead_percent);
         let what = What { files: args.files.clone(), watch: args.watch.clone(), rounds: args.rounds, overhead_percent };
-        objects::run(output, &settings, &what, signals)?
+        objects::run(output, &settings, session, &what, signals)?
     };
     common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent))
 }
 
+/// Says once that nothing is sealed.
+fn say_plain(common: &Common, so: &str) {
+    if !common.quiet {
+        aside(format!("plain: {so}; seal it with --psk, or --key and --peer"));
+    }
+}
+
 fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), Failure> {
+    let sealed = senders(&args.keys, args.state.as_deref())?;
+    let sealed = sealed.map(|(senders, memory)| Sealed { senders, memory });
+    if sealed.is_none() {
+        say_plain(common, "whoever holds the wire can send what he likes");
+    }
     // without --state what is not whole goes when the command ends
     let mut temporary = None;
     let sink = match &args.out {
@@ -84,7 +102,8 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
             let state = match &args.state {
                 Some(state) => {
                     make(state).doing(Exit::Failed, || format!("keep what is not whole in {}", state.display()))?;
-                    state.clone()
+                    // what came plain is never completed, or taken, as if it had been sealed
+                    if sealed.is_some() { state.join("sealed") } else { state.clone() }
                 }
                 None => {
                     let dir = tempfile::Builder::new().prefix(".hardline-").tempdir_in(out).doing(Exit::Failed, keep)?;
@@ -102,7 +121,7 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let report = Report::open(args.report.as_deref())?;
     let input = open(&args.port, signals, Input::open)?;
     let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone(), session: None };
-    let result = receiving.run(signals);
+    let result = receiving.run(sealed, signals);
     drop(temporary);
     result
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use diode::emitter::{Config, Emitter, frame_max};
+use diode::emitter::{Config, Emitter, sealed_frame_max};
 use link::FRAME_MAX;
 use nix::poll::PollFlags;
 
 use super::port::Output;
+use super::sealing::Session;
 use super::send::{Settings, check};
 use crate::clock::Clock;
 use crate::drive::user::User;
@@ -22,18 +23,20 @@ const LINES: usize = 4096;
 const FAREWELLS: u32 = 4;
 
 /// Sends lines until the input ends and every copy has gone.
-pub fn run(output: &Output, settings: &Settings, signals: &Signals) -> Result<serde_json::Value, Failure> {
+pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Signals) -> Result<serde_json::Value, Failure> {
     let began = std::time::Instant::now();
     let clock = Clock::new();
     let rate = [settings.rate, output.rate, 100_000_000].into_iter().find(|r| *r > 0).unwrap_or(1);
-    let session = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
     let config = Config {
         survive_us: settings.survive.as_micros().min(u128::from(u32::MAX)) as u32,
         level: settings.profile.level,
-        ..Config::for_baud(rate.saturating_mul(10), session)
+        ..Config::for_baud(rate.saturating_mul(10), session.number)
     };
-    let mut emitter: Box<Emitter<LINES, LINE_MAX>> = Box::new(Emitter::new(config, clock.now()));
-    let mut frame = vec![0u8; frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
+    let mut emitter: Box<Emitter<LINES, LINE_MAX>> = Box::new(match session.sealing {
+        Some(sealing) => Emitter::sealed(config, sealing, clock.now()),
+        None => Emitter::new(config, clock.now()),
+    });
+    let mut frame = vec![0u8; sealed_frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
     let mut user = User::stdio()?;
     let (mut buffer, mut line, mut ended) = (vec![0u8; 4096], Vec::new(), false);
     let mut farewells = 0;

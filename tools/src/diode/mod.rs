@@ -1,11 +1,14 @@
 //! The one-way mode with its side effects: a line that can only be written, a line that can only be
 //! read, files, and what the receiver keeps on disk.
 
+mod guard;
 pub mod lines;
 pub mod objects;
 pub mod port;
 pub mod receive;
 pub mod report;
+pub mod sealing;
 pub mod send;
 pub mod spool;
+pub mod state;
 pub mod streams;

@@ -10,6 +10,7 @@ use diode::object::{Config, Description, ObjectSender, Piece, Source};
 use diode::wire::{NAME_MAX, Record};
 
 use super::port::Output;
+use super::sealing::Session;
 use super::send::{Line, Settings, Told, check};
 use crate::error::{Doing, Exit, Failure};
 use crate::signal::Signals;
@@ -49,7 +50,13 @@ impl Source for Reading {
 }
 
 /// Sends all of it; with a watched folder until a signal.
-pub fn run(output: Output, settings: &Settings, what: &What, signals: &Signals) -> Result<serde_json::Value, Failure> {
+pub fn run(
+    output: Output,
+    settings: &Settings,
+    session: Session,
+    what: &What,
+    signals: &Signals,
+) -> Result<serde_json::Value, Failure> {
     let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let symbol_len = if output.is_datagrams() { DATAGRAM_SYMBOL } else { settings.profile.payload };
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u32).wrapping_mul(7919) % 30_000;
@@ -65,7 +72,7 @@ pub fn run(output: Output, settings: &Settings, what: &What, signals: &Signals) 
         let (description, reading) = describe(path, None)?;
         sender.add(description, reading);
     }
-    let mut line = Line::new(output, settings);
+    let mut line = Line::new(output, settings, session);
     let (mut symbol, mut looked) = (Vec::new(), None::<Instant>);
     loop {
         check(signals)?;

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use diode::receiver::{Datagrams, Event, Receiver};
 use diode::stream::{Out, StreamReceiver};
+use diode::unseal::Sender;
 use diode::wire::{Body, Record};
 use nix::poll::PollFlags;
 use serde_json::json;
 
+use super::guard::Guard;
 use super::port::Input;
 use super::report::{Report, cause, line};
 use super::spool::{News, Spool};
+use super::state::Memory;
 use crate::clock::Clock;
 use crate::drive::wait;
 use crate::error::{Doing, Exit, Failure};
@@ -71,51 +74,78 @@ pub struct Receiving {
     pub session: Option<u64>,
 }
 
+/// Whose sealed frames are taken, and nothing else.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The senders.
+    pub senders: Vec<Sender>,
+    /// What is remembered of them.
+    pub memory: Memory,
+}
+
 impl Receiving {
     /// Receives until the session ends.
-    pub fn run(mut self, signals: &Signals) -> Result<(), Failure> {
-        let (clock, began) = (Clock::new(), Instant::now());
-        let mut receiver = Receiver::new(clock.now());
+    pub fn run(mut self, sealed: Option<Sealed>, signals: &Signals) -> Result<(), Failure> {
+        let (clock, began, mut bytes) = (Clock::new(), Instant::now(), 0u64);
+        let (mut receiver, memory) = match sealed {
+            Some(Sealed { senders, memory }) => (Receiver::sealed(senders, clock.now()), Some(memory)),
+            None => (Receiver::new(clock.now()), None),
+        };
+        let mut guard = Guard::new(memory);
+        let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began), signals);
+        let closed = guard.close(&receiver);
+        self.report.line(&receiver.stats());
+        self.write_stats(&receiver, bytes, began, false)?;
+        result.and(closed)
+    }
+
+    fn listen(
+        &mut self,
+        receiver: &mut Receiver,
+        guard: &mut Guard,
+        bytes: &mut u64,
+        (clock, began): (&Clock, Instant),
+        signals: &Signals,
+    ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
-        let (mut ticked, mut reported, mut bytes) = (Instant::now(), Instant::now(), 0u64);
-        let result = loop {
+        let (mut ticked, mut reported) = (Instant::now(), Instant::now());
+        loop {
             let tick = if matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy()) { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
             let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
             let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for the line".into())?;
             let mut over = false;
             if !ready[0].is_empty() {
-                over = self.take_in(&mut receiver, &clock, &mut buffer)?;
+                over = self.take_in(receiver, clock, &mut buffer)?;
             }
             receiver.handle_timeout(clock.now());
-            self.collect(&receiver, &mut bytes, false)?;
-            match self.serve(&mut receiver, &mut bytes) {
-                Ok(ended) => over |= ended && !self.forever,
-                Err(failure) => break Err(failure),
-            }
+            self.collect(receiver, bytes, false)?;
+            over |= self.serve(receiver, guard, bytes)? && !self.forever;
+            guard.warn(&receiver.stats(), self.session.is_some());
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 self.tick()?;
+                guard.tick(receiver);
             }
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
                 self.report.line(&receiver.stats());
             }
             match signals.take() {
-                Some(Signal::Stats) => self.write_stats(&receiver, bytes, began, true)?,
+                Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick()?;
-                    break Err(Failure::new(Exit::Signal(number), "interrupted"));
+                    return Err(Failure::new(Exit::Signal(number), "interrupted"));
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
             }
             if over {
-                break self.finish(&mut receiver, &mut bytes);
+                if self.session.is_none() {
+                    guard.verdict(&receiver.stats())?;
+                }
+                return self.finish(receiver, bytes);
             }
-        };
-        self.report.line(&receiver.stats());
-        self.write_stats(&receiver, bytes, began, false)?;
-        result
+        }
     }
 
     /// Reads what is there; true at the end of a file or command.
@@ -175,10 +205,12 @@ impl Receiving {
     }
 
     /// Works off what came; true when the session ends.
-    fn serve(&mut self, receiver: &mut Receiver, bytes: &mut u64) -> Result<bool, Failure> {
+    fn serve(&mut self, receiver: &mut Receiver, guard: &mut Guard, bytes: &mut u64) -> Result<bool, Failure> {
         let mut ended = false;
         while let Some(event) = receiver.poll_event() {
             match event {
+                Event::Accepted { sender, session } => guard.accepted(sender, session, receiver, &mut self.report)?,
+                Event::Replay { sender, session } => guard.replay(sender, session, &mut self.report),
                 Event::Session(beacon) => {
                     let new = self.session.replace(beacon.session) != Some(beacon.session);
                     match &mut self.sink {
@@ -195,7 +227,11 @@ impl Receiving {
                 Event::Version(v) => {
                     let message =
                         format!("the sender speaks version {v} of the one-way mode, this is version {}", diode::wire::VERSION);
-                    return Err(Failure::new(Exit::Refused, message));
+                    if !guard.is_sealed() {
+                        return Err(Failure::new(Exit::Refused, message));
+                    }
+                    // anybody could have said so
+                    tracing::warn!("{message}");
                 }
                 Event::End => ended = true,
                 Event::Silence => {

@@ -61,6 +61,7 @@ pub fn line(stats: &Stats) -> Value {
         "wire_in": stats.wire_in, "frames_in": stats.frames_in, "frames_bad": stats.frames_bad,
         "frames_missing": stats.frames_missing, "junk": stats.junk, "corrected": stats.corrected,
         "foreign": stats.foreign, "silences": stats.silences,
+        "sealed": stats.sealed, "plain": stats.plain, "refused": stats.refused, "replayed": stats.replayed,
         "ber": (stats.frames_bad + stats.corrected) as f64 / bits,
     })
 }

@@ -1,13 +1,16 @@
 //! The sending loop: a paced line, beacons, and one of the three kinds of traffic.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use diode::emitter::OPENINGS;
 use diode::profile::Profile;
-use diode::wire::{Beacon, OPEN_END, Record, Shape, VERSION, write};
+use diode::seal::{Sealing, write};
+use diode::wire::{Beacon, OPEN_END, Record, Shape, VERSION};
 use link::wire::Level;
 use link::{FRAME_MAX, Pace};
 
 use super::port::Output;
+use super::sealing::Session;
 use crate::clock::Clock;
 use crate::error::{Doing, Exit, Failure};
 use crate::signal::{Signal, Signals};
@@ -64,6 +67,7 @@ pub struct Line {
     pub clock: Clock,
     began: Instant,
     session: u64,
+    sealing: Option<Sealing>,
     counter: u64,
     level: Level,
     survive: Duration,
@@ -75,20 +79,21 @@ pub struct Line {
 }
 
 impl Line {
-    /// A new session on an open port. Its number is the time, so it rises from run to run.
-    pub fn new(output: Output, settings: &Settings) -> Line {
+    /// A new session on an open port.
+    pub fn new(output: Output, settings: &Settings, session: Session) -> Line {
         let rate = if settings.rate > 0 { settings.rate } else { output.rate };
         let clock = Clock::new();
-        let session = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
-        // a beacon takes about 60 bytes: at most a fiftieth of the wire
-        let floor = if rate == 0 { 0 } else { 60 * 50 * 1_000_000 / u64::from(rate) };
+        // a plain beacon takes about 60 bytes: at most a fiftieth of the wire
+        let beacon = 60 + session.sealing.as_ref().map_or(0, Sealing::beacon_len) as u64;
+        let floor = if rate == 0 { 0 } else { beacon * 50 * 1_000_000 / u64::from(rate) };
         Line {
             output,
             pace: Pace::new(rate, 8_000),
             beacon_at: clock.now(),
             clock,
             began: Instant::now(),
-            session,
+            session: session.number,
+            sealing: session.sealing,
             counter: 0,
             level: settings.profile.level,
             survive: settings.survive,
@@ -109,7 +114,7 @@ impl Line {
     }
     /// Sends one frame.
     pub fn send(&mut self, record: &Record<'_>) -> Result<(), Failure> {
-        let len = write(&mut self.frame[..], self.counter, self.session, record, self.level);
+        let len = write(&mut self.frame[..], self.counter, self.session, record, self.level, self.sealing.as_ref());
         self.counter += 1;
         self.bytes += len as u64;
         self.user_bytes += match record {
@@ -127,7 +132,8 @@ impl Line {
             return Ok(());
         }
         self.beacon_at = self.clock.now().after(self.beacon_gap_us);
-        self.send(&self.beacon_record(told, false))
+        let times = if self.counter == 0 && self.sealing.is_some() { OPENINGS } else { 1 };
+        (0..times).try_for_each(|_| self.send(&self.beacon_record(told, false)))
     }
     /// When the next beacon is due.
     pub fn beacon_in(&self) -> Duration {

@@ -7,6 +7,7 @@ use diode::wire::{OPEN_END, Record};
 use nix::poll::PollFlags;
 
 use super::port::Output;
+use super::sealing::Session;
 use super::send::{Line, Settings, Told, check};
 use crate::drive::user::User;
 use crate::drive::wait;
@@ -17,11 +18,11 @@ use crate::signal::Signals;
 const UNKNOWN_RATE: u32 = 1_000_000;
 
 /// Sends stdin until it ends and all its parity has gone.
-pub fn run(output: Output, settings: &Settings, signals: &Signals) -> Result<serde_json::Value, Failure> {
+pub fn run(output: Output, settings: &Settings, session: Session, signals: &Signals) -> Result<serde_json::Value, Failure> {
     let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let p = settings.profile;
     let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
-    let mut line = Line::new(output, &Settings { rate, ..*settings });
+    let mut line = Line::new(output, &Settings { rate, ..*settings }, session);
     let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
     let mut user = User::stdio()?;
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());

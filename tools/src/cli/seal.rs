@@ -1,0 +1,37 @@
+//! What can be typed about sealing the one-way mode.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Keys of `hardline diode send`
+#[derive(Args, Clone, Debug)]
+pub struct DiodeSendKeys {
+    /// Seal by a key that both ends share ('hardline keygen --psk'); with --key and --peer, by all three
+    #[arg(long, value_name = "FILE")]
+    pub psk: Option<PathBuf>,
+    /// Seal by our secret key ('hardline keygen'), for --peer
+    #[arg(long, value_name = "FILE", requires = "peer")]
+    pub key: Option<PathBuf>,
+    /// The receiver's public key: a file, or 'hardline-pub-1 BASE64'
+    #[arg(long, value_name = "KEY", requires = "key")]
+    pub peer: Option<String>,
+    /// Where the number of the last sealed session is kept [default: $XDG_STATE_HOME/hardline or ~/.local/state/hardline]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// Keys of `hardline diode recv`
+#[derive(Args, Clone, Debug)]
+pub struct DiodeRecvKeys {
+    /// Take nothing but what is sealed by this key; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub psk: Vec<PathBuf>,
+    /// Our secret key, for --peer
+    #[arg(long, value_name = "FILE", requires = "peer")]
+    pub key: Option<PathBuf>,
+    /// Take nothing but what the owner of this public key sealed for --key: a file, or 'hardline-pub-1 BASE64'; may be given
+    /// several times
+    #[arg(long, value_name = "KEY", requires = "key")]
+    pub peer: Vec<String>,
+}

@@ -1,0 +1,94 @@
+//! From key files to sealed sessions, and to the senders that a receiver takes.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use diode::noise::Pair;
+use diode::seal::Sealing;
+use diode::unseal::{self, Sender, Unlock};
+use link::wire::seal::{KEY, Key};
+use zeroize::Zeroizing;
+
+use super::state::{Memory, default_folder, next_session};
+use crate::cli::{DiodeRecvKeys, DiodeSendKeys};
+use crate::error::{Doing, Exit, Failure};
+use crate::keys::{Psk, PublicKey, Secret};
+
+/// A new session of a sender.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its number.
+    pub number: u64,
+    /// What seals it, unless it is plain.
+    pub sealing: Option<Sealing>,
+}
+
+impl Session {
+    /// A session by these keys; a sealed one has its number on disk before this returns.
+    pub fn new(keys: &DiodeSendKeys) -> Result<Session, Failure> {
+        let psk = keys.psk.as_deref().map(Psk::load).transpose()?;
+        let secret = keys.key.as_deref().map(Secret::load).transpose()?;
+        let pair = match (&secret, &keys.peer) {
+            (Some(secret), Some(peer)) => Some(pair(secret, &public(peer)?, psk.as_ref())),
+            _ => None,
+        };
+        if psk.is_none() && pair.is_none() {
+            let number = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
+            return Ok(Session { number, sealing: None });
+        }
+        let number = next_session(&keys.state.clone().map_or_else(default_folder, Ok)?)?;
+        let sealing = match (&pair, &psk) {
+            (Some(pair), _) => {
+                let mut seed = Zeroizing::new([0; KEY]);
+                getrandom::fill(&mut seed[..]).doing(Exit::Failed, || "draw random bytes for a session".into())?;
+                pair.sealing(number, &seed, None)
+            }
+            (None, Some(psk)) => Some(Sealing::psk(&Key::from(*psk.bytes()), number)),
+            (None, None) => None,
+        };
+        let sealing = sealing.ok_or("the handshake could not be made").doing(Exit::Failed, || "seal a session".into())?;
+        Ok(Session { number, sealing: Some(sealing) })
+    }
+}
+
+/// The senders a receiver takes, and what it remembers of them; none when it takes plain frames.
+pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec<Sender>, Memory)>, Failure> {
+    let psks = keys.psk.iter().map(|path| Psk::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut all: Vec<(String, Vec<Box<dyn Unlock + Send>>)> = Vec::new();
+    if let Some(path) = &keys.key {
+        let secret = Secret::load(path)?;
+        for peer in &keys.peer {
+            let peer = public(peer)?;
+            let with = |psk| Box::new(pair(&secret, &peer, psk)) as Box<dyn Unlock + Send>;
+            let unlock = if psks.is_empty() { vec![with(None)] } else { psks.iter().map(|psk| with(Some(psk))).collect() };
+            all.push((peer.fingerprint(), unlock));
+        }
+    } else {
+        for psk in &psks {
+            all.push((psk.fingerprint(), vec![Box::new(unseal::Psk(Key::from(*psk.bytes())))]));
+        }
+    }
+    // a key that is named twice is one sender
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.dedup_by(|a, b| a.0 == b.0);
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let folder = state.map_or_else(default_folder, |path| Ok(path.to_owned()))?;
+    let (ids, unlocks): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    let memory = Memory::open(&folder, ids)?;
+    let senders = unlocks.into_iter().zip(memory.heard()).map(|(unlock, heard)| Sender { unlock, heard: *heard }).collect();
+    Ok(Some((senders, memory)))
+}
+
+/// A public key as it was typed, or from the file that was named.
+fn public(key: &str) -> Result<PublicKey, Failure> {
+    match key.starts_with("hardline-pub-") {
+        true => key.parse().doing(Exit::Usage, || "use the key of --peer".into()),
+        false => Ok(PublicKey::load(Path::new(key))?.0),
+    }
+}
+
+fn pair(secret: &Secret, peer: &PublicKey, psk: Option<&Psk>) -> Pair {
+    Pair::new(*secret.bytes(), *peer.bytes(), psk.map(|psk| *psk.bytes()))
+}
