@@ -272,6 +272,24 @@ struct Group {
     recovered: Vec<u16>,
 }
 
+impl Group {
+    /// Where the piece at `place` begins: as it was told, or, of a repaired one, as the next in an unbroken
+    /// row tells that was.
+    fn offset(&self, place: u16) -> Option<u64> {
+        let mut between = 0;
+        for (at, (there, shard)) in (place..).zip(self.shards.range(place..)) {
+            if *there != at {
+                return None;
+            }
+            if let Some(offset) = self.offsets.get(&at) {
+                return offset.checked_sub(between);
+            }
+            between += piece(shard).len() as u64;
+        }
+        None
+    }
+}
+
 /// The receiving end of a stream.
 #[derive(Debug)]
 pub struct StreamReceiver {
@@ -451,9 +469,7 @@ impl StreamReceiver {
         if core::mem::take(&mut self.torn) {
             match offset {
                 Some(offset) if offset > self.position => self.tell_gap(offset),
-                Some(_) => {}
-                // a repaired piece does not know its place: the next that does will tell
-                None => self.torn = true,
+                _ => {}
             }
         }
         self.position += bytes.len() as u64;
@@ -476,9 +492,11 @@ impl StreamReceiver {
         let end = group.pieces.map_or(if number == self.newest { heard } else { data }, u32::from);
         for place in u32::from(self.place)..end {
             let place = place as u16;
+            let offset = group.offset(place);
             match group.shards.get(&place) {
-                Some(shard) => self.hand_piece(piece(shard), group.offsets.get(&place).copied()),
-                None => self.torn = true,
+                // behind a gap of a length nobody knows, bytes have no place: they are part of it
+                Some(shard) if !self.torn || offset.is_some() => self.hand_piece(piece(shard), offset),
+                _ => self.torn = true,
             }
         }
         self.torn |= group.pieces.is_none();
