@@ -1,4 +1,4 @@
-//! Profiles: how much noise and how long an outage is to be expected (PROTOCOL 5.6 has their losses).
+//! Profiles: how much noise and how long an outage is to be expected (`fixtures/loss.txt` has their losses).
 
 use link::wire::Level;
 

@@ -4,6 +4,10 @@
 
 use std::fmt::Write;
 
+use diode::noise::Pair;
+use diode::receiver::{Event, Receiver};
+use diode::seal::Sealing;
+use diode::unseal::{Heard, Psk, Sender, Unlock};
 use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, Shape, write};
 use link::wire::Level;
 
@@ -85,6 +89,111 @@ fn records() {
     add("bad-kind", &[0, 0, 0xD0, 1, 2, 3, 4, 5]);
     add("bad-cut", &body(Record::Beacon(beacon))[..40]);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/diode.txt");
+    if std::env::var_os("HARDLINE_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}
+
+const NOW: link::Instant = link::Instant::from_micros(0);
+
+/// What a receiver with these keys, that has heard frame `next - 1` of the session, says of a frame.
+fn reads(unlock: Box<dyn Unlock + Send>, before: &[u8], wire: &[u8]) -> String {
+    let mut receiver = Receiver::sealed(vec![Sender { unlock: vec![unlock], heard: Heard::default() }], NOW);
+    receiver.handle_bytes(before, NOW);
+    while receiver.poll_event().is_some() {}
+    receiver.handle_bytes(wire, NOW);
+    let counter = receiver.heard()[0].next.wrapping_sub(1);
+    let mut body = None;
+    while let Some(event) = receiver.poll_event() {
+        match event {
+            Event::Session(beacon) => {
+                let mut out = vec![0; link::FRAME_MAX];
+                let n = diode::wire::write(&mut out, beacon.counter, beacon.session, &Record::Beacon(beacon), Level::Plain);
+                body = Some(out[4..n - 4].to_vec());
+            }
+            Event::Body(bytes) => body = Some(bytes),
+            _ => {}
+        }
+    }
+    body.map_or_else(|| "refused".into(), |body| format!("frame={counter} {}", says(&body)))
+}
+
+const SESSION: u64 = 0x0123_4567_89AB_CDEF;
+
+fn sealed_beacon(counter: u64) -> Record<'static> {
+    Record::Beacon(Beacon {
+        version: 1,
+        session: SESSION,
+        counter,
+        period_ms: 1000,
+        survive_ms: 2000,
+        shape: Shape { data: 64, parity: 24, depth: 65, len: 480 },
+        stream_len: OPEN_END,
+        datagrams: 7,
+        objects: 3,
+        end: false,
+    })
+}
+
+fn sealed_frame(counter: u64, record: &Record<'_>, level: Level, sealing: &Sealing) -> Vec<u8> {
+    let mut out = vec![0; link::FRAME_MAX];
+    let n = diode::seal::write(&mut out, counter, SESSION, record, level, Some(sealing));
+    out.truncate(n);
+    out
+}
+
+/// `fixtures/seal.txt`.
+#[test]
+fn sealed_frames() {
+    let mut text =
+        String::from("# Frames of sealed one-way sessions, and what who has these keys reads in them (PROTOCOL 5.6).\n");
+    let mut add = |name: &str, given: &str, read: String, wire: &[u8]| {
+        writeln!(text, "{name}.says = {given} : {read}").unwrap();
+        writeln!(text, "{name} = {}", hex(wire)).unwrap();
+    };
+    let psk: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let key = || link::wire::seal::Key::from(psk);
+    let by_psk = Sealing::psk(&key(), SESSION);
+    let mut one = |name: &str, next: u64, wire: &[u8]| {
+        let before = if next > 0 { sealed_frame(next - 1, &sealed_beacon(next - 1), Level::Plain, &by_psk) } else { Vec::new() };
+        let given = format!("psk={} session={SESSION} next={next}", hex(&psk));
+        add(name, &given, reads(Box::new(Psk(key())), &before, wire), wire);
+    };
+    let datum = Record::Datum { number: 9, payload: b"21.5 C" };
+    let symbol = Record::Symbol { object: 0xDEAD_BEEF, block: 2, symbol: 0x12_3456, payload: &[1, 2, 3, 4] };
+    let shard = Record::Shard { group: 1, place: 300, pieces: 0, offset: 143_400, payload: &[9; 100] };
+    one("beacon-psk", 0, &sealed_frame(0x12_3456, &sealed_beacon(0x12_3456), Level::Plain, &by_psk));
+    let good = sealed_frame(2, &datum, Level::Plain, &by_psk);
+    one("datum", 1, &good);
+    one("shard-late", 0xFF_FFFE, &sealed_frame(0x100_0005, &shard, Level::Plain, &by_psk));
+    one("symbol-armoured", 1, &sealed_frame(5, &symbol, Level::Two, &by_psk));
+    // the same with right checks: a wrong seal, another head word, another counter
+    let again = |body: &[u8], sealed: bool, level: Level| {
+        let mut out = vec![0; link::FRAME_MAX];
+        let at = link::wire::frame::body_at(level);
+        out[at..at + body.len()].copy_from_slice(body);
+        let n = link::wire::write_frame(&mut out, link::wire::Head { len: body.len(), level, sealed });
+        out[..n].to_vec()
+    };
+    let mut body = good[4..good.len() - 4].to_vec();
+    one("bad-plain", 1, &again(&body, false, Level::Plain));
+    one("bad-level", 1, &again(&body, true, Level::Two));
+    *body.last_mut().unwrap() ^= 1;
+    one("bad-seal", 1, &again(&body, true, Level::Plain));
+    *body.last_mut().unwrap() ^= 1;
+    body[0] += 1;
+    one("bad-counter", 1, &again(&body, true, Level::Plain));
+    let public = |secret: [u8; 32]| curve25519_dalek::MontgomeryPoint::mul_base_clamped(secret).to_bytes();
+    let (a, b, seed, ephemeral) = ([0xA1; 32], [0xB2; 32], [0xC3; 32], [0xD4; 32]);
+    for (name, with) in [("beacon-k", None), ("beacon-kpsk0", Some(psk))] {
+        let sealing = Pair::new(a, public(b), with).sealing(SESSION, &seed, Some(&ephemeral)).unwrap();
+        let wire = sealed_frame(7, &sealed_beacon(7), Level::Plain, &sealing);
+        let psk = with.map_or_else(String::new, |psk| format!("psk={} ", hex(&psk)));
+        let given = format!("{psk}secret={} peer={} session={SESSION} next=0", hex(&b), hex(&public(a)));
+        add(name, &given, reads(Box::new(Pair::new(b, public(a), with)), &[], &wire), &wire);
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/seal.txt");
     if std::env::var_os("HARDLINE_BLESS").is_some() {
         std::fs::write(path, &text).unwrap();
     }
