@@ -384,7 +384,20 @@ impl StreamReceiver {
         }
         self.hand_out();
         while (GROUPS..1 << 31).contains(&self.newest.wrapping_sub(self.group)) {
+            self.skip_groups();
             self.give_up_group();
+        }
+    }
+
+    /// Leaves out, in one step, groups of which nothing came and nothing can come any more: a number from
+    /// the wire may be far ahead.
+    fn skip_groups(&mut self) {
+        let ahead = |group: &u32| group.wrapping_sub(self.group);
+        let kept = self.groups.keys().map(ahead).min().unwrap_or(0);
+        let skipped = kept.min(self.newest.wrapping_sub(self.group) - GROUPS);
+        if skipped > 0 {
+            self.group = self.group.wrapping_add(skipped);
+            (self.place, self.torn) = (0, true);
         }
     }
 
