@@ -1,23 +1,31 @@
 //! Telemetry from a machine without heap or operating system, as its main loop would be. Build it for
 //! one: `cargo build -p diode --target thumbv7m-none-eabi`. Here stdout stands for the UART:
 //!
-//!     cargo run -p diode --example emitter | hardline diode recv stdio: --lines
+//!     echo hardline-psk-1 BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc= >wire.psk; chmod 600 wire.psk
+//!     cargo run -p diode --example emitter | hardline diode recv stdio: --lines --psk wire.psk
+//!
+//! With `Emitter::new` and `frame_max` instead it is plain: everybody at the wire can read it, and send the like.
 
 use std::io::Write;
 use std::time::Instant as Clock;
 
-use diode::emitter::{Config, Emitter, frame_max};
+use diode::Sealing;
+use diode::emitter::{Config, Emitter, sealed_frame_max};
 use link::Instant;
 use link::wire::Level;
+use link::wire::seal::Key;
 
 /// Longest reading, and how many are kept for their copies: all the memory there is.
 const LEN: usize = 48;
 const SLOTS: usize = 64;
+/// What the receiver knows too. Every board has its own, from a good source; this one is for show.
+const PSK: [u8; 32] = [7; 32];
 
 type Telemetry = Emitter<SLOTS, LEN>;
 
 // 8 KiB of RAM for everything, the frame buffer included
-const RAM: usize = size_of::<Telemetry>() + frame_max(LEN, Level::Plain);
+const FRAME: usize = sealed_frame_max(LEN, Level::Plain);
+const RAM: usize = size_of::<Telemetry>() + FRAME;
 const _: () = assert!(RAM <= 8192);
 
 /// What a board has: a clock, a UART, a sensor.
@@ -35,11 +43,12 @@ impl Board {
 
 fn main() {
     let board = Board(Clock::now());
-    // a number that is never used again: here the clock, on a board a counter in flash
+    // a number that rises and is never used again: here the clock; on a board a counter in flash, written
+    // before the first frame leaves
     let session = std::time::UNIX_EPOCH.elapsed().map_or(1, |t| t.as_millis() as u64);
     let config = Config { survive_us: 200_000, ..Config::for_baud(115_200, session) };
-    let mut telemetry = Telemetry::new(config, board.now());
-    let mut frame = [0u8; frame_max(LEN, Level::Plain)];
+    let mut telemetry = Telemetry::sealed(config, Sealing::psk(&Key::from(PSK), session), board.now());
+    let mut frame = [0u8; FRAME];
     let (mut made, mut farewells) = (0u32, 0);
     eprintln!("{RAM} bytes of RAM");
     while farewells < 3 {

@@ -179,22 +179,27 @@ impl<'a> Sealed<'a> {
         Ok(Sealed { head, low, session_tag, beacon, open, text, tag })
     }
 
-    /// The plain body, in `out`, if frame `counter` of the session with this key was sealed so; else `out`
-    /// is left empty.
-    #[cfg(feature = "alloc")]
-    pub fn open(&self, key: &Key, counter: u64, out: &mut alloc::vec::Vec<u8>) -> bool {
-        out.clear();
-        out.extend_from_slice(&self.open[..2]);
-        // the third byte of the counter, the form and the message have no place in a plain body
-        let fields = if self.beacon.is_some() { SEALED_HEAD + BEACON_HEAD } else { SEALED_HEAD };
-        out.extend_from_slice(&self.open[3..fields]);
-        let start = out.len();
-        out.extend_from_slice(self.text);
-        let opened = key.open(counter, Associated::new(self.head, self.open).bytes(), &mut out[start..], self.tag);
-        if !opened {
-            out.clear();
-        }
-        opened
+    /// Bytes of the plain body.
+    pub fn plain_len(&self) -> usize {
+        self.plain_head().len() + 2 + self.text.len()
+    }
+    /// What stands open in a plain body too, behind the counter: the form and the message do not.
+    fn plain_head(&self) -> &'a [u8] {
+        let end = if self.beacon.is_some() { SEALED_HEAD + BEACON_HEAD } else { SEALED_HEAD };
+        &self.open[3..end]
+    }
+    /// The plain body, at the beginning of `out`, if frame `counter` of the session with this key was sealed
+    /// so; if not, what stands there is worth nothing.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`Sealed::plain_len`].
+    pub fn open(&self, key: &Key, counter: u64, out: &mut [u8]) -> bool {
+        let (head, len) = (self.plain_head(), self.plain_len());
+        let start = 2 + head.len();
+        out[..2].copy_from_slice(&self.open[..2]);
+        out[2..start].copy_from_slice(head);
+        out[start..len].copy_from_slice(self.text);
+        key.open(counter, Associated::new(self.head, self.open).bytes(), &mut out[start..len], self.tag)
     }
 }
 

@@ -107,6 +107,7 @@ impl Unseal {
             Err(Unreadable::Malformed) => return Verdict::Refused,
             Err(Unreadable::Version(version)) => return Verdict::Version(version),
         };
+        out.resize(sealed.plain_len(), 0);
         let known = self.current.as_mut().filter(|c| c.session as u32 == sealed.session_tag);
         let known = known.filter(|c| sealed.beacon.is_none_or(|b| b.session == c.session));
         if let Some(current) = known {

@@ -129,6 +129,11 @@ fn every_kind_of_key_seals() {
     let typed = fs::read_to_string(bench.path("receiver.pub")).unwrap();
     bench.send("typed", "one", &["--key", "sender", "--peer", typed.trim()]);
     bench.recv("typed", 0, WAYS[1].1);
+    // several keys at once
+    bench.send("again", "one", WAYS[1].0);
+    bench.recv("again", 0, &["--key", "other", "--key", "receiver", "--peer", "other.pub", "--peer", "sender.pub"]);
+    bench.send("again2", "one", WAYS[2].0);
+    bench.recv("again2", 0, &["--key", "receiver", "--peer", "sender.pub", "--psk", "psk2", "--psk", "psk"]);
 }
 
 #[test]

@@ -24,12 +24,12 @@ pub struct DiodeSendKeys {
 /// Keys of `hardline diode recv`
 #[derive(Args, Clone, Debug)]
 pub struct DiodeRecvKeys {
-    /// Take nothing but what is sealed by this key; may be given several times
+    /// Take nothing but what is sealed by this key; may be given several times, while keys change
     #[arg(long, value_name = "FILE")]
     pub psk: Vec<PathBuf>,
-    /// Our secret key, for --peer
+    /// Our secret key, for --peer; may be given several times
     #[arg(long, value_name = "FILE", requires = "peer")]
-    pub key: Option<PathBuf>,
+    pub key: Vec<PathBuf>,
     /// Take nothing but what the owner of this public key sealed for --key: a file, or 'hardline-pub-1 BASE64'; may be given
     /// several times
     #[arg(long, value_name = "KEY", requires = "key")]

@@ -13,10 +13,10 @@ use crate::diode::sealing::{Session, senders};
 use crate::diode::send::{Settings, check};
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
-use crate::say::aside;
 use crate::error::{Doing, Exit, Failure};
 use crate::files::folder::make;
 use crate::port::{Options, Spec};
+use crate::say::aside;
 use crate::signal::{Signal, Signals};
 use crate::stats;
 

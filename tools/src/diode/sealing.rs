@@ -55,15 +55,14 @@ impl Session {
 pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec<Sender>, Memory)>, Failure> {
     let psks = keys.psk.iter().map(|path| Psk::load(path)).collect::<Result<Vec<_>, _>>()?;
     let mut all: Vec<(String, Vec<Box<dyn Unlock + Send>>)> = Vec::new();
-    if let Some(path) = &keys.key {
-        let secret = Secret::load(path)?;
-        for peer in &keys.peer {
-            let peer = public(peer)?;
-            let with = |psk| Box::new(pair(&secret, &peer, psk)) as Box<dyn Unlock + Send>;
-            let unlock = if psks.is_empty() { vec![with(None)] } else { psks.iter().map(|psk| with(Some(psk))).collect() };
-            all.push((peer.fingerprint(), unlock));
-        }
-    } else {
+    let secrets = keys.key.iter().map(|path| Secret::load(path)).collect::<Result<Vec<_>, _>>()?;
+    for peer in &keys.peer {
+        let peer = public(peer)?;
+        let with = |psk| secrets.iter().map(move |secret| Box::new(pair(secret, &peer, psk)) as Box<dyn Unlock + Send>);
+        let unlock = if psks.is_empty() { with(None).collect() } else { psks.iter().flat_map(|psk| with(Some(psk))).collect() };
+        all.push((peer.fingerprint(), unlock));
+    }
+    if keys.peer.is_empty() {
         for psk in &psks {
             all.push((psk.fingerprint(), vec![Box::new(unseal::Psk(Key::from(*psk.bytes())))]));
         }
