@@ -232,11 +232,9 @@ impl Receiver {
     fn note(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Authentic(_) | Verdict::Begins { .. } => {}
-            Verdict::Replayed { sender, session } => {
+            Verdict::Replayed { sender, session, recent } => {
                 self.stats.replayed += 1;
-                // a network may double a datagram by itself
-                let ours = self.beacon.is_some_and(|b| b.session == session);
-                if !(ours && self.reorders) && self.told.0.replace(session) != Some(session) {
+                if !recent && self.told.0.replace(session) != Some(session) {
                     self.events.push_back(Event::Replay { sender, session });
                 }
             }

@@ -62,8 +62,9 @@ pub(crate) enum Verdict {
     Authentic(u64),
     /// The same, and with it begins a session of this sender.
     Begins { sender: usize, session: u64, counter: u64 },
-    /// Authentic, but it was there before, or is older than what was there.
-    Replayed { sender: usize, session: u64 },
+    /// Authentic, but it was there before, or is older than what was there; `recent` when a network that
+    /// doubles or delays frames explains it.
+    Replayed { sender: usize, session: u64, recent: bool },
     /// No key opens it.
     Refused,
     /// Of a session that is not known.
@@ -115,7 +116,8 @@ impl Unseal {
             if sealed.open(&current.key, counter, out) {
                 let (sender, session) = (current.sender, current.session);
                 if !current.window.take(counter, reorders) {
-                    return Verdict::Replayed { sender, session };
+                    let recent = reorders && current.window.is_recent(counter);
+                    return Verdict::Replayed { sender, session, recent };
                 }
                 self.senders[sender].heard.next = current.window.next;
                 return Verdict::Authentic(counter);
@@ -146,7 +148,7 @@ impl Unseal {
         let Some((sender, key)) = found else { return Verdict::Refused };
         let Heard { session, next } = self.senders[sender].heard;
         if beacon.session < session || (beacon.session == session && beacon.counter < next) {
-            return Verdict::Replayed { sender, session: beacon.session };
+            return Verdict::Replayed { sender, session: beacon.session, recent: false };
         }
         let mut window = Window::new(if beacon.session == session { next } else { 0 });
         window.take(beacon.counter, false);
@@ -184,11 +186,14 @@ impl Window {
     fn bit(n: u64) -> (usize, u64) {
         ((n % WINDOW) as usize / 64, 1 << (n % 64))
     }
+    fn is_recent(&self, n: u64) -> bool {
+        n + WINDOW >= self.next
+    }
     /// Notes frame `n`; false when it may not be taken (again).
     fn take(&mut self, n: u64, reorders: bool) -> bool {
         let (word, bit) = Window::bit(n);
         if n < self.next {
-            let old = !reorders || n < self.floor || self.next - n > WINDOW || self.seen[word] & bit != 0;
+            let old = !reorders || n < self.floor || !self.is_recent(n) || self.seen[word] & bit != 0;
             if !old {
                 self.seen[word] |= bit;
             }

@@ -732,12 +732,26 @@ fn udp_port(process: &Running) -> Option<u16> {
 
 #[test]
 fn udp_survives_loss_reordering_and_duplicates() {
+    over_udp(&[]);
+}
+
+/// What a network doubles or lets overtake is no attack.
+#[test]
+fn sealed_udp_survives_loss_reordering_and_duplicates() {
+    let says = over_udp(&["--psk", "wire.psk", "--state", "state"]);
+    assert!(!says.contains("replay"), "{says}");
+}
+
+/// What the receiver said.
+fn over_udp(keys: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let sent = bytes(2_000_000, 10);
     fs::write(path("file"), &sent).unwrap();
+    run(dir.path(), Command::new(HARDLINE).args(["keygen", "-q", "--psk", "wire.psk"]).current_dir(dir.path()));
     let mut recv = Command::new(HARDLINE);
     recv.args(["diode", "recv", "udp-listen:127.0.0.1:0", "--out"]).arg(path("in")).stdin(Stdio::null());
+    recv.args(keys).current_dir(dir.path());
     let mut recv = Running::start(dir.path(), "recv", &mut recv);
     let to = until("the receiver listens", || udp_port(&recv));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -745,12 +759,13 @@ fn udp_survives_loss_reordering_and_duplicates() {
     let proxy = Proxy::start(socket, to);
     let mut send = Command::new(HARDLINE);
     send.args(["diode", "send", &port, "--rate", "5M"]).arg(path("file")).stdin(Stdio::null());
-    let mut send = Running::start(dir.path(), "send", &mut send);
+    let mut send = Running::start(dir.path(), "send", send.args(keys).current_dir(dir.path()));
     send.ends(0);
-    recv.ends(0);
+    let says = recv.ends(0);
     assert_carried(&path("in/file"), &sent);
     let did = proxy.stop();
     assert!(did.iter().all(|n| *n > 0), "a network too good: {did:?}");
+    says
 }
 
 // ---- riders -------------------------------------------------------------------------------------
