@@ -131,7 +131,7 @@ impl Unseal {
     }
 
     /// A beacon of another session than the present one.
-    fn stranger(&mut self, sealed: &Sealed<'_>, beacon: &OpenBeacon<'_>, now: Instant, out: &mut Vec<u8>) -> Verdict {
+    fn stranger(&mut self, sealed: &Sealed<'_>, beacon: &OpenBeacon<'_>, now: Instant, out: &mut [u8]) -> Verdict {
         if beacon.form != Form::Psk && !self.may_compute(now) {
             return Verdict::Refused;
         }
