@@ -2,11 +2,11 @@
 #![allow(missing_docs)]
 
 #[allow(unreachable_pub)]
-#[path = "../fuzz/src/lib.rs"]
-mod targets;
-#[allow(unreachable_pub)]
 #[path = "../../link/fuzz/src/mutate.rs"]
 mod mutate;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
 
 use std::path::Path;
 

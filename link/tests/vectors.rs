@@ -6,10 +6,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use fec::byte_rs::{self, Parity};
+use link::hello::Handshake;
+use link::sim::Random;
 use link::wire::frame::{FRAME_MAX, body_at};
+use link::wire::seal::{self, Key};
 use link::wire::segment::{Ack, Close, Hello, Open, Parts, Record, VERSION, Writer};
 use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, check, write_frame};
-use link::{CloseCode, Note, ResetCode};
+use link::{CloseCode, Noise, Note, ResetCode};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -313,4 +316,71 @@ fn segments() {
         add(name, &bytes_of(bad));
     }
     compare("segment.txt", &text);
+}
+
+/// Sealed frames and handshakes, with the keys of both ends.
+#[test]
+fn hellos() {
+    let mut text = String::from("# Handshakes and sealed frames, and all keys they need (PROTOCOL 2).\n");
+    let key: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let mut add = |name: &str, number: u64, epoch: u8, level: Level, records: &[u8], spoil: usize| {
+        let sealing = (0..epoch).fold(Key::from(key), |key, _| key.next());
+        let head = Head { sealed: true, ..Head::open(records.len() + 3 + 16, level) };
+        let mut body = [&(number as u16).to_le_bytes()[..], &[epoch], records].concat();
+        let tag = sealing.seal(number, &seal::associated(head, number as u16, epoch), &mut body[3..]);
+        body.extend(tag);
+        if let Some(byte) = body.get_mut(spoil) {
+            *byte ^= 1;
+        }
+        let mut wire = vec![0; head.frame_len()];
+        wire[body_at(level)..][..body.len()].copy_from_slice(&body);
+        write_frame(&mut wire, head);
+        let plain = [&(number as u16).to_le_bytes()[..], records].concat();
+        let said = if spoil < body.len() { "refused".into() } else { says(&plain) };
+        writeln!(text, "{name}.says = key={} number={number} epoch={epoch} : {said}", hex(&key)).unwrap();
+        writeln!(text, "{name} = {}", hex(&wire)).unwrap();
+    };
+    add("sealed-ping", 0, 0, Level::Plain, &[0x60], 99);
+    add("sealed-data", 70_000, 0, Level::Four, &[0x70, 1, 2, 3, b'h', b'i'], 99);
+    add("sealed-epoch-1", 65_536, 1, Level::Plain, &[0x60], 99);
+    add("bad-number", 5, 0, Level::Plain, &[0x60], 0);
+    add("bad-text", 5, 0, Level::Plain, &[0x60], 3);
+    add("bad-tag", 5, 0, Level::Plain, &[0x60], 19);
+
+    let secrets = ([0xA1; 32], [0xB2; 32]);
+    let public = |secret| curve25519_dalek::MontgomeryPoint::mul_base_clamped(secret).to_bytes();
+    let drawn = |seed| {
+        let mut random = Random::new(seed);
+        std::array::from_fn::<u8, 32, _>(|_| random.below(256) as u8)
+    };
+    for (name, pattern) in [("kk", 1), ("ix", 2), ("psk", 3)] {
+        let (a, b) = match pattern {
+            1 => (Noise::pair(secrets.0, Some(public(secrets.1)), false), Noise::pair(secrets.1, Some(public(secrets.0)), false)),
+            2 => (Noise::pair(secrets.0, None, true), Noise::pair(secrets.1, None, true)),
+            _ => (Noise::psk(key), Noise::psk(key)),
+        };
+        let (mut a, mut b) = (a.seeded(1), b.seeded(2));
+        let (says1, says2) = ([1, 2, 3, 4, 5, 0, 0], [9, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0]);
+        let (called, call) = a.call(5, &says1).unwrap();
+        let answer = b.answer(called, 5, &call, &says2).unwrap();
+        let (keys, _) = a.answered(called, &answer.message).unwrap();
+        assert_eq!((called, answer.text), (pattern, says1));
+        let head = Head { sealed: true, ..Head::open(20, Level::Plain) };
+        let mut proof = [0x60];
+        let tag = keys.send.seal(0, &seal::associated(head, 0, 0), &mut proof);
+        let ends =
+            if pattern == 3 { format!("psk={}", hex(&key)) } else { format!("a={} b={}", hex(&secrets.0), hex(&secrets.1)) };
+        writeln!(
+            text,
+            "handshake-{name}.says = pattern={pattern} caller=5 {ends} ea={} eb={} says1={} says2={}",
+            hex(&drawn(1)),
+            hex(&drawn(2)),
+            hex(&says1),
+            hex(&says2)
+        )
+        .unwrap();
+        let all = [&call[..], &answer.message, &[0, 0, 0], &proof, &tag].concat();
+        writeln!(text, "handshake-{name} = {}", hex(&all)).unwrap();
+    }
+    compare("hello.txt", &text);
 }

@@ -42,7 +42,7 @@ pub struct Answer {
 }
 
 /// A key agreement of two messages; the second proves the answering end, the first sealed frame
-/// proves the calling one. Implemented by [`Noise`](crate::Noise) with the feature `noise`.
+/// proves the calling one. The feature `noise` has one.
 pub trait Handshake {
     /// Whether there is one; else the session is plain.
     fn is_sealed(&self) -> bool;

@@ -10,7 +10,7 @@ use crate::diode::port::{Input, Output};
 use crate::diode::receive::{Receiving, Sealed, Sink};
 use crate::diode::report::Report;
 use crate::diode::sealing::{Session, senders};
-use crate::diode::send::{Settings, check};
+use crate::diode::send::Settings;
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure};
