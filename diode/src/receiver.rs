@@ -345,6 +345,8 @@ pub struct Datagrams {
 const DATAGRAM_WINDOW: u32 = 65_536;
 /// Numbers from before that are still taken.
 const DATAGRAMS_BEFORE: u32 = 8_192;
+/// Gaps that are told apart (8 MB); behind so many all that follows counts as one.
+const GAPS_MAX: usize = 1 << 20;
 
 impl Datagrams {
     /// For a sender that had made `made` datagrams when it was first heard.
@@ -395,8 +397,9 @@ impl Datagrams {
             return;
         }
         let first = first.max(self.floor);
+        let full = self.gaps.len() >= GAPS_MAX;
         match self.gaps.last_mut() {
-            Some(gap) if gap.1.wrapping_add(1) == first => gap.1 = last,
+            Some(gap) if full || gap.1.wrapping_add(1) == first => gap.1 = last,
             _ => self.gaps.push((first, last)),
         }
     }

@@ -25,6 +25,8 @@ use crate::names::safe;
 const OPEN_MAX: usize = 16;
 /// Symbols kept for objects whose manifest has not come.
 const EARLY_MAX: usize = 8192;
+/// Objects that are remembered by number alone: whoever sends more manifests than that is no friend.
+const REMEMBERED_MAX: usize = 1 << 20;
 /// Objects under way at once; more are refused.
 const OBJECTS_MAX: usize = 1024;
 /// Counter and session of the manifests kept on disk; they mean nothing there.
@@ -199,12 +201,15 @@ impl Spool {
 
     /// A manifest came.
     pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
-        self.heard.insert(m.object);
+        if self.heard.len() < REMEMBERED_MAX {
+            self.heard.insert(m.object);
+        }
         if self.done.contains(&m.object) || self.refused.contains(&m.object) || self.objects.contains_key(&m.object) {
             return Ok(Vec::new());
         }
         let refuse = |why: &str| Ok(vec![News::Refused(m.name.to_owned(), why.to_owned())]);
         if !m.message && safe(m.name.as_bytes()).is_none() {
+            self.forget_refused();
             self.refused.insert(m.object);
             return refuse("its name would leave the output folder");
         }
@@ -228,6 +233,13 @@ impl Spool {
             }
         }
         Ok(news)
+    }
+
+    /// What is refused again is told again, and no more.
+    fn forget_refused(&mut self) {
+        if self.refused.len() >= REMEMBERED_MAX {
+            self.refused.clear();
+        }
     }
 
     /// A symbol came.
@@ -350,6 +362,7 @@ impl Spool {
             // a name that is taken by something else is the sender's fault, and must not end the receiver
             if matches!(e.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) {
                 std::fs::remove_file(&data)?;
+                self.forget_refused();
                 self.refused.insert(object);
                 return Ok(vec![News::Refused(partial.name.clone(), format!("cannot be put at {}: {e}", path.display()))]);
             }
