@@ -9,6 +9,7 @@
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
+mod cleanse;
 pub mod cli;
 pub mod clock;
 pub mod cmd;

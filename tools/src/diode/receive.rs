@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use diode::receiver::{Datagrams, Event, Receiver};
@@ -392,7 +392,9 @@ fn write_out(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Runs the user's command with the path as its first argument; never lets a name reach a shell.
 fn run_for(command: &str, path: &std::path::Path) {
-    let ran = Command::new("/bin/sh").arg("-c").arg(format!("{command} \"$1\"")).arg("hardline").arg(path).status();
+    let mut shell = crate::cleanse::shell(&format!("{command} \"$1\""));
+    // stdin may be the wire
+    let ran = shell.arg("hardline").arg(path).stdin(Stdio::null()).status();
     match ran {
         Ok(status) if status.success() => {}
         Ok(status) => tracing::warn!("'{command}' for {} ended with {status}", path.display()),

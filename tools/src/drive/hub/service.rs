@@ -14,14 +14,13 @@ use nix::sys::signal::Signal;
 
 use super::local::Local;
 use super::terminal;
+use crate::cleanse;
 use crate::guard::{self, Reach};
 use crate::port::has_port;
 use crate::port::socket::connect_tcp;
 
 /// Longest wait for a TCP service to answer.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Variables a service inherits; nothing else of our environment is its business.
-const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ"];
 
 /// Where a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,15 +149,9 @@ impl Target {
     }
 }
 
-/// The command line of the operator, never a word of the peer's, with a clean environment.
+/// The operator's command line, for a terminal of this name.
 fn shell(line: &str, term: &str) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(line).env_clear();
-    for name in ENVIRONMENT {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
+    let mut command = cleanse::shell(line);
     command.env("TERM", term);
     command
 }
