@@ -92,9 +92,10 @@ impl Identity {
     }
 }
 
+/// By its name, and not by its path: what systemd lets a service's user read has another mode than key files have.
 fn credential(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
-    path.exists().then_some(path)
+    path.exists().then(|| format!("credential:{name}").into())
 }
 
 /// What has come of those who asked to be let in.
