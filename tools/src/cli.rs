@@ -235,24 +235,27 @@ pub struct PortArgs {
     pub seal: SealArgs,
 }
 
+/// Above what is about keys in the help.
+const KEYS: &str = "Keys";
+
 /// How the ends prove who they are.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Keys")]
+// a heading for all that follows would go on behind these
 pub struct SealArgs {
     /// Seal the wire by this key ('hardline keygen'), for the peer that is known on PORT; credential:NAME under systemd
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = KEYS)]
     pub key: Option<PathBuf>,
     /// Seal the wire by a key both ends have ('hardline keygen --psk')
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    #[arg(long, value_name = "FILE", conflicts_with = "key", help_heading = KEYS)]
     pub psk: Option<PathBuf>,
     /// Take the key of a peer that is not known yet, and ask for it from then on
-    #[arg(long, requires = "key")]
+    #[arg(long, requires = "key", help_heading = KEYS)]
     pub accept_new: bool,
     /// The known peers.
     #[command(flatten)]
     pub peers: PeersFile,
     /// Do not seal the wire, and say nothing of it
-    #[arg(long, conflicts_with_all = ["key", "psk"])]
+    #[arg(long, conflicts_with_all = ["key", "psk"], help_heading = KEYS)]
     pub plain: bool,
 }
 

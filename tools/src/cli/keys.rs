@@ -63,7 +63,7 @@ pub struct ShowArgs {
 #[derive(Args, Clone, Debug)]
 pub struct PeersFile {
     /// File of known peers [default: ~/.config/hardline/known-peers, for root without HOME /etc/hardline/known-peers]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = super::KEYS)]
     pub known_peers: Option<PathBuf>,
 }
 
