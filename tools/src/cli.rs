@@ -249,7 +249,7 @@ pub struct SealArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "key", help_heading = KEYS)]
     pub psk: Option<PathBuf>,
     /// Take the key of a peer that is not known yet, and ask for it from then on
-    #[arg(long, requires = "key", help_heading = KEYS)]
+    #[arg(long, requires = "key", conflicts_with = "psk", help_heading = KEYS)]
     pub accept_new: bool,
     /// The known peers.
     #[command(flatten)]

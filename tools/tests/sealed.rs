@@ -245,3 +245,52 @@ fn a_first_contact_asks() {
     a.ends_with(5, "was not trusted");
     drop(b);
 }
+
+/// Calls of somebody without a key, and plain ones, in the midst of a session: it goes on.
+#[test]
+fn forged_calls_end_nothing() {
+    use link::wire::record::{Hello, Open};
+    use link::wire::segment::Writer;
+    use link::wire::{Head, Level, frame::body_at, write_frame};
+    let forged = |plain: bool| {
+        let mut frame = vec![0; link::FRAME_MAX];
+        let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
+        if plain {
+            writer.open(&Open { version: 1, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: 0 });
+        } else {
+            writer.hello(&Hello { answer: false, version: 1, pattern: 3, caller: u64::MAX, message: &[9; 55] });
+        }
+        let head = Head::open(writer.len(), Level::Plain);
+        let n = write_frame(&mut frame, head);
+        frame.truncate(n);
+        frame
+    };
+    let wire = Keyed::new(&[]);
+    let listener = UnixListener::bind(wire.0.path("middle")).unwrap();
+    let port = format!("unix:{}", wire.0.path("middle").display());
+    let mut ends = [0, 1].map(|_| {
+        let mut command = Command::new(HARDLINE);
+        command.args(["pipe", &port, "--psk", "psk"]).current_dir(wire.0.rig().dir());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let middle = [0, 1].map(|_| listener.accept().unwrap().0);
+    let [near, far] = middle.each_ref().map(|socket| socket.try_clone().unwrap());
+    tap(near, far, Arc::default());
+    let mut inputs = ends.each_mut().map(|end| end.stdin.take().unwrap());
+    for round in 0..40 {
+        for input in &mut inputs {
+            input.write_all(&bytes(100, round)).unwrap();
+        }
+        // between the frames that pass, for each is written at once
+        for socket in &middle {
+            (&*socket).write_all(&forged(round % 2 == 0)).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(inputs);
+    let sent: Vec<u8> = (0..40).flat_map(|round| bytes(100, round)).collect();
+    for end in ends.map(|end| end.wait_with_output().unwrap()) {
+        assert!(end.status.success() && end.stdout == sent, "{:?} {}", end.status, said(&end));
+        assert_eq!(said(&end), "");
+    }
+}

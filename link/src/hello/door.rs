@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 
-use super::{ANSWER_TEXT, CALL_TEXT, Handshake, Keys, Message};
+use super::{ANSWER_TEXT, CALL_TEXT, Handshake, Keys, Message, Screen};
 use crate::config::Config;
 use crate::time::Instant;
 use crate::wire::frame::Head;
@@ -150,8 +150,10 @@ impl<H: Handshake> Door<H> {
             self.answer_due = Some(hello.caller);
             return Heard::Nothing;
         }
-        if !self.afford(now) {
-            return Heard::Nothing;
+        match self.handshake.screen(hello.pattern, hello.caller, hello.message) {
+            Screen::Pass if self.afford(now) => {}
+            Screen::Pass | Screen::Ignore => return Heard::Nothing,
+            Screen::Refuse => return Heard::Refused,
         }
         let mut text = [0; ANSWER_TEXT];
         text[..8].copy_from_slice(&ours.me.to_le_bytes());

@@ -41,6 +41,17 @@ pub struct Answer {
     pub text: [u8; CALL_TEXT],
 }
 
+/// What a call is worth, before anything costly is computed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// It may be from a known peer.
+    Pass,
+    /// It is of a kind this end cannot read: the peer will try another.
+    Ignore,
+    /// It is not from a known peer.
+    Refuse,
+}
+
 /// A key agreement of two messages; the second proves the answering end, the first sealed frame
 /// proves the calling one. The feature `noise` has one.
 pub trait Handshake {
@@ -52,6 +63,10 @@ pub trait Handshake {
     /// A call that is not answered, because this end calls: whether it shows the key of a peer that is not known.
     fn glance(&mut self, _pattern: u8, _call: &[u8]) -> bool {
         false
+    }
+    /// A look at a call that is to be answered; must be cheap.
+    fn screen(&mut self, _pattern: u8, _caller: u64, _call: &[u8]) -> Screen {
+        Screen::Pass
     }
     /// The answer to a call: the keys and what it said; none when it is not from a known peer. Calls made
     /// before are forgotten.
@@ -89,6 +104,9 @@ impl<H: Handshake> Handshake for Option<H> {
     }
     fn glance(&mut self, pattern: u8, call: &[u8]) -> bool {
         self.as_mut().is_some_and(|handshake| handshake.glance(pattern, call))
+    }
+    fn screen(&mut self, pattern: u8, caller: u64, call: &[u8]) -> Screen {
+        self.as_mut().map_or(Screen::Refuse, |handshake| handshake.screen(pattern, caller, call))
     }
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])> {
         self.as_mut()?.answered(pattern, message)

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use snow::{Builder, HandshakeState};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{ANSWER_TEXT, Answer, CALL_TEXT, Handshake, Keys, MESSAGE_MAX, Message};
+use super::{ANSWER_TEXT, Answer, CALL_TEXT, Handshake, Keys, MESSAGE_MAX, Message, Screen};
 use crate::wire::seal::KEY;
 
 /// Both ends know each other's key.
@@ -180,6 +180,20 @@ impl Handshake for Noise {
                 true
             }
             _ => false,
+        }
+    }
+
+    fn screen(&mut self, pattern: u8, caller: u64, call: &[u8]) -> Screen {
+        match (&self.identity, pattern) {
+            // the first message is sealed by the secret alone: no curve is computed
+            (Identity::Psk(_), PATTERN_PSK) => {
+                let mut state = self.state(pattern, caller, false);
+                let known = state.as_mut().and_then(|state| read::<CALL_TEXT>(state, call)).is_some();
+                if known { Screen::Pass } else { Screen::Refuse }
+            }
+            (Identity::Pair { peer: None, .. }, PATTERN_KK) => Screen::Ignore,
+            (Identity::Pair { .. }, PATTERN_KK | PATTERN_IX) => Screen::Pass,
+            _ => Screen::Refuse,
         }
     }
 

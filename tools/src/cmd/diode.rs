@@ -64,10 +64,10 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     let survive = args.survive.unwrap_or(Duration::from_millis(u64::from(profile.survive_ms)));
     let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0) };
     let session = Session::new(&args.keys)?;
+    let output = open(&args.port, signals, Output::open)?;
     if session.sealing.is_none() {
         say_plain(common, "anybody at the wire can read it, and send the like");
     }
-    let output = open(&args.port, signals, Output::open)?;
     let sent = if args.lines {
         lines::run(&output, &settings, session, signals)?
     } else if args.stream {
@@ -90,9 +90,6 @@ fn say_plain(common: &Common, so: &str) {
 fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), Failure> {
     let sealed = senders(&args.keys, args.state.as_deref())?;
     let sealed = sealed.map(|(senders, memory)| Sealed { senders, memory });
-    if sealed.is_none() {
-        say_plain(common, "whoever holds the wire can send what he likes");
-    }
     // without --state what is not whole goes when the command ends
     let mut temporary = None;
     let sink = match &args.out {
@@ -120,6 +117,9 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     };
     let report = Report::open(args.report.as_deref())?;
     let input = open(&args.port, signals, Input::open)?;
+    if sealed.is_none() {
+        say_plain(common, "whoever holds the wire can send what he likes");
+    }
     let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone(), session: None };
     let result = receiving.run(sealed, signals);
     drop(temporary);

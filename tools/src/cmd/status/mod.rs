@@ -39,6 +39,14 @@ fn state_words(status: &Value) -> String {
     words
 }
 
+/// Why nothing comes from the peer, in a line of its own.
+fn trouble(status: &Value) -> String {
+    match status["trouble"].as_str() {
+        Some(why) if status["state"] != "open" => format!("\n{why}"),
+        _ => String::new(),
+    }
+}
+
 /// A few lines for people.
 fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
@@ -68,5 +76,5 @@ fn as_text(status: &Value) -> String {
         );
         text.push_str(&line);
     }
-    text
+    text + &trouble(status)
 }

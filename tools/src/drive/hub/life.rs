@@ -205,7 +205,11 @@ impl Hub {
         if !self.wire.settings.hold {
             return self.wire.fail(failure.exit, failure.message);
         }
-        if loss == Loss::PeerClosed(CloseCode::Left) {
+        if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Version(_)) {
+            if self.wire.is_news(&failure.message) {
+                tracing::warn!("{failure}; calling on");
+            }
+        } else if loss == Loss::PeerClosed(CloseCode::Left) {
             tracing::info!("{failure}; calling for the next session");
         } else {
             tracing::warn!("{failure}; its channels have ended, calling for the next session");

@@ -48,6 +48,7 @@ impl Hub {
             fields.insert("peer".into(), json!(self.wire.peer().map(|key| key.fingerprint())));
             fields.insert("port_open".into(), json!(self.wire.has_port()));
             fields.insert("silent".into(), json!(self.wire.link.is_silent(now)));
+            fields.insert("trouble".into(), json!(self.wire.trouble()));
             fields.insert("silent_seconds".into(), json!(self.wire.link.silence_us(now).map(|us| us as f64 / 1e6)));
             fields.insert("frame_payload".into(), json!(self.wire.link.frame_payload()));
             fields.insert("channels".into(), json!(channels));

@@ -54,7 +54,11 @@ impl<const C: usize> Wire<C> {
         match (&self.port, &self.absence) {
             (None, Some(absence)) => Some(absence.why.clone()),
             (None, None) => Some(format!("nobody is connected to {}", self.spec())),
-            (Some(_), _) if self.link.state() != State::Open => Some("no answer from the peer yet".into()),
+            (Some(_), _) if self.link.state() != State::Open => Some(match &self.callers.last {
+                Some(complaint) => complaint.clone(),
+                None if self.heard_since.is_some() => super::watch::UNPROVED.into(),
+                None => "no answer from the peer yet".into(),
+            }),
             (Some(_), _) if self.link.is_silent(now) => {
                 let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;
                 Some(format!("the peer has not been heard for {seconds} s"))

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use link::{Event, Noise};
+use link::{Event, Noise, State};
+use nix::sys::termios::{FlushArg, tcflush};
 
 use super::Wire;
 use crate::cli::SealArgs;
@@ -65,6 +66,10 @@ impl Identity {
         let none = args.key.is_none() && args.psk.is_none() && !args.plain;
         let key = args.key.clone().or(credential_key.filter(|_| none));
         let psk = args.psk.clone().or(credential_psk.filter(|_| none && key.is_none()));
+        if key.is_some() || psk.is_some() {
+            // no core file, and no other process of the same user, gets to see them
+            let _ = nix::sys::prctl::set_dumpable(false);
+        }
         Ok(Arc::new(match (key, psk) {
             (Some(key), _) => Identity::Pair {
                 secret: Secret::load(&key)?,
@@ -105,11 +110,30 @@ pub(super) struct Callers {
     since: Option<Instant>,
     /// Complaints: each is said once.
     told: Vec<String>,
+    /// The last of them, while no session is open.
+    pub(super) last: Option<String>,
     /// Somebody at the terminal was asked about this key.
     asked: Option<(PublicKey, Receiver<bool>)>,
 }
 
+impl Callers {
+    /// Another session is called for: what was said is not said again.
+    pub(super) fn renew(&mut self) {
+        (self.refused, self.since) = (0, None);
+    }
+}
+
 impl<const C: usize> Wire<C> {
+    /// A session was lost for a reason that stays until somebody mends it: whether that is news.
+    pub(crate) fn is_news(&mut self, why: &str) -> bool {
+        self.callers.last = Some(why.to_owned());
+        let new = !self.callers.told.iter().any(|told| told == why);
+        if new && self.callers.told.len() < COMPLAINTS {
+            self.callers.told.push(why.to_owned());
+        }
+        new
+    }
+
     /// A session is open, or somebody was refused.
     pub(crate) fn handle_proof(&mut self, event: &Event) {
         match event {
@@ -147,7 +171,9 @@ impl<const C: usize> Wire<C> {
                     let file = known.path().display();
                     tracing::warn!("{port}: from now on the peer must be {} ({file})", key.fingerprint());
                 }
-                Err(failure) => tracing::warn!("{failure}"),
+                // who comes next would be taken as well
+                Err(failure) if !self.settings.hold => self.fail(failure.exit, failure.message),
+                Err(failure) => tracing::warn!("{failure}; another peer will be taken as new, too"),
             },
             Err(failure) => tracing::warn!("{failure}"),
         }
@@ -194,7 +220,7 @@ impl<const C: usize> Wire<C> {
             Some((key, answer)) => {
                 let (key, said) = (*key, answer.try_recv());
                 match said {
-                    Ok(true) if key == stranger => {
+                    Ok(true) => {
                         self.callers.asked = None;
                         self.trust(key);
                     }
@@ -214,17 +240,28 @@ impl<const C: usize> Wire<C> {
 
     /// Says it once; a wire that is not held is given up when it goes on.
     fn complain(&mut self, complaint: String) {
-        let held = self.settings.hold;
+        let (held, open) = (self.settings.hold, self.link.state() == State::Open);
         let callers = &mut self.callers;
+        let new = !callers.told.contains(&complaint) && callers.told.len() < COMPLAINTS;
+        if new {
+            callers.told.push(complaint.clone());
+        }
+        if open {
+            // somebody else, or copies of what was said before: neither can touch the session
+            if new {
+                tracing::info!("{complaint}");
+            }
+            return;
+        }
+        callers.last = Some(complaint.clone());
         callers.refused += 1;
         let since = *callers.since.get_or_insert_with(Instant::now);
-        let give_up = !held && callers.refused >= REFUSALS && since.elapsed() >= REFUSED_FOR;
-        if give_up {
-            return self.fail(Exit::Refused, complaint);
-        }
-        if !callers.told.contains(&complaint) && callers.told.len() < COMPLAINTS {
+        if held && new {
             tracing::warn!("{complaint}");
-            callers.told.push(complaint);
+        }
+        // nobody is hurried who is asked at the terminal
+        if !held && callers.asked.is_none() && callers.refused >= REFUSALS && since.elapsed() >= REFUSED_FOR {
+            self.fail(Exit::Refused, complaint);
         }
     }
 }
@@ -236,6 +273,8 @@ fn ask_terminal(question: String) -> Option<Receiver<bool>> {
         return None;
     }
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    // what was typed before is no answer
+    let _ = tcflush(&terminal, FlushArg::TCIFLUSH);
     let (said, answer) = channel();
     std::thread::spawn(move || {
         let mut line = String::new();

@@ -79,6 +79,8 @@ pub struct Wire<const C: usize> {
     warned: bool,
     callers: identity::Callers,
     said_plain: bool,
+    /// Since when a peer is heard that does not prove itself.
+    heard_since: Option<Instant>,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
 }
@@ -136,6 +138,7 @@ impl<const C: usize> Wire<C> {
             warned: false,
             callers: identity::Callers::default(),
             said_plain: false,
+            heard_since: None,
             outcome: None,
         })
     }
@@ -143,7 +146,7 @@ impl<const C: usize> Wire<C> {
     /// Begins a new session on the same port.
     pub(super) fn renew(&mut self) -> Result<(), Failure> {
         self.link = begin(self.new_link, &self.settings, &self.opener, self.clock.now())?;
-        self.callers = identity::Callers::default();
+        self.callers.renew();
         (self.strange_since, self.warned, self.lost_frames) = (None, false, 0);
         Ok(())
     }

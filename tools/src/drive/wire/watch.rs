@@ -11,6 +11,9 @@ use crate::error::Exit;
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
 const STRANGE_AFTER: Duration = Duration::from_secs(3);
+/// What a peer may be that is heard, but with which no session opens.
+pub(super) const UNPROVED: &str =
+    "the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent";
 /// Nobody has answered for so long: worth a word.
 const NO_ANSWER: Duration = Duration::from_secs(5);
 
@@ -26,10 +29,10 @@ impl<const C: usize> Wire<C> {
         let stats = self.link.stats();
         if stats.frames_in > 0 || self.link.state() != State::Opening {
             self.strange_since = None;
-            return;
+            return self.watch_unproved();
         }
         if stats.wire_in == 0 {
-            if !self.warned && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
+            if !self.warned && self.callers.last.is_none() && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
                 tracing::warn!("{}: no answer from the peer yet; calling on", self.spec());
                 self.warned = true;
             }
@@ -50,6 +53,19 @@ impl<const C: usize> Wire<C> {
                 self.fail(Exit::Refused, complaint);
             }
             self.strange_since = Some((Instant::now(), stats.wire_in));
+        }
+    }
+
+    /// The peer calls, but does not answer our calls: only it can know why.
+    fn watch_unproved(&mut self) {
+        if self.link.state() != State::Opening || self.settings.identity.is_plain() {
+            self.heard_since = None;
+            return;
+        }
+        let since = *self.heard_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= NO_ANSWER && !self.warned && self.callers.last.is_none() {
+            tracing::warn!("{}: {UNPROVED}; calling on", self.spec());
+            self.warned = true;
         }
     }
 
