@@ -440,6 +440,9 @@ pub struct SimArgs {
     /// Bits per second on the wire, 10 per byte
     #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(50..=100_000_000))]
     pub baud: u32,
+    /// Each way at the rate that the program at its end sets on the port (a virtual machine, say)
+    #[arg(long)]
+    pub follow_baud: bool,
     /// Chance of each data bit to be flipped
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     pub ber: f64,

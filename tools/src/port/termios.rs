@@ -57,6 +57,16 @@ pub(crate) fn set_up(tty: &File, baud: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// The rate a terminal is set to.
+#[allow(unsafe_code)]
+pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: all-zero is a valid termios2, and the call gets a valid pointer to one
+    let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
+    // SAFETY: as above
+    unsafe { tcgets2(tty.as_raw_fd(), &raw mut settings) }?;
+    Ok(settings.c_ospeed)
+}
+
 /// Locks the port against other programs: TIOCEXCL and flock.
 #[allow(unsafe_code)]
 pub(crate) fn lock(tty: &File) -> io::Result<()> {

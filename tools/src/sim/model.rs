@@ -113,6 +113,16 @@ impl Direction {
             self.noise.pass(byte, |b| flight.push_back((arrival, b)));
         }
     }
+    /// Another rate from now on, for what has not left yet too.
+    pub fn set_baud(&mut self, baud: u32, now_ns: u64) {
+        if baud == self.settings.baud {
+            return;
+        }
+        self.advance(now_ns);
+        // a byte that is half out begins anew
+        (self.busy_since_ns, self.sent_in_row) = (now_ns.max(self.byte_done_ns(0)), 0);
+        self.settings.baud = baud;
+    }
     /// Other noise from now on.
     pub fn set_noise(&mut self, noise: NoiseConfig, now_ns: u64) {
         self.advance(now_ns);
@@ -270,6 +280,18 @@ mod tests {
         wire.begin_outage(Duration::from_millis(5), 20_000_000);
         wire.deliver(50_000_000, &mut out);
         assert!((198..=202).contains(&out.len()), "{}", out.len());
+    }
+
+    #[test]
+    fn the_rate_may_change_at_any_time() {
+        let mut wire = Direction::new(settings(10_000), 1);
+        let mut out = Vec::new();
+        wire.write(&[1; 300], 0); // 1 ms each
+        wire.set_baud(100_000, 100_000_000);
+        wire.deliver(100_000_000, &mut out);
+        assert_eq!(out.len(), 100);
+        wire.deliver(110_000_000, &mut out); // 0.1 ms each
+        assert_eq!(out.len(), 200);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Pty {
         let _ = poll(&mut fds, PollTimeout::ZERO);
         !fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP))
     }
+    /// Bits per second that the program on the other side has set; none when it has set none (B0).
+    pub fn baud(&self) -> Option<u32> {
+        // the master shares the settings of its slave
+        crate::port::termios::baud(self.fd()).ok().filter(|&b| b > 0)
+    }
     /// Reads what was written to the other side; 0 when nothing is there.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match nix::unistd::read(&self.master, buffer) {

@@ -34,6 +34,7 @@ pub struct Simulation {
     began: Instant,
     ends: [End; 2],
     unplugs: Vec<Span>,
+    follow_baud: bool,
     buffer: Vec<u8>,
 }
 
@@ -63,7 +64,8 @@ impl Simulation {
         };
         let seed = args.seed.wrapping_mul(2);
         let ends = [end(&args.a, seed, false)?, end(&args.b, seed.wrapping_add(1), args.one_way)?];
-        Ok(Simulation { began: Instant::now(), ends, unplugs: args.unplug.clone(), buffer: vec![0; 4096] })
+        let (began, unplugs, follow_baud) = (Instant::now(), args.unplug.clone(), args.follow_baud);
+        Ok(Simulation { began, ends, unplugs, follow_baud, buffer: vec![0; 4096] })
     }
 
     fn now_ns(&self) -> u64 {
@@ -101,6 +103,9 @@ impl Simulation {
     fn carry(&mut self) -> io::Result<()> {
         let now = self.now_ns();
         for end in &mut self.ends {
+            if let Some(baud) = end.pty.as_ref().filter(|_| self.follow_baud && end.open).and_then(Pty::baud) {
+                end.away.set_baud(baud, now);
+            }
             // also from an end that was just closed: what was written before still leaves
             if let Some(pty) = &end.pty {
                 let room = end.away.room().min(self.buffer.len());

@@ -29,6 +29,7 @@ fn arguments(a: &Path, b: &Path, baud: u32, seed: u64) -> SimArgs {
         a: a.to_owned(),
         b: b.to_owned(),
         baud,
+        follow_baud: false,
         ber: 0.0,
         burst: None,
         drop: None,

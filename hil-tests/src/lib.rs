@@ -1,1 +1,0 @@
-//! hardline on real adapters: the tests are in `tests/`, the wiring in `README.md`.
