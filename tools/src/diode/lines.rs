@@ -43,7 +43,7 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
     loop {
         check(signals)?;
         while let Some(n) = emitter.poll_transmit(&mut frame, clock.now()) {
-            output.write(&frame[..n]).doing(Exit::Failed, || "write to the line".into())?;
+            output.write(&frame[..n], signals)?;
         }
         if ended && emitter.is_drained() {
             if farewells == FAREWELLS {
@@ -71,6 +71,7 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
             });
         }
     }
+    output.drain(signals)?;
     let stats = emitter.stats();
     let counted = link::Stats { wire_out: stats.bytes, frames_out: stats.frames, ..link::Stats::default() };
     Ok(crate::stats::as_json(&counted, began))

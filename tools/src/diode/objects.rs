@@ -72,7 +72,7 @@ pub fn run(
         let (description, reading) = describe(path, None)?;
         sender.add(description, reading);
     }
-    let mut line = Line::new(output, settings, session);
+    let mut line = Line::new(output, settings, session, signals);
     let (mut symbol, mut looked) = (Vec::new(), None::<Instant>);
     loop {
         check(signals)?;
@@ -107,7 +107,7 @@ pub fn run(
             }
         }
     }
-    line.finish(&Told { objects: sender.added(), ..Told::default() }, signals)?;
+    line.finish(&Told { objects: sender.added(), ..Told::default() })?;
     Ok(line.stats())
 }
 

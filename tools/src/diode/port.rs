@@ -7,17 +7,25 @@ use std::net::{ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
+use nix::poll::PollFlags;
 
+use super::send::check;
 use crate::error::{Doing, Exit, Failure};
 use crate::guard::{self, Reach};
 use crate::port::Kind;
 use crate::port::exec::Running;
 use crate::port::{Flow, Options, Spec};
+use crate::signal::Signals;
 
 /// Largest datagram taken from UDP.
 const DATAGRAM_MAX: usize = 65_536;
+
+/// A transmitter that has sent nothing for so long will not.
+const STUCK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The direction a port is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +43,11 @@ enum Fd {
 /// A port that can only be written.
 #[derive(Debug)]
 pub struct Output {
-    fd: Fd,
+    /// None once it is let go.
+    fd: Option<Fd>,
     /// Bytes per second, 0 when the port sets no rate.
     pub rate: u32,
+    tty: bool,
     _child: Option<Running>,
 }
 
@@ -53,7 +63,7 @@ impl Output {
     /// Opens `spec` for writing only.
     pub fn open(spec: &Spec, options: Options) -> Result<Output, Failure> {
         refuse_flow(options)?;
-        let (fd, child, paced) = match spec.kind() {
+        let (fd, child, tty) = match spec.kind() {
             Kind::Udp => (Fd::Datagrams(udp_out(spec)?), None, false),
             Kind::Exec => {
                 let (fd, child) = exec(spec, Way::Out)?;
@@ -65,18 +75,22 @@ impl Output {
                 (Fd::Bytes(fd), None, tty)
             }
         };
-        Ok(Output { fd, rate: if paced { options.baud / 10 } else { 0 }, _child: child })
+        Ok(Output { fd: Some(fd), rate: if tty { options.baud / 10 } else { 0 }, tty, _child: child })
+    }
+    fn fd(&self) -> &Fd {
+        self.fd.as_ref().expect("open until dropped")
     }
     /// Whether every frame travels by itself, in a datagram.
     pub fn is_datagrams(&self) -> bool {
-        matches!(self.fd, Fd::Datagrams(_))
+        matches!(self.fd(), Fd::Datagrams(_))
     }
-    /// Writes a whole frame, waiting while the port takes nothing.
-    pub fn write(&self, mut frame: &[u8]) -> io::Result<()> {
-        match &self.fd {
+    /// Writes a whole frame, waiting while the port takes nothing, unless a signal asks for the end.
+    pub fn write(&self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
+        let failed = |e: io::Error| Err(e).doing(Exit::Failed, || "write to the line".into());
+        match self.fd() {
             // nobody listening yet is no error on a diode
             Fd::Datagrams(socket) => match socket.send(frame) {
-                Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => Err(e),
+                Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => failed(e),
                 _ => Ok(()),
             },
             Fd::Bytes(fd) => {
@@ -85,13 +99,47 @@ impl Output {
                         Ok(n) => frame = &frame[n..],
                         Err(nix::errno::Errno::EINTR) => {}
                         Err(nix::errno::Errno::EAGAIN) => {
-                            crate::drive::wait(&[(fd.as_fd(), nix::poll::PollFlags::POLLOUT)], None)?;
+                            let fds = [(fd.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
+                            crate::drive::wait(&fds, None).doing(Exit::Failed, || "wait for the line".into())?;
+                            check(signals)?;
                         }
-                        Err(e) => return Err(e.into()),
+                        Err(e) => return failed(e.into()),
                     }
                 }
                 Ok(())
             }
+        }
+    }
+    /// Waits until everything has left, as long as something still does.
+    pub fn drain(&self, signals: &Signals) -> Result<(), Failure> {
+        let (mut left, mut moved) = (self.queued(), Instant::now());
+        while left > 0 {
+            if moved.elapsed() > STUCK {
+                return Err(Failure::new(Exit::Failed, format!("cannot write to the line: the port holds back {left} bytes")));
+            }
+            std::thread::sleep(LOOK);
+            check(signals)?;
+            let now = self.queued();
+            if now != left {
+                (left, moved) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+    /// Bytes of output the kernel still holds.
+    fn queued(&self) -> usize {
+        match self.fd() {
+            Fd::Bytes(fd) if self.tty => crate::port::serial::queued(fd.as_fd()),
+            _ => 0,
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // what is still to be sent after a drain is given up
+        if let (Some(Fd::Bytes(fd)), true) = (self.fd.take(), self.tty) {
+            crate::port::serial::let_go(vec![fd]);
         }
     }
 }
@@ -175,6 +223,10 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     let is_tty = nix::unistd::isatty(&file).unwrap_or(false);
     if is_tty {
         crate::port::termios::set_up(&file, options.baud).doing(Exit::Port, || format!("set up {spec}"))?;
+        if let Err(real) = crate::port::termios::check_rate(file.as_fd(), options.baud) {
+            let why = format!("the port cannot do {} baud (it chose {real})", options.baud);
+            return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: {why}")));
+        }
         crate::port::termios::lock(&file).doing(Exit::Port, || format!("lock {spec} (busy?)"))?;
         if way == Way::In {
             crate::port::termios::drop_modem_lines(&file);

@@ -12,7 +12,7 @@ use link::{FRAME_MAX, Pace};
 use super::port::Output;
 use super::sealing::Session;
 use crate::clock::Clock;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Exit, Failure};
 use crate::signal::{Signal, Signals};
 
 /// Time between beacons.
@@ -60,8 +60,9 @@ impl Default for Told {
 
 /// A line that takes frames.
 #[derive(Debug)]
-pub struct Line {
+pub struct Line<'a> {
     output: Output,
+    signals: &'a Signals,
     pace: Pace,
     /// Time.
     pub clock: Clock,
@@ -78,9 +79,9 @@ pub struct Line {
     user_bytes: u64,
 }
 
-impl Line {
+impl<'a> Line<'a> {
     /// A new session on an open port.
-    pub fn new(output: Output, settings: &Settings, session: Session) -> Line {
+    pub fn new(output: Output, settings: &Settings, session: Session, signals: &'a Signals) -> Line<'a> {
         let rate = if settings.rate > 0 { settings.rate } else { output.rate };
         let clock = Clock::new();
         // a plain beacon takes about 60 bytes: at most a fiftieth of the wire
@@ -88,6 +89,7 @@ impl Line {
         let floor = if rate == 0 { 0 } else { beacon * 50 * 1_000_000 / u64::from(rate) };
         Line {
             output,
+            signals,
             pace: Pace::new(rate, 8_000),
             beacon_at: clock.now(),
             clock,
@@ -124,7 +126,7 @@ impl Line {
             Record::Beacon(_) | Record::Manifest(_) => 0,
         };
         self.pace.take(len, self.clock.now());
-        self.output.write(&self.frame[..len]).doing(Exit::Failed, || "write to the line".into())
+        self.output.write(&self.frame[..len], self.signals)
     }
     /// Sends a beacon when it is time for one.
     pub fn beacon(&mut self, told: &Told) -> Result<(), Failure> {
@@ -154,18 +156,18 @@ impl Line {
         })
     }
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
-    pub fn finish(&mut self, told: &Told, signals: &Signals) -> Result<(), Failure> {
+    pub fn finish(&mut self, told: &Told) -> Result<(), Failure> {
         for i in 0..FAREWELLS {
             self.send(&self.beacon_record(told, true))?;
             if i + 1 < FAREWELLS {
                 let gap = self.survive.mul_f64(1.1) / (FAREWELLS - 1);
-                check(signals)?;
+                check(self.signals)?;
                 std::thread::sleep(gap.max(self.wait()));
             }
         }
         // what the kernel still holds must leave before the port is closed
         std::thread::sleep(Duration::from_micros(self.pace.backlog_us(self.clock.now())));
-        Ok(())
+        self.output.drain(self.signals)
     }
     /// The counters, as the contract names them; what only a receiver can know is 0.
     pub fn stats(&self) -> serde_json::Value {

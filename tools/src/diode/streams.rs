@@ -22,7 +22,7 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
     let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let p = settings.profile;
     let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
-    let mut line = Line::new(output, &Settings { rate, ..*settings }, session);
+    let mut line = Line::new(output, &Settings { rate, ..*settings }, session, signals);
     let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
     let mut user = User::stdio()?;
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
@@ -44,7 +44,7 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
             })?;
         }
         if sender.is_finished() && sender.is_drained() {
-            line.finish(&told, signals)?;
+            line.finish(&told)?;
             return Ok(line.stats());
         }
         let due = sender.poll_timeout().map_or(Duration::from_secs(1), |at| Duration::from_micros(at.since(line.clock.now())));

@@ -151,8 +151,8 @@ impl std::fmt::Display for Spec {
 /// An open port: one descriptor to read, one to write, both non-blocking.
 #[derive(Debug)]
 pub struct Port {
-    reader: OwnedFd,
-    writer: OwnedFd,
+    reader: Option<OwnedFd>,
+    writer: Option<OwnedFd>,
     /// A serial line: paced, and with an output queue that may have to be discarded.
     tty: bool,
     /// Flags of inherited descriptors, put back at the end.
@@ -166,20 +166,20 @@ impl Port {
     fn new(reader: OwnedFd, writer: OwnedFd) -> io::Result<Port> {
         set_nonblocking(reader.as_fd())?;
         set_nonblocking(writer.as_fd())?;
-        Ok(Port { reader, writer, tty: false, restore: Vec::new(), child: None })
+        Ok(Port { reader: Some(reader), writer: Some(writer), tty: false, restore: Vec::new(), child: None })
     }
     /// What to poll and read.
     pub fn reader(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+        self.reader.as_ref().expect("open until dropped").as_fd()
     }
     /// What to poll and write.
     pub fn writer(&self) -> BorrowedFd<'_> {
-        self.writer.as_fd()
+        self.writer.as_ref().expect("open until dropped").as_fd()
     }
     /// Reads what is there. `Ok(None)`: nothing now. A hung-up tty reads 0 or EIO, a closed socket
     /// reads 0: all of them are errors here.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match nix::unistd::read(&self.reader, buffer) {
+        match nix::unistd::read(self.reader(), buffer) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "hung up")),
             Ok(n) => Ok(Some(n)),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(None),
@@ -188,7 +188,7 @@ impl Port {
     }
     /// Writes what fits; 0 when nothing does now.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match nix::unistd::write(&self.writer, bytes) {
+        match nix::unistd::write(self.writer(), bytes) {
             Ok(n) => Ok(n),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(0),
             Err(e) => Err(e.into()),
@@ -196,15 +196,14 @@ impl Port {
     }
     /// Bytes of output the kernel still holds; 0 where it cannot say.
     pub fn queued(&self) -> usize {
-        if self.tty { serial::queued(self.writer.as_fd()) } else { 0 }
+        if self.tty { serial::queued(self.writer()) } else { 0 }
     }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
-        if self.tty && self.queued() > 0 {
-            // a stuck transmitter would hold the close for up to 30 s
-            let _ = nix::sys::termios::tcflush(&self.writer, nix::sys::termios::FlushArg::TCOFLUSH);
+        if self.tty {
+            serial::let_go(self.reader.take().into_iter().chain(self.writer.take()).collect());
         }
         for (fd, flags) in &self.restore {
             let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(*flags));

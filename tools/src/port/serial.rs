@@ -1,17 +1,20 @@
 //! Serial ports: a path, or an adapter by its USB serial number.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use serialport::SerialPort;
+use nix::sys::termios::FlushArg;
 
+use super::termios;
 use super::{Flow, Options, Port, Spec};
 use crate::error::{Exit, Failure};
 
-/// Largest difference between the rate asked for and the rate the driver reports, in percent.
-const BAUD_TOLERANCE: u64 = 2;
+/// How long a port that cannot discard its output holds us up.
+const CLOSE: Duration = Duration::from_millis(200);
 
 /// Said only where the port is not waited for.
 pub(crate) const WAIT_HINT: &str = " (--wait waits for it)";
@@ -48,14 +51,12 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
         .flow_control(flow)
         .open_native()
         .map_err(|e| explain(&fail, path, &e, options.baud))?;
-    if let Ok(real) = tty.baud_rate() {
-        let (real, asked) = (u64::from(real), u64::from(options.baud));
-        if real.abs_diff(asked) * 100 > asked * BAUD_TOLERANCE {
-            return Err(fail(Exit::Usage, format!("the port cannot do {asked} baud (it chose {real})")));
-        }
+    let port = port(tty).map_err(|e| fail(Exit::Port, e.to_string()))?;
+    if let Err(real) = termios::check_rate(port.reader(), options.baud) {
+        return Err(fail(Exit::Usage, format!("the port cannot do {} baud (it chose {real})", options.baud)));
     }
-    low_latency(path);
-    port(tty).map_err(|e| fail(Exit::Port, e.to_string()))
+    low_latency(path, port.reader());
+    Ok(port)
 }
 
 #[allow(unsafe_code)]
@@ -101,16 +102,36 @@ fn holders(path: &str) -> String {
     if found.is_empty() { "another program".into() } else { found.join(", ") }
 }
 
+/// Closes a terminal without what it has not sent: a stuck transmitter would hold the close for up to 30 s.
+/// Where the driver cannot discard (`cdc_acm`), a thread waits for that, and is ended with the process.
+pub(crate) fn let_go(fds: Vec<OwnedFd>) {
+    let Some(tty) = fds.first() else { return };
+    if queued(tty.as_fd()) > 0 {
+        let _ = nix::sys::termios::tcflush(tty, FlushArg::TCOFLUSH);
+    }
+    if queued(tty.as_fd()) == 0 {
+        return;
+    }
+    let (closed, is_closed) = mpsc::channel();
+    let close = move || {
+        drop(fds);
+        let _ = closed.send(());
+    };
+    if std::thread::Builder::new().spawn(close).is_ok() {
+        // once it is inside close, only there does the end of the process reach it
+        let _ = is_closed.recv_timeout(CLOSE);
+    }
+}
+
 /// An FTDI adapter holds what it receives for 16 ms unless told otherwise: 1 ms, where permitted.
-fn low_latency(path: &str) {
+fn low_latency(path: &str, tty: BorrowedFd<'_>) {
     let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-    if let Some(name) = device.file_name() {
-        let timer = Path::new("/sys/class/tty").join(name).join("device/latency_timer");
-        if timer.exists() {
-            match std::fs::write(&timer, "1") {
-                Ok(()) => tracing::debug!("latency timer of {path} set to 1 ms"),
-                Err(e) => tracing::info!("latency timer of {path} left as it is: {e}"),
-            }
+    let Some(name) = device.file_name() else { return };
+    let timer = Path::new("/sys/class/tty").join(name).join("device/latency_timer");
+    if timer.exists() {
+        match std::fs::write(&timer, "1").or_else(|_| termios::low_latency(tty)) {
+            Ok(()) => tracing::debug!("latency timer of {path} set to 1 ms"),
+            Err(e) => tracing::info!("latency timer of {path} left as it is: {e}"),
         }
     }
 }
@@ -137,7 +158,7 @@ nix::ioctl_read_bad!(tiocoutq, libc::TIOCOUTQ, libc::c_int);
 
 /// Bytes in the driver's output queue; 0 where it cannot say.
 #[allow(unsafe_code)]
-pub(super) fn queued(fd: BorrowedFd<'_>) -> usize {
+pub(crate) fn queued(fd: BorrowedFd<'_>) -> usize {
     let mut n = 0;
     // SAFETY: TIOCOUTQ writes one int
     match unsafe { tiocoutq(fd.as_raw_fd(), &raw mut n) } {

@@ -1,4 +1,4 @@
-//! Terminal settings for ports that are opened in one direction only, which `serialport` cannot do.
+//! Terminal settings that `serialport` cannot do: for ports opened in one direction only, and for odd drivers.
 
 use std::fs::File;
 use std::io;
@@ -65,6 +65,69 @@ pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: as above
     unsafe { tcgets2(tty.as_raw_fd(), &raw mut settings) }?;
     Ok(settings.c_ospeed)
+}
+
+/// Largest difference between the rate asked for and the rate the driver reports, in percent.
+const BAUD_TOLERANCE: u64 = 2;
+
+/// Whether a terminal that was set to this rate has it; else the rate its driver chose instead. One without
+/// any rate (a USB gadget's end) can do all of them.
+pub(crate) fn check_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
+    let Ok(real) = baud(tty) else { return Ok(()) };
+    let is_near = u64::from(real.abs_diff(asked)) * 100 <= u64::from(asked) * BAUD_TOLERANCE;
+    if is_near || is_fixed(tty, real) { Ok(()) } else { Err(real) }
+}
+
+/// Whether the rate stays what it is even where one is set that every UART can do.
+#[allow(unsafe_code)]
+fn is_fixed(tty: BorrowedFd<'_>, real: u32) -> bool {
+    // SAFETY: all-zero is a valid termios2, and both calls get a valid pointer to one
+    let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
+    // SAFETY: as above
+    if unsafe { tcgets2(tty.as_raw_fd(), &raw mut settings) }.is_err() {
+        return false;
+    }
+    let other = if real == 9600 { 19_200 } else { 9600 };
+    settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
+    (settings.c_ispeed, settings.c_ospeed) = (other, other);
+    // SAFETY: as above
+    let set = unsafe { tcsets2(tty.as_raw_fd(), &raw const settings) };
+    set.is_ok() && baud(tty).is_ok_and(|now| now == real)
+}
+
+/// `struct serial_struct` of the kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Driver {
+    kind_line: [libc::c_int; 2],
+    port: libc::c_uint,
+    irq: libc::c_int,
+    flags: libc::c_int,
+    fifo_divisor_base: [libc::c_int; 3],
+    close_delay: libc::c_ushort,
+    io_type: [libc::c_char; 2],
+    hub6: libc::c_int,
+    waits: [libc::c_ushort; 2],
+    iomem_base: usize,
+    iomem_shift_high: [libc::c_uint; 2],
+    iomap_base: libc::c_ulong,
+}
+
+const ASYNC_LOW_LATENCY: libc::c_int = 1 << 13;
+nix::ioctl_read_bad!(tiocgserial, libc::TIOCGSERIAL, Driver);
+nix::ioctl_write_ptr_bad!(tiocsserial, libc::TIOCSSERIAL, Driver);
+
+/// Asks the driver to hold back nothing: whoever may open the port may do that, while sysfs is root's.
+#[allow(unsafe_code)]
+pub(crate) fn low_latency(tty: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero is a valid serial_struct, and both calls get a valid pointer to one
+    let mut driver: Driver = unsafe { std::mem::zeroed() };
+    // SAFETY: as above
+    unsafe { tiocgserial(tty.as_raw_fd(), &raw mut driver) }?;
+    driver.flags |= ASYNC_LOW_LATENCY;
+    // SAFETY: as above
+    unsafe { tiocsserial(tty.as_raw_fd(), &raw const driver) }?;
+    Ok(())
 }
 
 /// Locks the port against other programs: TIOCEXCL and flock.
