@@ -25,6 +25,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let [word, port] = &names[..]
+        && word == tests::FILL
+    {
+        return tests::fill(port, &rig);
+    }
     let unknown = names.iter().find(|n| tests::ALL.iter().all(|t| t.name != n.as_str()));
     if let Some(name) = unknown {
         eprintln!("hil: there is no test '{name}'; there are {}", tests::ALL.map(|t| t.name).join(", "));

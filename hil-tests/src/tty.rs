@@ -45,7 +45,7 @@ impl Tty {
     pub(crate) fn open(path: &str, baud: u32) -> Result<Tty, String> {
         let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
         let file = File::options().read(true).write(true).custom_flags(flags).open(path);
-        let tty = Tty(file.map_err(|e| format!("cannot open {path}: {e}"))?);
+        let mut tty = Tty(file.map_err(|e| format!("cannot open {path}: {e}"))?);
         let fd = tty.0.as_raw_fd();
         // SAFETY: all-zero is a valid termios2
         let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
@@ -57,8 +57,14 @@ impl Tty {
         (settings.c_cc[libc::VMIN], settings.c_cc[libc::VTIME]) = (0, 0);
         // SAFETY: as above
         named("TCSETS2", unsafe { tcsets2(fd, &raw const settings) })?;
-        tty.discard();
+        tty.settle();
         Ok(tty)
+    }
+    /// Throws away what comes until the wire is quiet: an emulated port keeps what came while it was closed.
+    fn settle(&mut self) {
+        self.discard();
+        while !self.read(1, Duration::from_millis(200)).is_empty() {}
+        self.discard();
     }
     /// Throws away what waits in either direction.
     pub(crate) fn discard(&self) {

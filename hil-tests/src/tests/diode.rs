@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Verdict;
 use crate::process::{Input, Process, Scratch};
 use crate::rig::Rig;
+use crate::tty::Tty;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LINES: usize = 200;
@@ -17,11 +18,12 @@ fn access(process: &Process, port: &str) -> Result<i32, String> {
     Ok(i32::from_str_radix(flags.trim(), 8).map_err(|e| e.to_string())? & libc::O_ACCMODE)
 }
 
-/// Receiver, then sender; both end with 0.
+/// Receiver, then sender, on a quiet wire; both end with 0.
 fn carry(rig: &Rig, scratch: &Scratch, recv: &[&str], send: &[&str], input: Input<'_>) -> Result<(), String> {
     let baud = rig.baud.to_string();
     let recv = [&["diode", "recv", rig.b(), "-b", &baud], recv].concat();
     let send = [&["diode", "send", rig.a(), "-b", &baud, "--survive", "200ms"], send].concat();
+    drop(Tty::open(rig.b(), rig.baud)?);
     let mut receiver = scratch.start(rig, "recv", &recv, Input::Nothing)?;
     let read_only = access(&receiver, rig.b())?;
     // it drops what came before it was set up
@@ -56,6 +58,9 @@ pub(super) fn file(rig: &Rig) -> Verdict {
     let out = scratch.path("in");
     let (out, name) = (out.to_string_lossy(), file.to_string_lossy());
     carry(rig, &scratch, &["--out", &out], &[&name], Input::Nothing)?;
-    let same = std::fs::read(scratch.path("in/data")).ok() == std::fs::read(&file).ok();
-    if same { Ok(format!("{bytes} bytes")) } else { Err("another file arrived than was sent".into()) }
+    match (std::fs::read(scratch.path("in/data")), std::fs::read(&file)) {
+        (Ok(got), Ok(sent)) if got == sent => Ok(format!("{bytes} bytes")),
+        (Ok(_), _) => Err("another file arrived than was sent".into()),
+        (Err(e), _) => Err(format!("both ended with 0, and the file is not there: {e}")),
+    }
 }

@@ -7,6 +7,8 @@ mod pipe;
 mod replug;
 mod stuck;
 
+pub(crate) use stuck::{FILL, fill};
+
 use crate::Verdict;
 use crate::rig::Rig;
 

@@ -100,7 +100,7 @@ pub(crate) const ALL: [Rig; 6] = [
         name: "gadget",
         hardware: Hardware::Gadget,
         wire: &[],
-        env: &["HIL_BAUD=6000000", "HIL_CAPS=custom,break", "HIL_REPLUG=replug"],
+        env: &["HIL_BAUD=4000000", "HIL_CAPS=custom,break", "HIL_REPLUG=replug"],
         only: &[],
         must: &[
             "both_ways",
@@ -114,6 +114,7 @@ pub(crate) const ALL: [Rig; 6] = [
             "diode_ends_at_once",
             "plugged_in_later",
             "same_name",
+            "another_name",
         ],
         limit: 120,
     },
