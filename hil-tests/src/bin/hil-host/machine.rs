@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,7 +93,7 @@ fn hardware(command: &mut Command, rig: &Rig, dir: &Path) -> Result<Vec<String>,
         Hardware::Gadget => &["HIL_MODULES=gadget", "HIL_PORTS=/dev/ttyACM0,/dev/ttyGS0", "HIL_STUCK=/dev/ttyACM0"],
     };
     // nobody ever reads it; it stays open as long as this process
-    std::mem::forget(stuck.map(OwnedFd::from));
+    std::mem::forget(stuck);
     Ok(words.iter().chain(rig.env).map(|w| (*w).to_owned()).collect())
 }
 
