@@ -26,7 +26,7 @@ macro_rules! test {
 }
 
 /// All of them.
-pub(crate) const ALL: [Test; 18] = [
+pub(crate) const ALL: [Test; 19] = [
     test!(pipe::both_ways, "pair"),
     test!(pipe::rates, "pair", "custom"),
     test!(pipe::too_fast, "capped"),
@@ -38,6 +38,7 @@ pub(crate) const ALL: [Test; 18] = [
     test!(drivers::rts_reaches_cts, "pair", "rts"),
     test!(drivers::break_is_counted, "pair", "break"),
     test!(drivers::loop_back, "loop"),
+    test!(pipe::hears_itself, "loop"),
     test!(diode::lines, "oneway"),
     test!(diode::file, "oneway"),
     test!(stuck::pipe_ends_at_once, "stuck"),

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::Verdict;
-use crate::process::{Input, Scratch};
+use crate::process::{Input, Scratch, until};
 use crate::rig::Rig;
 
 /// Beyond the time the wire needs: starting, finding each other, a slow machine.
@@ -71,4 +73,15 @@ pub(super) fn locked(rig: &Rig) -> Verdict {
         }
     }
     Ok(if nobody.is_some() { "for root and for others" } else { "for this user" }.into())
+}
+
+/// With a loopback plug it says what it hears, and never that anything was delivered.
+pub(super) fn hears_itself(rig: &Rig) -> Verdict {
+    let scratch = Scratch::new()?;
+    let input = scratch.random("in", 1000, 6)?;
+    let mut pipe = scratch.start(rig, "pipe", &["pipe", rig.a(), "--plain"], Input::File(&input))?;
+    until("a word on the loopback", SLACK, || pipe.said().contains("our own frames come back").then_some(()))?;
+    pipe.signal(Signal::SIGTERM);
+    pipe.ends_with(128 + Signal::SIGTERM as i32, SLACK)?;
+    Ok("it says so".into())
 }

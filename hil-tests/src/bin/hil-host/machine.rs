@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{FlushArg, tcflush};
+use nix::sys::termios::{ControlFlags, FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -57,6 +57,24 @@ pub(crate) fn qemu(tools: &Tools, name: &str) -> Command {
     command
 }
 
+/// A loopback plug at the far end of the wire.
+fn echo(path: &Path) -> Result<(), String> {
+    let end = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path);
+    let end = end.map_err(|e| e.to_string())?;
+    let set_up = || -> nix::Result<()> {
+        let mut settings = tcgetattr(&end)?;
+        cfmakeraw(&mut settings);
+        // what the wire follows; static glibc has no cfsetspeed for us
+        let others = settings.control_flags.bits() & !libc::CBAUD;
+        settings.control_flags = ControlFlags::from_bits_retain(others | libc::B2000000);
+        tcsetattr(&end, SetArg::TCSANOW, &settings)
+    };
+    set_up().map_err(|e| e.to_string())?;
+    // until the wire is gone
+    std::thread::spawn(move || std::io::copy(&mut &end, &mut &end));
+    Ok(())
+}
+
 fn device(id: &str, chardev: &str, serial: &str) -> serde_json::Value {
     json!({ "driver": "usb-serial", "id": id, "chardev": chardev, "bus": "xhci.0", "serial": serial, "always-plugged": true })
 }
@@ -69,6 +87,8 @@ fn hardware(command: &mut Command, rig: &Rig, dir: &Path) -> Result<Vec<String>,
     };
     if rig.hardware != Hardware::Gadget {
         chardev("a", &dir.join("a"));
+    }
+    if matches!(rig.hardware, Hardware::Ftdi | Hardware::Uart) {
         chardev("b", &dir.join("b"));
     }
     if rig.hardware == Hardware::Uart {
@@ -82,6 +102,11 @@ fn hardware(command: &mut Command, rig: &Rig, dir: &Path) -> Result<Vec<String>,
             command.arg("-device").arg(device("u0", "a", "HILA").to_string());
             command.arg("-device").arg(device("u1", "b", "HILB").to_string());
             &["HIL_MODULES=ftdi", "HIL_PORTS=/dev/ttyUSB0,/dev/ttyUSB1"]
+        }
+        Hardware::Loop => {
+            command.args(["-device", "qemu-xhci,id=xhci"]);
+            command.arg("-device").arg(device("u0", "a", "HILA").to_string());
+            &["HIL_MODULES=ftdi", "HIL_PORTS=/dev/ttyUSB0"]
         }
         Hardware::Uart => {
             for id in ["a", "b", "stuck"] {
@@ -178,6 +203,9 @@ pub(crate) fn run(tools: &Tools, rig: &Rig) -> Result<Count, String> {
     let joined = rig.hardware != Hardware::Gadget;
     let args = [&["--follow-baud"], rig.wire].concat();
     let wire = joined.then(|| wire(tools, dir.path(), &args)).transpose()?;
+    if rig.hardware == Hardware::Loop {
+        echo(&dir.path().join("b"))?;
+    }
     let (mut machine, mut qmp) = boot(tools, rig, dir.path())?;
     let lines = console(&mut machine)?;
     let mut count = Count::default();

@@ -5,6 +5,8 @@
 pub(crate) enum Hardware {
     /// Two FT232 (`ftdi_sio`), joined by `hardline sim`.
     Ftdi,
+    /// One FT232 with a loopback plug.
+    Loop,
     /// Two 16550A (`8250`), joined by `hardline sim`, and a third one that cannot send.
     Uart,
     /// Both ends of a USB cable (`cdc_acm` and the gadget's `u_serial`) in the same kernel.
@@ -30,7 +32,7 @@ pub(crate) struct Rig {
 const NOISY: [&str; 6] = ["--ber", "1e-5", "--drop", "1e-5:3", "--timer", "16ms"];
 
 /// All of them.
-pub(crate) const ALL: [Rig; 6] = [
+pub(crate) const ALL: [Rig; 7] = [
     Rig {
         name: "ftdi",
         hardware: Hardware::Ftdi,
@@ -76,6 +78,15 @@ pub(crate) const ALL: [Rig; 6] = [
         only: &[],
         must: &["locked", "lines", "file"],
         limit: 80,
+    },
+    Rig {
+        name: "ftdi-loop",
+        hardware: Hardware::Loop,
+        wire: &[],
+        env: &["HIL_BAUD=2000000"],
+        only: &[],
+        must: &["locked", "latency_timer", "latency_timer_of_others", "loop_back", "hears_itself"],
+        limit: 60,
     },
     Rig {
         name: "16550a",
