@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// What a rig may be able to do (`HIL_CAPS`), and what to say where it cannot.
-const CAPS: [(&str, &str); 13] = [
+const CAPS: [(&str, &str); 14] = [
+    ("port", "needs a port: HIL_PORTS=A or HIL_PORTS=A,B"),
     ("pair", "needs two ports joined both ways: HIL_PORTS=A,B"),
     ("oneway", "needs two ports, the first one's TX at the second one's RX: HIL_PORTS=A,B"),
     ("loop", "needs one port whose TX is at its own RX: HIL_PORTS=A"),
@@ -67,8 +68,9 @@ impl Rig {
     fn look(&mut self) {
         let one_way = self.has("oneway");
         let wiring: &[&str] = match (self.ports.len(), one_way) {
-            (2, false) => &["pair", "oneway"],
-            (1, _) => &["loop"],
+            (2, false) => &["port", "pair", "oneway"],
+            (2, true) => &["port"],
+            (1, _) => &["port", "loop"],
             _ => &[],
         };
         let mut seen = wiring.to_vec();

@@ -31,7 +31,7 @@ pub(crate) const ALL: [Test; 19] = [
     test!(pipe::rates, "pair", "custom"),
     test!(pipe::too_fast, "capped"),
     test!(link::typing_beside_bulk, "pair"),
-    test!(pipe::locked,),
+    test!(pipe::locked, "port"),
     test!(drivers::latency_timer, "timer"),
     test!(drivers::latency_timer_of_others, "timer"),
     test!(drivers::counters, "pair", "clean", "icount"),
