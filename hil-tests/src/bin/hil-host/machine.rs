@@ -155,18 +155,20 @@ fn console(machine: &mut Kept) -> Result<Receiver<String>, String> {
     Ok(receiver)
 }
 
-/// Pulls the first adapter. QEMU 7.2 dies of bytes that come for an adapter that is half gone, so that the
-/// wire holds still meanwhile.
+/// Pulls the first adapter. QEMU 7.2 dies of bytes that come for an adapter that is half gone, so the wire
+/// holds still meanwhile; and so does the guest, or QEMU would wait for the wire.
 fn unplug(qmp: &mut Qmp, wire: &Option<Kept>, dir: &Path) -> Result<(), String> {
     let Some(sim) = wire else { return qmp.unplug("u0") };
     let sim = Pid::from_raw(sim.0.id() as i32);
     let told = |signal| kill(sim, signal).map_err(|e| format!("hardline sim: {e}"));
+    qmp.halt(true)?;
     told(Signal::SIGSTOP)?;
     waitid(Id::Pid(sim), WaitPidFlag::WSTOPPED).map_err(|e| e.to_string())?;
     let end = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(dir.join("a"));
     let flushed = end.map(|end| tcflush(end, FlushArg::TCIFLUSH));
     let done = flushed.map_err(|e| e.to_string()).and_then(|_| qmp.unplug("u0"));
     told(Signal::SIGCONT)?;
+    qmp.halt(false)?;
     done
 }
 

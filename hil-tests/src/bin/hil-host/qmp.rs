@@ -54,6 +54,10 @@ impl Qmp {
         self.lines.get_mut().write_all(line.as_bytes()).map_err(|e| e.to_string())?;
         self.wait("return").map(drop)
     }
+    /// Stops the machine's processors, or lets them go on.
+    pub(crate) fn halt(&mut self, on: bool) -> Result<(), String> {
+        self.command(if on { "stop" } else { "cont" }, json!({}))
+    }
     /// Pulls a device; it is gone when this returns (before, it could not be added again).
     pub(crate) fn unplug(&mut self, id: &str) -> Result<(), String> {
         let line = json!({ "execute": "device_del", "arguments": { "id": id } }).to_string() + "\n";
