@@ -1,10 +1,14 @@
 //! The main loop, as any board would have it.
 
-use diode::emitter::{Config, Emitter, frame_max};
+use diode::Sealing;
+use diode::emitter::{Config, Emitter, sealed_frame_max};
 use link::wire::Level;
+use link::wire::seal::Key;
 
 use crate::board::Board;
 
+/// What it shares with its receiver: a real board has one of its own.
+const PSK: [u8; 32] = *b"for a test alone, and no secret!";
 /// Of the wire.
 pub(crate) const BAUD: u32 = 460_800;
 /// How many readings there are, and the time between them.
@@ -17,10 +21,10 @@ const SLOTS: usize = 64;
 const FAREWELLS: u32 = 4;
 const FAREWELL_US: u64 = 100_000;
 
-/// All there is to keep; in one place, for whoever adds a key.
+/// All there is to keep.
 pub(crate) struct Telemetry {
     emitter: Emitter<SLOTS, LEN>,
-    frame: [u8; frame_max(LEN, Level::Plain)],
+    frame: [u8; sealed_frame_max(LEN, Level::Plain)],
 }
 
 impl Telemetry {
@@ -28,7 +32,8 @@ impl Telemetry {
         // never used again: a real board counts in flash
         let session = 1;
         let config = Config { survive_us: 200_000, ..Config::for_baud(BAUD, session) };
-        Telemetry { emitter: Emitter::new(config, board.now()), frame: [0; frame_max(LEN, Level::Plain)] }
+        let sealing = Sealing::psk(&Key::from(PSK), session);
+        Telemetry { emitter: Emitter::sealed(config, sealing, board.now()), frame: [0; sealed_frame_max(LEN, Level::Plain)] }
     }
 
     /// Sends all readings, then says that there are no more.
