@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod host;
 mod keys;
 mod seal;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::host::PortsArgs;
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
 use crate::port::{Flow, Options, Spec};
@@ -76,6 +78,8 @@ pub enum Command {
     Console(ConsoleArgs),
     /// How a held wire is doing
     Status(StatusArgs),
+    /// The serial adapters of this machine: names that stay, driver, latency timer, who holds them
+    Ports(PortsArgs),
     /// Not for users: ends the commands of another hardline, should that be killed
     #[command(hide = true)]
     Guard,

@@ -3,6 +3,7 @@
 //! ```text
 //! cmd/    one file per command        drive/  the loop that joins a port, a link and a user
 //! port/   one file per kind of port   sim/    a modelled wire between two pseudo-terminals
+//! adapters/  serial ports as the kernel shows them, without opening one
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! files/  file transfer over a channel: messages, sender, receiver
 //! keys/   secret and public keys, their files, known peers
@@ -10,6 +11,7 @@
 //! ```
 
 mod cleanse;
+pub mod adapters;
 pub mod cli;
 pub mod clock;
 pub mod cmd;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Recv(args) => cmd::recv::run(&cli.common, args),
         Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
+        Command::Ports(args) => cmd::ports::run(&cli.common, args),
         Command::Guard => {
             tools::guard::run();
             Ok(())

@@ -8,6 +8,7 @@ pub mod keygen;
 pub mod link;
 pub mod open;
 pub mod pipe;
+pub mod ports;
 pub mod recv;
 pub mod send;
 pub mod sim;

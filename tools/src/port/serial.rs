@@ -11,7 +11,9 @@ use nix::sys::termios::FlushArg;
 
 use super::termios;
 use super::{Flow, Options, Port, Spec};
+use crate::adapters::{self, holders};
 use crate::error::{Exit, Failure};
+use crate::names::printable;
 
 /// How long a port that cannot discard its output holds us up.
 const CLOSE: Duration = Duration::from_millis(200);
@@ -83,22 +85,11 @@ fn explain(fail: &dyn Fn(Exit, String) -> Failure, path: &str, error: &serialpor
     fail(Exit::Port, text)
 }
 
-/// Who has the device open, as far as it may be known.
+/// Who holds the device, as far as it may be known.
 fn holders(path: &str) -> String {
     let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-    let mut found = Vec::new();
-    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        let holds = std::fs::read_dir(process.path().join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == device));
-        if holds && pid != std::process::id() {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            found.push(format!("{} (process {pid})", name.trim()));
-        }
-    }
+    let others = holders::of(Path::new("/"), &device).into_iter().filter(|h| h.pid != std::process::id());
+    let found: Vec<String> = others.map(|h| format!("{} (process {})", printable(h.name.as_bytes()), h.pid)).collect();
     if found.is_empty() { "another program".into() } else { found.join(", ") }
 }
 
@@ -136,22 +127,19 @@ fn low_latency(path: &str, tty: BorrowedFd<'_>) {
     }
 }
 
-/// The device of the USB adapter with this serial number.
+/// The device of the USB adapter with this serial number, which no other may have: the wrong wire would be taken.
 pub(super) fn by_usb_serial(serial: &str) -> Result<String, Failure> {
-    let mut seen = Vec::new();
-    for tty in std::fs::read_dir("/sys/class/tty").into_iter().flatten().flatten() {
-        let Ok(device) = std::fs::canonicalize(tty.path().join("device")) else { continue };
-        let number = device.ancestors().find_map(|dir| std::fs::read_to_string(dir.join("serial")).ok());
-        if let Some(number) = number.map(|n| n.trim().to_owned()) {
-            if number == serial {
-                return Ok(format!("/dev/{}", tty.file_name().to_string_lossy()));
-            }
-            seen.push(number);
+    let fail = |why: String| Err(Failure::new(Exit::Port, format!("cannot open usb:{serial}: {why}")));
+    let (paths, seen) = adapters::with_serial(Path::new("/"), serial);
+    match &paths[..] {
+        [path] => Ok(path.display().to_string()),
+        [] if seen.is_empty() => fail("no adapter has this serial number; no USB adapter is plugged in".into()),
+        [] => fail(format!("no adapter has this serial number; plugged in are {}", printable(seen.join(", ").as_bytes()))),
+        _ => {
+            let all: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+            fail(format!("{} all have this serial number; 'hardline ports' shows names that tell them apart", all.join(", ")))
         }
     }
-    let seen =
-        if seen.is_empty() { "no USB adapter is plugged in".into() } else { format!("plugged in are {}", seen.join(", ")) };
-    Err(Failure::new(Exit::Port, format!("cannot open usb:{serial}: no adapter has this serial number; {seen}")))
 }
 
 nix::ioctl_read_bad!(tiocoutq, libc::TIOCOUTQ, libc::c_int);

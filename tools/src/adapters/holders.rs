@@ -1,0 +1,84 @@
+//! Who holds a device: open descriptors, locks of the kernel, lock files.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A process that has a device open or locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, as it gave it to itself; empty where it may not be read.
+    pub name: String,
+    /// By what it was found.
+    pub by: Mark,
+}
+
+/// What shows that a device is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The process has it open.
+    Open,
+    /// The kernel lists a lock (flock, fcntl) of the process; its descriptors may not be read.
+    Lock,
+    /// A lock file `LCK..NAME` (UUCP, minicom, pppd) names the process, which is running.
+    LockFile,
+}
+
+/// Everybody found, each process once. Of processes of other users only locks and lock files show.
+pub(crate) fn of(root: &Path, device: &Path) -> Vec<Holder> {
+    let mut found: Vec<Holder> = Vec::new();
+    let mut add = |pid: u32, by: Mark| {
+        if !found.iter().any(|h| h.pid == pid) {
+            found.push(Holder { pid, name: name(root, pid), by });
+        }
+    };
+    opened(root, device).for_each(|pid| add(pid, Mark::Open));
+    locked(root, device).into_iter().for_each(|pid| add(pid, Mark::Lock));
+    lock_files(root, device).into_iter().for_each(|pid| add(pid, Mark::LockFile));
+    found
+}
+
+fn name(root: &Path, pid: u32) -> String {
+    let name = fs::read(process(root, pid).join("comm")).unwrap_or_default();
+    String::from_utf8_lossy(&name).trim().to_owned()
+}
+
+fn process(root: &Path, pid: u32) -> PathBuf {
+    root.join("proc").join(pid.to_string())
+}
+
+fn opened(root: &Path, device: &Path) -> impl Iterator<Item = u32> {
+    let processes = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
+    let pids = processes.filter_map(|p| p.file_name().to_str()?.parse().ok());
+    pids.filter(move |&pid| {
+        let mut fds = fs::read_dir(process(root, pid).join("fd")).into_iter().flatten().flatten();
+        fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == device))
+    })
+}
+
+/// `/proc/locks`: `1: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`, the numbers of the device in hexadecimal.
+fn locked(root: &Path, device: &Path) -> Vec<u32> {
+    let Ok(meta) = fs::metadata(root.join(device.strip_prefix("/").unwrap_or(device))) else { return Vec::new() };
+    let place = format!("{:02x}:{:02x}:{}", nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()), meta.ino());
+    let list = fs::read_to_string(root.join("proc/locks")).unwrap_or_default();
+    let of = |line: &str| {
+        // one that waits for a lock has an arrow before its words
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == place)?;
+        (!words.contains(&"->")).then(|| words.get(at.checked_sub(1)?)?.parse().ok())?
+    };
+    list.lines().filter_map(of).collect()
+}
+
+/// One left behind by a process that is gone holds nothing.
+fn lock_files(root: &Path, device: &Path) -> Vec<u32> {
+    let Some(kernel) = device.file_name().and_then(|n| n.to_str()) else { return Vec::new() };
+    let read = |folder: &str| -> Option<u32> {
+        let text = fs::read_to_string(root.join(folder).join(format!("LCK..{kernel}"))).ok()?;
+        let pid = text.split_whitespace().next()?.parse().ok()?;
+        process(root, pid).exists().then_some(pid)
+    };
+    ["run/lock", "var/lock"].into_iter().filter_map(read).collect()
+}
