@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::host::PortsArgs;
+pub use self::host::{CheckArgs, PortsArgs};
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
 use crate::port::{Flow, Options, Spec};
@@ -43,6 +43,9 @@ pub struct Common {
     /// Write one JSON object of statistics at the end and on SIGUSR1
     #[arg(long, global = true, value_name = "FILE")]
     pub stats: Option<PathBuf>,
+    /// Take flags and arguments from this file (TOML), or NAME for /etc/hardline/NAME.toml; what is typed wins ('hardline check --help')
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// How logs look.
@@ -80,6 +83,8 @@ pub enum Command {
     Status(StatusArgs),
     /// The serial adapters of this machine: names that stay, driver, latency timer, who holds them
     Ports(PortsArgs),
+    /// Whether a configuration file is right
+    Check(CheckArgs),
     /// Not for users: ends the commands of another hardline, should that be killed
     #[command(hide = true)]
     Guard,

@@ -6,6 +6,7 @@
 //! adapters/  serial ports as the kernel shows them, without opening one
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! files/  file transfer over a channel: messages, sender, receiver
+//! config/ files that stand for command lines
 //! keys/   secret and public keys, their files, known peers
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
@@ -15,6 +16,7 @@ pub mod adapters;
 pub mod cli;
 pub mod clock;
 pub mod cmd;
+pub mod config;
 pub mod digest;
 pub mod diode;
 pub mod drive;

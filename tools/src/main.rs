@@ -2,15 +2,27 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tools::cli::{Cli, Command};
-use tools::{cmd, log, say};
+use tools::error::Failure;
+use tools::{cmd, config, log, say};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    match config::read(std::env::args_os().collect()).and_then(|cli| run(&cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::debug!("exit {}", failure.exit.code());
+            if !failure.message.is_empty() {
+                say::aside(format_args!("hardline: {failure}"));
+            }
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
     log::init(&cli.common);
     tools::guard::enable();
-    let result = match &cli.command {
+    match &cli.command {
         Command::Demo(args) => cmd::demo::run(&cli.common, args),
         Command::Sim(args) => cmd::sim::run(&cli.common, args),
         Command::Pipe(args) => cmd::pipe::run(&cli.common, args),
@@ -21,6 +33,7 @@ fn main() -> ExitCode {
         Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
         Command::Ports(args) => cmd::ports::run(&cli.common, args),
+        Command::Check(args) => cmd::check::run(args),
         Command::Guard => {
             tools::guard::run();
             Ok(())
@@ -28,15 +41,5 @@ fn main() -> ExitCode {
         Command::Diode(command) => cmd::diode::run(&cli.common, command),
         Command::Keygen(args) => cmd::keygen::run(&cli.common, args),
         Command::Key(command) => cmd::key::run(&cli.common, command),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            tracing::debug!("exit {}", failure.exit.code());
-            if !failure.message.is_empty() {
-                say::aside(format_args!("hardline: {failure}"));
-            }
-            ExitCode::from(failure.exit.code())
-        }
     }
 }

@@ -1,4 +1,6 @@
-//! What can be typed about this machine: its adapters.
+//! What can be typed about this machine: its adapters, its configuration.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,4 +16,21 @@ pub struct PortsArgs {
     /// A JSON array, an object for each adapter
     #[arg(long)]
     pub json: bool,
+}
+
+/// `hardline check`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Prints the command line that the file stands for, and opens no port; key files are read. What is wrong is told with line and \
+column (2). 'hardline --config FILE' runs it.\n\n  \
+command = \"link\"\n  \
+port = \"usb:FT123\"\n  \
+baud = 2000000\n  \
+psk = \"/etc/hardline/wire.psk\"\n  \
+service = [\"ssh=tcp:127.0.0.1:22\"]"
+)]
+pub struct CheckArgs {
+    /// A file (with a slash or ending in .toml), or NAME for /etc/hardline/NAME.toml
+    #[arg(value_name = "NAME-or-FILE")]
+    pub file: PathBuf,
 }

@@ -13,14 +13,12 @@ use crate::stats;
 /// Runs until told to end.
 pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
-    check(args)?;
+    let identity = Identity::new(&args.port.seal)?;
+    services_fit(args, &identity)?;
+    forwards_fit(args)?;
+    control_is_free(args)?;
     stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    let identity = Identity::new(&args.port.seal)?;
-    if identity.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
-        let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
-        return Err(Failure::new(Exit::Usage, message));
-    }
     let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity, ask: true };
     let plan =
         Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
@@ -29,19 +27,32 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     hub.run()
 }
 
-/// What can be said before anything is opened.
-fn check(args: &LinkArgs) -> Result<(), Failure> {
+/// Whether the services can be offered together, to whoever this identity lets in.
+pub(super) fn services_fit(args: &LinkArgs, identity: &Identity) -> Result<(), Failure> {
     for (i, service) in args.service.iter().enumerate() {
         if args.service[..i].iter().any(|s| s.name == service.name) {
             return Err(Failure::new(Exit::Usage, format!("two services are called '{}'", service.name)));
         }
     }
+    if identity.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
+        let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
+}
+
+/// Whether every forward has a place of its own.
+pub(super) fn forwards_fit(args: &LinkArgs) -> Result<(), Failure> {
     for (i, forward) in args.forward.iter().enumerate() {
         if let Some(other) = args.forward[..i].iter().find(|f| f.is_beside(forward)) {
             let message = format!("--forward {other} and --forward {forward} would listen at the same place");
             return Err(Failure::new(Exit::Usage, message));
         }
     }
+    Ok(())
+}
+
+fn control_is_free(args: &LinkArgs) -> Result<(), Failure> {
     match &args.control {
         Some(path) if is_listened_on(path) => {
             let path = path.display();

@@ -218,6 +218,20 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<nix::fcntl::OFla
     Ok(before)
 }
 
+/// Whether a port can be a two-way wire at all, with these options.
+///
+/// # Errors
+/// One that never can (2).
+pub fn fits(spec: &Spec, options: Options) -> Result<(), Failure> {
+    if options.baud == 0 && matches!(spec.kind, Kind::Serial | Kind::Usb) {
+        return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: a baud rate of 0 does not exist")));
+    }
+    if matches!(spec.kind, Kind::Udp | Kind::UdpListen) {
+        return Err(Failure::new(Exit::Usage, format!("{spec} is for hardline diode only: it has no way back")));
+    }
+    Ok(())
+}
+
 /// Opens a port, again and again if it is lost.
 #[derive(Debug)]
 pub struct Opener {
@@ -230,12 +244,7 @@ pub struct Opener {
 impl Opener {
     /// Nothing is opened yet, but a listening port listens from now on.
     pub fn new(spec: Spec, options: Options) -> Result<Opener, Failure> {
-        if options.baud == 0 && matches!(spec.kind, Kind::Serial | Kind::Usb) {
-            return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: a baud rate of 0 does not exist")));
-        }
-        if matches!(spec.kind, Kind::Udp | Kind::UdpListen) {
-            return Err(Failure::new(Exit::Usage, format!("{spec} is for hardline diode only: it has no way back")));
-        }
+        fits(&spec, options)?;
         let listener = socket::Listener::bind(&spec)?;
         Ok(Opener { spec, options, listener, opened_before: false })
     }

@@ -1,0 +1,44 @@
+//! `hardline check`: whether a configuration file is right, without opening its port.
+
+use crate::cli::{CheckArgs, Command, LinkArgs, PortArgs};
+use crate::config::{self, File};
+use crate::drive::wire::Identity;
+use crate::error::Failure;
+use crate::names::printable;
+use crate::{port, say};
+
+/// Prints the command line that the file stands for.
+///
+/// # Errors
+/// A file that cannot be read (1), or is wrong (2): `FILE:LINE:COLUMN:` and what is wrong. Key files are read too.
+pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let file = File::load(&config::path_of(&args.file))?;
+    let (cli, words) = config::alone(&file)?;
+    match &cli.command {
+        Command::Link(link) => fits(&file, &link.port, Some(link))?,
+        Command::Pipe(args) => fits(&file, &args.port, None)?,
+        Command::Open(args) => fits(&file, &args.port, None)?,
+        Command::Send(args) => fits(&file, &args.port, None)?,
+        Command::Recv(args) => fits(&file, &args.port, None)?,
+        Command::Console(args) => fits(&file, &args.port, None)?,
+        _ => {}
+    }
+    let words: Vec<String> = words.iter().map(|w| quoted(&printable(w.as_encoded_bytes()))).collect();
+    say::answer(words.join(" "))
+}
+
+/// What the parser cannot know: of the port, the keys and the services together.
+fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Failure> {
+    let at = |keys: &[&str], failure: Failure| file.fail_at(keys, &failure.message);
+    port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == 0 { &["baud"] } else { &["port"] }, e))?;
+    let identity = Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?;
+    let Some(link) = link else { return Ok(()) };
+    super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;
+    super::link::forwards_fit(link).map_err(|e| at(&["forward"], e))
+}
+
+/// As a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=:/.,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
