@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::host::{CheckArgs, PortsArgs};
+pub use self::host::{CheckArgs, ExplainArgs, PortsArgs};
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
 use crate::port::{Flow, Options, Spec};
@@ -85,6 +85,8 @@ pub enum Command {
     Ports(PortsArgs),
     /// Whether a configuration file is right
     Check(CheckArgs),
+    /// What an exit code means, and what to do
+    Explain(ExplainArgs),
     /// Not for users: ends the commands of another hardline, should that be killed
     #[command(hide = true)]
     Guard,

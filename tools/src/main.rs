@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Status(args) => cmd::status::run(args),
         Command::Ports(args) => cmd::ports::run(&cli.common, args),
         Command::Check(args) => cmd::check::run(args),
+        Command::Explain(args) => cmd::explain::run(args),
         Command::Guard => {
             tools::guard::run();
             Ok(())

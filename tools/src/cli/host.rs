@@ -1,4 +1,4 @@
-//! What can be typed about this machine: its adapters, its configuration.
+//! What can be typed about this machine: its adapters, its configuration, how commands ended.
 
 use std::path::PathBuf;
 
@@ -33,4 +33,13 @@ pub struct CheckArgs {
     /// A file (with a slash or ending in .toml), or NAME for /etc/hardline/NAME.toml
     #[arg(value_name = "NAME-or-FILE")]
     pub file: PathBuf,
+}
+
+/// `hardline explain`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "  hardline explain 3\n  hardline explain $?")]
+pub struct ExplainArgs {
+    /// An exit code, 0 to 6 or 128 + the number of a signal [default: a list of all]
+    #[arg(value_name = "CODE")]
+    pub code: Option<u8>,
 }

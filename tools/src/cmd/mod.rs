@@ -4,6 +4,7 @@ pub mod check;
 pub mod console;
 pub mod demo;
 pub mod diode;
+pub mod explain;
 pub mod key;
 pub mod keygen;
 pub mod link;
