@@ -11,8 +11,8 @@
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
-mod cleanse;
 pub mod adapters;
+mod cleanse;
 pub mod cli;
 pub mod clock;
 pub mod cmd;
