@@ -10,10 +10,13 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::frame::body_at;
 use crate::wire::segment::{CloseCode, Record, ResetCode};
-use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Segment, write_frame};
+use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Level, Segment, write_frame};
 
 /// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
 const PAUSE_US: u64 = 60_000;
+
+/// A hello above this (the answer to a first contact) has less armour, so that both take 250 bytes at most.
+const HELLO_LONG: usize = 100;
 
 /// How far ahead of the wire the sender may run while somebody types (µs).
 const TYPING_SLACK_US: u32 = 300;
@@ -270,9 +273,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
         }
         let outgoing = match self.door.poll(&mut self.body, &self.endpoint.introduce(), now) {
             Some(len) => {
-                let start = body_at(SURE);
+                let level = if len > HELLO_LONG { Level::Two } else { SURE };
+                let start = body_at(level);
                 out[start..start + len].copy_from_slice(&self.body[..len]);
-                let wire = write_frame(out, Head::open(len, SURE));
+                let wire = write_frame(out, Head::open(len, level));
                 self.pace.take(wire, now);
                 return Some(self.count_sent(wire));
             }

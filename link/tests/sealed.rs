@@ -130,7 +130,7 @@ fn a_handshake_is_short() {
         a.handle(&wire[..answer], now);
         assert_eq!((a.link.state(), b.link.state()), (link::State::Open, link::State::Opening));
         println!("{how:?}: {call} + {answer} bytes");
-        assert!(call + answer <= if how == How::First { 260 } else { 250 }, "{how:?}: {call} + {answer} bytes");
+        assert!(call + answer <= 250, "{how:?}: {call} + {answer} bytes");
     }
 }
 
