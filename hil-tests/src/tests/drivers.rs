@@ -32,6 +32,27 @@ pub(super) fn latency_timer_of_others(rig: &Rig) -> Verdict {
     timer_after_open(rig, Some(65_534))
 }
 
+/// `hardline ports` names the adapter, its driver, and who has it.
+pub(super) fn listed(rig: &Rig) -> Verdict {
+    let scratch = Scratch::new()?;
+    let holds = scratch.start(rig, "pipe", &["pipe", rig.a(), "--plain"], Input::Pipe)?;
+    let device = std::fs::canonicalize(rig.a()).map_err(|e| e.to_string())?;
+    let look = || -> Result<Option<serde_json::Value>, String> {
+        scratch.start(rig, "ports", &["ports", "--json"], Input::Nothing)?.ends_with(0, LIMIT)?;
+        let text = std::fs::read(scratch.path("ports.out")).map_err(|e| e.to_string())?;
+        let all: Vec<serde_json::Value> = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+        Ok(all.into_iter().find(|port| port["device"].as_str().is_some_and(|d| device == std::path::Path::new(d))))
+    };
+    let held =
+        |port: &serde_json::Value| port["holders"].as_array().is_some_and(|all| all.iter().any(|h| h["pid"] == holds.id()));
+    let port = until("the port, and who holds it", LIMIT, || look().ok().flatten().filter(held))?;
+    let serial = rig::usb_serial(rig.a());
+    if port["driver"].as_str().is_none() || port["serial"].as_str() != serial.as_deref() {
+        return Err(format!("it is shown as {port}"));
+    }
+    Ok(format!("{}, {}", port["port"], port["driver"]))
+}
+
 /// The driver counts what was sent and what came; raw bytes pass unchanged.
 pub(super) fn counters(rig: &Rig) -> Verdict {
     let (mut a, mut b) = (Tty::open(rig.a(), rig.baud)?, Tty::open(rig.b(), rig.baud)?);

@@ -26,12 +26,13 @@ macro_rules! test {
 }
 
 /// All of them.
-pub(crate) const ALL: [Test; 19] = [
+pub(crate) const ALL: [Test; 20] = [
     test!(pipe::both_ways, "pair"),
     test!(pipe::rates, "pair", "custom"),
     test!(pipe::too_fast, "capped"),
     test!(link::typing_beside_bulk, "pair"),
     test!(pipe::locked, "port"),
+    test!(drivers::listed, "timer"),
     test!(drivers::latency_timer, "timer"),
     test!(drivers::latency_timer_of_others, "timer"),
     test!(drivers::counters, "pair", "clean", "icount"),

@@ -44,6 +44,7 @@ pub(crate) const ALL: [Rig; 7] = [
             "rates",
             "typing_beside_bulk",
             "locked",
+            "listed",
             "latency_timer",
             "latency_timer_of_others",
             "counters",
