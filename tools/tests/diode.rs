@@ -212,7 +212,25 @@ fn files_survive_noise_and_an_outage() {
 fn on_the_port(trace: &Path, port: &Path) -> Vec<String> {
     let (plain, more) = (format!("<{}>", port.display()), format!("<{}<", port.display()));
     let text = fs::read_to_string(trace).unwrap();
-    text.lines().filter(|line| line.contains(&plain) || line.contains(&more)).map(str::to_owned).collect()
+    whole_calls(&text).into_iter().filter(|line| line.contains(&plain) || line.contains(&more)).collect()
+}
+
+/// The lines of a trace; a call that another thread interrupted is one line again:
+/// `PID name(.. <unfinished ...>` and `PID <... name resumed>..`.
+fn whole_calls(text: &str) -> Vec<String> {
+    let (mut begun, mut calls) = (BTreeMap::new(), Vec::new());
+    for line in text.lines() {
+        let pid = line.split(' ').next().unwrap_or_default();
+        if let Some(head) = line.strip_suffix("<unfinished ...>") {
+            begun.insert(pid, head);
+        } else if let Some((_, rest)) = line.split_once(" resumed>") {
+            calls.push(format!("{}{rest}", begun.remove(pid).unwrap_or_default()));
+        } else {
+            calls.push(line.to_owned());
+        }
+    }
+    calls.extend(begun.into_values().map(str::to_owned));
+    calls
 }
 
 /// The name of a call in a line of strace: `PID name(..`.
