@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::time::Instant;
 use crate::wire::frame::Head;
 use crate::wire::record::{FEATURE_CHANNELS, Hello, Open, VERSION};
-use crate::wire::seal::{self, Sealed};
+use crate::wire::seal::Sealed;
 use crate::wire::segment::Writer;
 
 /// Handshakes computed at once, and the time after which one more may be (µs): five a second.
@@ -184,14 +184,11 @@ impl<H: Handshake> Door<H> {
     }
 
     /// A sealed frame that is not of the session: the caller whose key opens it has proved itself.
-    /// `text` gets the records.
+    /// `text` gets the segment.
     pub(crate) fn prove(&mut self, head: Head, body: &[u8], text: &mut [u8]) -> Option<Opened> {
         let sealed = Sealed::parse(body).filter(|sealed| sealed.epoch == 0)?;
-        let associated = seal::associated(head, sealed.tx, 0);
-        let proved = self.callers.iter().position(|caller| {
-            text[..sealed.text.len()].copy_from_slice(sealed.text);
-            caller.keys.recv.open(u64::from(sealed.tx), &associated, &mut text[..sealed.text.len()], sealed.tag)
-        })?;
+        let opens = |caller: &Caller| sealed.open(&caller.keys.recv, head, u64::from(sealed.tx), text).is_some();
+        let proved = self.callers.iter().position(opens)?;
         let caller = self.callers.swap_remove(proved);
         self.callers.clear();
         self.answer_due = None;

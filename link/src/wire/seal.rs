@@ -66,7 +66,10 @@ impl Key {
     }
     /// Encrypts or decrypts bytes that stand at `at` of the text, unverified.
     pub fn xor(&self, n: u64, at: usize, bytes: &mut [u8]) {
-        let mut stream = ChaCha20::new(&self.0.into(), &nonce(n).into());
+        self.apply(nonce(n), at, bytes);
+    }
+    fn apply(&self, nonce: [u8; 12], at: usize, bytes: &mut [u8]) {
+        let mut stream = ChaCha20::new(&self.0.into(), &nonce.into());
         stream.seek(FIRST_BLOCK + at as u64);
         stream.apply_keystream(bytes);
     }
@@ -84,10 +87,8 @@ impl Key {
     pub fn derive(&self, label: [u8; 4], n: u64) -> Key {
         let mut nonce = nonce(n);
         nonce[..4].copy_from_slice(&label);
-        let mut stream = ChaCha20::new(&self.0.into(), &nonce.into());
-        stream.seek(FIRST_BLOCK);
         let mut derived = [0; KEY];
-        stream.apply_keystream(&mut derived);
+        self.apply(nonce, 0, &mut derived);
         Key(derived)
     }
 }
@@ -110,6 +111,18 @@ impl<'a> Sealed<'a> {
         let (head, rest) = body.split_first_chunk::<SEALED_HEAD>()?;
         let (text, tag) = rest.split_last_chunk::<TAG>()?;
         Some(Sealed { tx: u16::from_le_bytes([head[0], head[1]]), epoch: head[2], text, tag })
+    }
+    /// The segment at the beginning of `out`, if this frame was sealed so as number `n` under this key: its length.
+    /// If not, what stands there is worth nothing.
+    ///
+    /// # Panics
+    /// When `out` is shorter than the body.
+    pub fn open(&self, key: &Key, head: Head, n: u64, out: &mut [u8]) -> Option<usize> {
+        let end = SEGMENT_HEAD + self.text.len();
+        let (number, text) = out[..end].split_at_mut(SEGMENT_HEAD);
+        number.copy_from_slice(&self.tx.to_le_bytes());
+        text.copy_from_slice(self.text);
+        key.open(n, &associated(head, self.tx, self.epoch), text, self.tag).then_some(end)
     }
 }
 

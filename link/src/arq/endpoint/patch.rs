@@ -119,9 +119,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         if check::body(head.word(), body).to_le_bytes() != sum {
             return false;
         }
+        let mut text = [0; BODY_MAX];
         let segment = if head.sealed {
-            let Some(text) = self.seal.as_mut().and_then(|seal| seal.open_in_place(head, number, body)) else { return false };
-            Segment::parse_sealed(text)
+            let Some(end) = self.seal.as_mut().and_then(|seal| seal.open(head, number, body, &mut text)) else { return false };
+            Segment::parse_sealed(&text[..end])
         } else {
             Segment::parse(body)
         };

@@ -4,7 +4,7 @@ use super::super::{Event, State};
 use super::Endpoint;
 use crate::hello::{Keys, Opened, introduce};
 use crate::time::Instant;
-use crate::wire::frame::{BODY_MAX, Head};
+use crate::wire::frame::Head;
 use crate::wire::seal::{self, Key, SEAL, SEALED_HEAD, Sealed};
 use crate::wire::segment::{self, Open, SEGMENT_HEAD};
 
@@ -56,35 +56,16 @@ impl Seal {
         self.key(epoch).map(|key| key.xor(tx, at, bytes)).is_some()
     }
 
-    /// Opens a whole body in place: the segment in it.
-    pub(super) fn open_in_place<'a>(&mut self, head: Head, tx: u64, body: &'a mut [u8]) -> Option<&'a [u8]> {
-        let mut copy = [0; BODY_MAX];
-        let copy = &mut copy[..body.len()];
-        copy.copy_from_slice(body);
-        let end = self.open_into(head, tx, copy, body)?;
-        Some(&body[..end])
-    }
-
     /// Opens a body into `text`: the length of the segment in it.
-    fn open_into(&mut self, head: Head, tx: u64, body: &[u8], text: &mut [u8]) -> Option<usize> {
+    pub(super) fn open(&mut self, head: Head, tx: u64, body: &[u8], text: &mut [u8]) -> Option<usize> {
         let sealed = Sealed::parse(body)?;
-        let end = SEGMENT_HEAD + sealed.text.len();
-        text[..SEGMENT_HEAD].copy_from_slice(&sealed.tx.to_le_bytes());
-        text[SEGMENT_HEAD..end].copy_from_slice(sealed.text);
-        self.open(head, &sealed, tx, &mut text[SEGMENT_HEAD..end]).then_some(end)
-    }
-
-    /// Opens `text` in place.
-    fn open(&mut self, head: Head, sealed: &Sealed<'_>, tx: u64, text: &mut [u8]) -> bool {
-        let Some(key) = self.key(sealed.epoch) else { return false };
-        if !key.open(tx, &seal::associated(head, sealed.tx, sealed.epoch), text, sealed.tag) {
-            return false;
-        }
+        let key = self.key(sealed.epoch)?;
+        let end = sealed.open(&key, head, tx, text)?;
         if sealed.epoch == (self.recv_epoch + 1) as u8 {
             self.recv_epoch += 1;
             self.before = Some(core::mem::replace(&mut self.recv, key));
         }
-        true
+        Some(end)
     }
 }
 
@@ -145,7 +126,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     pub(crate) fn unseal(&mut self, head: Head, body: &[u8], text: &mut [u8]) -> Unsealed {
         let (Some(seal), Some(sealed)) = (&mut self.seal, Sealed::parse(body)) else { return Unsealed::Wrong };
         let tx = self.heard.number(sealed.tx);
-        match seal.open_into(head, tx, body, text) {
+        match seal.open(head, tx, body, text) {
             None => Unsealed::Wrong,
             Some(_) if !self.heard.is_new(tx) => Unsealed::Copy,
             Some(end) => Unsealed::Segment(end),
