@@ -9,11 +9,7 @@ mod targets;
 #[path = "../fuzz/src/mutate.rs"]
 mod mutate;
 
-use std::path::Path;
-
-fn run(target: &str, one: fn(&[u8])) {
-    mutate::run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus"), target, one);
-}
+use mutate::run;
 
 #[test]
 fn deframe() {

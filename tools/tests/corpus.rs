@@ -8,11 +8,7 @@ mod mutate;
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 
-use std::path::Path;
-
-fn run(target: &str, one: fn(&[u8])) {
-    mutate::run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus"), target, one);
-}
+use mutate::run;
 
 #[test]
 fn files() {

@@ -5,21 +5,22 @@ use std::path::Path;
 
 use link::sim::Random;
 
-fn corpus(folder: &Path, target: &str) -> Vec<Vec<u8>> {
-    let dir = folder.join(target);
+/// Of the crate that includes this file.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 5, "the corpus of {target} is there");
     files.iter().map(|f| std::fs::read(f).unwrap()).collect()
 }
 
-/// Runs a target on its corpus in `folder`, and on mutations of it.
-pub fn run(folder: &Path, target: &str, one: fn(&[u8])) {
-    let corpus = corpus(folder, target);
+/// Runs a target on its corpus, and on mutations of it.
+pub fn run(target: &str, one: fn(&[u8])) {
+    let corpus = corpus(target);
     for data in &corpus {
         one(data);
     }
-    for seed in 0..2000 {
+    for seed in 0..3000 {
         let mut random = Random::new(seed);
         let mut data = corpus[random.below(corpus.len() as u64) as usize].clone();
         for _ in 0..random.below(20) {
