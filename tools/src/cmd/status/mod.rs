@@ -26,6 +26,11 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     if args.json { say::answer(status) } else { say::answer(as_text(&status)) }
 }
 
+/// Whether the session is open, the port there and the peer heard.
+fn is_well(status: &Value) -> bool {
+    status["state"] == "open" && status["port_open"] != false && status["silent"] != true
+}
+
 /// The state, and what it does not say: that the port is away, that the peer is silent.
 fn state_words(status: &Value) -> String {
     let mut words = status["state"].as_str().unwrap_or("?").to_owned();

@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 use serde_json::Value;
 
-use super::state_words;
+use super::{is_well, state_words};
 
 /// Rates kept; wider terminals show no more.
 const HISTORY: usize = 400;
@@ -72,8 +72,7 @@ impl Screen {
         if let Some(why) = &self.trouble {
             return Line::from(why.as_str()).style(Style::new().fg(Color::Red));
         }
-        let state = state_words(&self.status);
-        let colour = if state == "open" { Color::Green } else { Color::Yellow };
+        let (state, colour) = (state_words(&self.status), if is_well(&self.status) { Color::Green } else { Color::Yellow });
         let port = self.status["port"].as_str().unwrap_or(&self.socket);
         let line = format!("{port} at {:.0} baud: {state}", number(&self.status, "baud"));
         Line::from(line).style(Style::new().fg(colour).add_modifier(Modifier::BOLD))
@@ -180,9 +179,11 @@ mod tests {
         for part in ["/dev/ttyUSB0 at 2000000 baud: open", "150.0 kB/s in", "1 channels", "ssh", "client", "█"] {
             assert!(text.contains(part), "'{part}' is not in:\n{text}");
         }
+        assert_eq!(screen.title().style.fg, Some(Color::Green));
         let silent = json!({ "port": "p", "state": "open", "silent": true, "silent_seconds": 7.2, "port_open": true });
         screen.update(silent, began + Duration::from_secs(3));
         assert!(drawn(&screen).contains("baud: open, plain, silent for 7 s"), "{}", drawn(&screen));
+        assert_eq!(screen.title().style.fg, Some(Color::Yellow));
         screen.lost("cannot reach the wire");
         assert!(drawn(&screen).contains("cannot reach the wire"));
         // small terminals are no reason to panic
