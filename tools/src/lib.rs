@@ -19,6 +19,7 @@ pub mod cmd;
 pub mod config;
 pub mod digest;
 pub mod diode;
+mod disk;
 pub mod drive;
 pub mod echo;
 pub mod error;

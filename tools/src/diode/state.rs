@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -17,13 +17,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use diode::unseal::Heard;
 use nix::unistd::geteuid;
 
+use crate::disk;
 use crate::error::{Doing, Exit, Failure};
 
 /// The folder where state goes when none is named.
 pub fn default_folder() -> Result<PathBuf, Failure> {
-    let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = path("XDG_STATE_HOME").or_else(|| path("HOME").map(|home| home.join(".local/state")));
-    match state {
+    match disk::of_user(disk::named("XDG_STATE_HOME"), disk::named("HOME"), ".local/state") {
         Some(state) => Ok(state.join("hardline")),
         None if geteuid().is_root() => Ok("/var/lib/hardline".into()),
         None => Err(Failure::new(Exit::Usage, "neither XDG_STATE_HOME nor HOME is set: give --state DIR")),
@@ -150,11 +149,7 @@ impl Locked<'_> {
     }
     /// In one step, and on disk.
     fn replace(&self, name: &str, text: &str) -> io::Result<()> {
-        let mut new = tempfile::Builder::new().prefix(".diode-").tempfile_in(self.folder)?;
-        new.write_all(text.as_bytes())?;
-        new.as_file().sync_all()?;
-        new.persist(self.folder.join(name)).map_err(|e| e.error)?;
-        File::open(self.folder)?.sync_all()
+        disk::replace(&self.folder.join(name), text, |_| Ok(()))
     }
 }
 

@@ -13,6 +13,7 @@ use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 use super::{Key, text};
+use crate::disk;
 use crate::error::{Doing, Exit, Failure};
 use crate::names;
 
@@ -77,7 +78,7 @@ pub fn create(path: &Path, key: &Key, comment: &str) -> Result<(), Failure> {
     };
     let mut line = text::line(key, comment);
     line.push('\n');
-    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| disk::sync_folder(path));
     if written.is_err() {
         let _ = std::fs::remove_file(path);
     }
@@ -87,14 +88,6 @@ pub fn create(path: &Path, key: &Key, comment: &str) -> Result<(), Failure> {
 /// A file that holds another kind of key than the one that is needed.
 pub(super) fn wrong_kind(path: &Path, key: &Key, need: &str) -> Failure {
     Failure::new(Exit::Failed, format!("cannot use the key {}: it is {}; {need}", names::shown(path), key.noun()))
-}
-
-/// Puts a folder on disk: the names in it.
-pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
-    match of.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
 }
 
 /// Opens a regular file; a pipe without a writer would hold us up.

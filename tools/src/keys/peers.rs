@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::{PublicKey, store, text};
+use crate::disk;
 use crate::error::{Doing, Exit, Failure};
 use crate::names;
 use crate::port::Spec;
@@ -58,10 +59,9 @@ impl KnownPeers {
     /// # Errors
     /// None is named, and the user has no home (1).
     pub fn find(path: Option<&Path>) -> Result<KnownPeers, Failure> {
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let path = match path {
             Some(path) => Ok(path.to_owned()),
-            None => default_path(set("XDG_CONFIG_HOME"), set("HOME"), geteuid().is_root()),
+            None => default_path(disk::named("XDG_CONFIG_HOME"), disk::named("HOME"), geteuid().is_root()),
         };
         path.doing(Exit::Failed, || "find the known peers".into()).map(KnownPeers::at)
     }
@@ -174,10 +174,7 @@ fn canonical(port: &str) -> String {
 }
 
 fn default_path(config: Option<PathBuf>, home: Option<PathBuf>, root: bool) -> Result<PathBuf, &'static str> {
-    // the XDG specification: what is not absolute is ignored
-    let absolute = |path: Option<PathBuf>| path.filter(|p| p.is_absolute());
-    let config = absolute(config).or_else(|| absolute(home).map(|home| home.join(".config")));
-    match config {
+    match disk::of_user(config, home, ".config") {
         Some(config) => Ok(config.join("hardline/known-peers")),
         None if root => Ok("/etc/hardline/known-peers".into()),
         None => Err("neither XDG_CONFIG_HOME nor HOME is set: give --known-peers FILE"),

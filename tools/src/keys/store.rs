@@ -1,13 +1,13 @@
 //! A text file that several processes change: one at a time, and in one step.
 
-use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::file;
+use crate::disk;
 
 /// How long another process may hold the file: it writes a few lines.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,21 +76,13 @@ impl Held {
     /// Puts this in its place, on disk, with the owner and the mode it had.
     pub(super) fn replace(self, text: &str) -> io::Result<()> {
         let meta = self.file.metadata()?;
-        let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else {
-            return Err(io::Error::other("it has no name"));
-        };
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
-        let mut new = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
-        new.write_all(text.as_bytes())?;
-        let made = new.as_file().metadata()?;
-        if (made.uid(), made.gid()) != (meta.uid(), meta.gid()) {
-            fchown(new.as_file(), Some(meta.uid()), Some(meta.gid()))?;
-        }
-        new.as_file().set_permissions(Permissions::from_mode(meta.mode() & 0o777))?;
-        new.as_file().sync_all()?;
-        new.persist(&self.path).map_err(|e| e.error)?;
-        file::sync_folder(&self.path)
+        disk::replace(&self.path, text, |new| {
+            let made = new.metadata()?;
+            if (made.uid(), made.gid()) != (meta.uid(), meta.gid()) {
+                fchown(new, Some(meta.uid()), Some(meta.gid()))?;
+            }
+            new.set_permissions(Permissions::from_mode(meta.mode() & 0o777))
+        })
     }
 }
 
