@@ -51,8 +51,7 @@ pub fn list(root: &Path) -> Vec<Adapter> {
     let alone = |serial: &str| numbers.iter().filter(|n| **n == serial).count() == 1;
     let links = |kind: &str| sysfs::links(root, kind);
     let (by_id, by_path) = (links("by-id"), links("by-path"));
-    let mut found: Vec<Adapter> = ttys
-        .iter()
+    ttys.iter()
         .map(|tty| {
             let link = |of: &[(String, PathBuf)]| of.iter().find(|(to, _)| *to == tty.kernel).map(|(_, link)| link.clone());
             let mut adapter = adapter(root, tty, link(&by_id), link(&by_path));
@@ -60,9 +59,7 @@ pub fn list(root: &Path) -> Vec<Adapter> {
             (adapter.name, adapter.stable) = name(&adapter, serial);
             adapter
         })
-        .collect();
-    found.sort_by(|a, b| (a.kernel.len(), &a.kernel).cmp(&(b.kernel.len(), &b.kernel)));
-    found
+        .collect()
 }
 
 fn adapter(root: &Path, tty: &sysfs::Tty, by_id: Option<PathBuf>, by_path: Option<PathBuf>) -> Adapter {

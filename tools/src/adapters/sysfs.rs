@@ -32,7 +32,7 @@ pub(super) struct Tty {
     pub(super) latency_timer_ms: Option<u32>,
 }
 
-/// All of them.
+/// All of them, in the order of kernel names.
 pub(super) fn ttys(root: &Path) -> Vec<Tty> {
     let entries = fs::read_dir(root.join("sys/class/tty")).into_iter().flatten().flatten();
     let mut ttys: Vec<Tty> = entries.filter_map(|e| tty(&e.path(), e.file_name().to_str()?)).collect();

@@ -10,7 +10,6 @@ use crate::drive::wire::Settings;
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
-use crate::stats;
 
 /// Runs until the far shell has ended, or the user leaves.
 pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
@@ -26,7 +25,6 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     if let Some(path) = super::held_wire(&args.port)? {
         return console::run(Client::connect(&path)?.into_stream(), wish);
     }
-    stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     // what is typed is the far shell's
     let settings = Settings { ask: false, ..super::settings(common, &args.port, false)? };

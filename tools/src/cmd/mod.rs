@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use crate::cli::{Common, PortArgs};
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Exit, Failure};
+use crate::stats;
 
 /// The control socket of a held wire, if that is what stands in the place of a port.
 fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
@@ -42,8 +43,9 @@ fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// What a wire needs beside its port; `hold`: it outlives its sessions.
+/// What a wire needs beside its port; `hold`: it outlives its sessions. Files it wants are tried.
 fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Failure> {
+    stats::check(common.stats.as_deref())?;
     let identity = Identity::new(&port.seal)?;
     Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity, ask: true })
 }

@@ -11,7 +11,6 @@ use crate::drive::hub::{Hub, Plan};
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
-use crate::stats;
 
 /// Runs until the channel has ended.
 pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
@@ -22,7 +21,6 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     if let Some(path) = super::held_wire(&args.port)? {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
-    stats::check(common.stats.as_deref())?;
     let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let settings = super::settings(common, &args.port, false)?;

@@ -6,7 +6,6 @@ use crate::drive::user::User;
 use crate::error::{Doing, Exit, Failure};
 use crate::port::Opener;
 use crate::signal::Signals;
-use crate::stats;
 
 /// Runs the command to its end.
 pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
@@ -15,7 +14,6 @@ pub fn run(common: &Common, args: &PipeArgs) -> Result<(), Failure> {
     if !opener.can_reopen() && args.command.is_empty() {
         return Err(Failure::new(Exit::Usage, "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD"));
     }
-    stats::check(common.stats.as_deref())?;
     let settings = super::settings(common, &args.port, false)?;
     // the port first: a command must not start for a port that is not there
     let session = Session::open(opener, settings, signals)?;

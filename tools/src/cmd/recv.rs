@@ -14,7 +14,6 @@ use crate::files::door::{Door, Opened};
 use crate::files::folder::Folder;
 use crate::port::Opener;
 use crate::signal::{Signal, Signals};
-use crate::stats;
 
 /// How long the receiver may take to notice that its channel has ended: it may be hashing.
 const NOTICE: Duration = Duration::from_secs(2);
@@ -56,7 +55,6 @@ fn through_link(client: Client, signals: &Signals, opened: Opened) -> Result<(),
 
 /// The wire is held here.
 fn through_port(common: &Common, args: &RecvArgs, signals: Signals, door: &Door, opened: Opened) -> Result<(), Failure> {
-    stats::check(common.stats.as_deref())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let hold = args.forever;
     let settings = super::settings(common, &args.port, hold)?;

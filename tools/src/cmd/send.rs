@@ -17,7 +17,6 @@ use crate::files::sources::Sources;
 use crate::files::{SERVICE, Summary, sender};
 use crate::port::Opener;
 use crate::signal::Signals;
-use crate::stats;
 
 /// What the pipe to the wire holds: little, or what was sent is far ahead of what has left.
 const PIPE: i32 = 8_192;
@@ -40,7 +39,6 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
             (sent, client.open(SERVICE, Class::Bulk, from_us, to_us))
         }
         None => {
-            stats::check(common.stats.as_deref())?;
             let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
             let opener = Opener::new(args.port.port.clone(), args.port.options())?;
             let settings = super::settings(common, &args.port, false)?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 nix::ioctl_read_bad!(tcgets2, libc::TCGETS2, libc::termios2);
 nix::ioctl_write_ptr_bad!(tcsets2, libc::TCSETS2, libc::termios2);
@@ -37,13 +37,8 @@ pub(crate) fn overruns(fd: BorrowedFd<'_>) -> u64 {
 }
 
 /// Raw, 8N1, no flow control of any kind, modem lines ignored, at any rate the driver can do.
-#[allow(unsafe_code)]
 pub(crate) fn set_up(tty: &File, baud: u32) -> io::Result<()> {
-    let fd = tty.as_raw_fd();
-    // SAFETY: all-zero is a valid termios2, and both calls get a valid pointer to one
-    let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
-    // SAFETY: as above
-    unsafe { tcgets2(fd, &raw mut settings) }?;
+    let mut settings = settings(tty.as_fd())?;
     settings.c_iflag = 0;
     settings.c_oflag = 0;
     settings.c_lflag = 0;
@@ -52,19 +47,28 @@ pub(crate) fn set_up(tty: &File, baud: u32) -> io::Result<()> {
     settings.c_ospeed = baud;
     settings.c_cc[libc::VMIN] = 1;
     settings.c_cc[libc::VTIME] = 0;
-    // SAFETY: as above
-    unsafe { tcsets2(fd, &raw const settings) }?;
-    Ok(())
+    set(tty.as_fd(), &settings)
 }
 
-/// The rate a terminal is set to.
 #[allow(unsafe_code)]
-pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
+fn settings(tty: BorrowedFd<'_>) -> io::Result<libc::termios2> {
     // SAFETY: all-zero is a valid termios2, and the call gets a valid pointer to one
     let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
     // SAFETY: as above
     unsafe { tcgets2(tty.as_raw_fd(), &raw mut settings) }?;
-    Ok(settings.c_ospeed)
+    Ok(settings)
+}
+
+#[allow(unsafe_code)]
+fn set(tty: BorrowedFd<'_>, settings: &libc::termios2) -> io::Result<()> {
+    // SAFETY: the call gets a valid pointer to a termios2
+    unsafe { tcsets2(tty.as_raw_fd(), settings) }?;
+    Ok(())
+}
+
+/// The rate a terminal is set to.
+pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
+    settings(tty).map(|settings| settings.c_ospeed)
 }
 
 /// Largest difference between the rate asked for and the rate the driver reports, in percent.
@@ -79,20 +83,12 @@ pub(crate) fn check_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
 }
 
 /// Whether the rate stays what it is even where one is set that every UART can do.
-#[allow(unsafe_code)]
 fn is_fixed(tty: BorrowedFd<'_>, real: u32) -> bool {
-    // SAFETY: all-zero is a valid termios2, and both calls get a valid pointer to one
-    let mut settings: libc::termios2 = unsafe { std::mem::zeroed() };
-    // SAFETY: as above
-    if unsafe { tcgets2(tty.as_raw_fd(), &raw mut settings) }.is_err() {
-        return false;
-    }
+    let Ok(mut settings) = settings(tty) else { return false };
     let other = if real == 9600 { 19_200 } else { 9600 };
     settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
     (settings.c_ispeed, settings.c_ospeed) = (other, other);
-    // SAFETY: as above
-    let set = unsafe { tcsets2(tty.as_raw_fd(), &raw const settings) };
-    set.is_ok() && baud(tty).is_ok_and(|now| now == real)
+    set(tty, &settings).is_ok() && baud(tty).is_ok_and(|now| now == real)
 }
 
 /// `struct serial_struct` of the kernel.

@@ -337,7 +337,7 @@ impl Console {
         if ready.is_empty() {
             return Ok(());
         }
-        let piece = self.shown.len().min(self.terminal.piece());
+        let piece = self.shown.len().min(self.terminal.piece);
         match nix::unistd::write(&self.terminal.output, &self.shown[..piece]) {
             Ok(n) => drop(self.shown.drain(..n)),
             Err(Errno::EAGAIN | Errno::EINTR) => {}

@@ -6,14 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{isatty, ttyname};
 
+use super::super::user::piece_of;
+
 #[allow(missing_docs)]
 mod ioctl {
     nix::ioctl_read_bad!(tiocgwinsz, libc::TIOCGWINSZ, libc::winsize);
 }
-
-/// What a blocking descriptor takes for sure once it polls writable.
-const PIPE_PIECE: usize = 4096;
-const TTY_PIECE: usize = 256;
 
 /// stdin and stdout, of which either may be something else than a terminal. Their blocking modes are
 /// left alone: others share them.
@@ -24,6 +22,8 @@ pub(super) struct Terminal {
     /// Somebody types; somebody looks.
     pub(super) types: bool,
     pub(super) looks: bool,
+    /// Most bytes to write at once.
+    pub(super) piece: usize,
     /// The settings to restore.
     before: Option<Termios>,
 }
@@ -34,7 +34,8 @@ impl Terminal {
     }
     fn of(input: OwnedFd, output: OwnedFd) -> Terminal {
         let (types, looks) = (isatty(&input) == Ok(true), isatty(&output) == Ok(true));
-        Terminal { input, output, types, looks, before: None }
+        let piece = piece_of(&output);
+        Terminal { input, output, types, looks, piece, before: None }
     }
     /// Keys go to the far end as they are. Never waits for output to drain: that may be stopped.
     pub(super) fn make_raw(&mut self) -> io::Result<()> {
@@ -66,10 +67,6 @@ impl Terminal {
         unsafe { ioctl::tiocgwinsz(fd.as_raw_fd(), &raw mut size) }.ok()?;
         let value = u32::from(size.ws_row) << 16 | u32::from(size.ws_col);
         (value != 0).then_some(value)
-    }
-    /// Most bytes to write at once.
-    pub(super) fn piece(&self) -> usize {
-        if self.looks { TTY_PIECE } else { PIPE_PIECE }
     }
     /// Who is at it, for others to read.
     pub(super) fn who(&self) -> String {

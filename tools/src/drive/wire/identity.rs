@@ -117,6 +117,14 @@ pub(super) struct Callers {
 }
 
 impl Callers {
+    /// Whether a complaint is news; it is not the next time. With too many different ones nothing is.
+    fn is_news(&mut self, complaint: &str) -> bool {
+        let new = self.told.len() < COMPLAINTS && !self.told.iter().any(|told| told == complaint);
+        if new {
+            self.told.push(complaint.to_owned());
+        }
+        new
+    }
     /// Another session is called for: what was said is not said again.
     pub(super) fn renew(&mut self) {
         (self.refused, self.since) = (0, None);
@@ -127,11 +135,7 @@ impl<const C: usize> Wire<C> {
     /// A session was lost for a reason that stays until somebody mends it: whether that is news.
     pub(crate) fn is_news(&mut self, why: &str) -> bool {
         self.callers.last = Some(why.to_owned());
-        let new = !self.callers.told.iter().any(|told| told == why);
-        if new && self.callers.told.len() < COMPLAINTS {
-            self.callers.told.push(why.to_owned());
-        }
-        new
+        self.callers.is_news(why)
     }
 
     /// A session is open, or somebody was refused.
@@ -242,10 +246,7 @@ impl<const C: usize> Wire<C> {
     fn complain(&mut self, complaint: String) {
         let (held, open) = (self.settings.hold, self.link.state() == State::Open);
         let callers = &mut self.callers;
-        let new = !callers.told.contains(&complaint) && callers.told.len() < COMPLAINTS;
-        if new {
-            callers.told.push(complaint.clone());
-        }
+        let new = callers.is_news(&complaint);
         if open {
             // somebody else, or copies of what was said before: neither can touch the session
             if new {

@@ -102,7 +102,7 @@ fn begin<const C: usize>(
 }
 
 fn new_id() -> Result<u64, Failure> {
-    random_id().doing(Exit::Failed, || "read /dev/urandom".into())
+    random_id().doing(Exit::Failed, || "draw a random session id".into())
 }
 
 impl<const C: usize> Wire<C> {
