@@ -65,7 +65,7 @@ mod stats;
 mod time;
 pub mod wire;
 
-pub use arq::{Event, Loss, State};
+pub use arq::{Event, Loss, State, goodput};
 pub use config::Config;
 #[cfg(feature = "noise")]
 pub use hello::Noise;

@@ -3,6 +3,7 @@
 mod host;
 mod keys;
 mod seal;
+mod test;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::host::{CheckArgs, ExplainArgs, PortsArgs};
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
+pub use self::test::{OneWay, TestArgs};
 use crate::port::{Flow, Options, Spec};
 
 /// A bare serial wire, made trustworthy.
@@ -81,6 +83,8 @@ pub enum Command {
     Console(ConsoleArgs),
     /// How a held wire is doing
     Status(StatusArgs),
+    /// What a wire does to bytes, at which rate, and the flags to use: start it at both ends
+    Test(TestArgs),
     /// The serial adapters of this machine: names that stay, driver, latency timer, who holds them
     Ports(PortsArgs),
     /// Whether a configuration file is right

@@ -7,6 +7,7 @@
 //! diode/  the one-way mode: senders, receiver, what is kept on disk
 //! files/  file transfer over a channel: messages, sender, receiver
 //! config/ files that stand for command lines
+//! measure/  what a wire does to bytes, at which rate
 //! keys/   secret and public keys, their files, known peers
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
@@ -27,6 +28,7 @@ pub mod files;
 pub mod guard;
 pub mod keys;
 pub mod log;
+pub mod measure;
 pub mod names;
 pub mod notify;
 pub mod port;

@@ -32,6 +32,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Recv(args) => cmd::recv::run(&cli.common, args),
         Command::Console(args) => cmd::console::run(&cli.common, args),
         Command::Status(args) => cmd::status::run(args),
+        Command::Test(args) => cmd::test::run(&cli.common, args),
         Command::Ports(args) => cmd::ports::run(&cli.common, args),
         Command::Check(args) => cmd::check::run(args),
         Command::Explain(args) => cmd::explain::run(args),

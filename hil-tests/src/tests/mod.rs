@@ -3,6 +3,7 @@
 mod diode;
 mod drivers;
 mod link;
+mod measure;
 mod pipe;
 mod replug;
 mod stuck;
@@ -26,7 +27,7 @@ macro_rules! test {
 }
 
 /// All of them.
-pub(crate) const ALL: [Test; 20] = [
+pub(crate) const ALL: [Test; 23] = [
     test!(pipe::both_ways, "pair"),
     test!(pipe::rates, "pair", "custom"),
     test!(pipe::too_fast, "capped"),
@@ -40,6 +41,9 @@ pub(crate) const ALL: [Test; 20] = [
     test!(drivers::break_is_counted, "pair", "break"),
     test!(drivers::loop_back, "loop"),
     test!(pipe::hears_itself, "loop"),
+    test!(measure::measured, "pair"),
+    test!(measure::measured_alone, "loop"),
+    test!(measure::measured_one_way, "oneway"),
     test!(diode::lines, "oneway"),
     test!(diode::file, "oneway"),
     test!(stuck::pipe_ends_at_once, "stuck"),

@@ -14,6 +14,8 @@ mod plan;
 mod rtt;
 mod timer;
 
+pub use plan::goodput;
+
 use crate::mux::Note;
 use crate::wire::segment::{CloseCode, ResetCode};
 

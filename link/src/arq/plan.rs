@@ -56,6 +56,16 @@ impl Plan {
     }
 }
 
+/// The share of a line that user bytes take when frames have the best size and armour (0 to 1), where each byte arrives
+/// wrong with chance `wrong`, and bytes vanish or come in beside it with chance `slips`. An estimate: acknowledgements
+/// and whatever else shares the line are not in it.
+pub fn goodput(wrong: f64, slips: f64) -> f64 {
+    let noise = Noise { wrong: wrong.clamp(0.0, 0.5), slips: slips.clamp(0.0, 0.5) };
+    let best = Plan::best(noise, PAYLOAD_MAX, 0);
+    let share = best.payload as f64 / noise.cost(best.level, SEGMENT_HEAD + DATA_HEAD + best.payload);
+    if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+}
+
 impl Noise {
     /// Bytes of wire it takes to get this body across.
     fn cost(self, level: Level, body: usize) -> f64 {

@@ -15,6 +15,7 @@ pub mod recv;
 pub mod send;
 pub mod sim;
 pub mod status;
+pub mod test;
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;

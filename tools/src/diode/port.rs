@@ -80,6 +80,13 @@ impl Output {
     fn fd(&self) -> &Fd {
         self.fd.as_ref().expect("open until dropped")
     }
+    /// What to poll, and to set the rate of; none where frames travel as datagrams.
+    pub(crate) fn bytes_fd(&self) -> Option<BorrowedFd<'_>> {
+        match self.fd() {
+            Fd::Bytes(fd) => Some(fd.as_fd()),
+            Fd::Datagrams(_) => None,
+        }
+    }
     /// Whether every frame travels by itself, in a datagram.
     pub fn is_datagrams(&self) -> bool {
         matches!(self.fd(), Fd::Datagrams(_))

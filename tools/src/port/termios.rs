@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 nix::ioctl_read_bad!(tcgets2, libc::TCGETS2, libc::termios2);
 nix::ioctl_write_ptr_bad!(tcsets2, libc::TCSETS2, libc::termios2);
 nix::ioctl_none_bad!(tiocexcl, libc::TIOCEXCL);
+nix::ioctl_read_bad!(tiocmget, libc::TIOCMGET, libc::c_int);
+nix::ioctl_write_ptr_bad!(tiocmbis, libc::TIOCMBIS, libc::c_int);
 nix::ioctl_write_ptr_bad!(tiocmbic, libc::TIOCMBIC, libc::c_int);
 
 /// `struct serial_icounter_struct` of the kernel.
@@ -26,13 +28,21 @@ pub(crate) struct Counters {
 nix::ioctl_read_bad!(tiocgicount, libc::TIOCGICOUNT, Counters);
 
 /// Bytes lost because the UART or the driver had no room; 0 where the driver does not count (a pty).
-#[allow(unsafe_code)]
 pub(crate) fn overruns(fd: BorrowedFd<'_>) -> u64 {
+    errors(fd).0
+}
+
+/// Overruns, and bytes whose stop bit was not where it belongs; 0 where the driver does not count.
+#[allow(unsafe_code)]
+pub(crate) fn errors(fd: BorrowedFd<'_>) -> (u64, u64) {
     let mut counters = Counters::default();
     // SAFETY: TIOCGICOUNT writes one struct of this layout
     match unsafe { tiocgicount(fd.as_raw_fd(), &raw mut counters) } {
-        Ok(_) => (counters.overrun.max(0) + counters.buf_overrun.max(0)) as u64,
-        Err(_) => 0,
+        Ok(_) => {
+            let count = |n: libc::c_int| u64::from(n.max(0) as u32);
+            (count(counters.overrun) + count(counters.buf_overrun), count(counters.frame))
+        }
+        Err(_) => (0, 0),
     }
 }
 
@@ -69,6 +79,15 @@ fn set(tty: BorrowedFd<'_>, settings: &libc::termios2) -> io::Result<()> {
 /// The rate a terminal is set to.
 pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
     settings(tty).map(|settings| settings.c_ospeed)
+}
+
+/// Sets another rate, and nothing else; the error says what the driver made of it.
+pub(crate) fn set_rate(tty: BorrowedFd<'_>, baud: u32) -> io::Result<()> {
+    let mut settings = settings(tty)?;
+    settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
+    (settings.c_ispeed, settings.c_ospeed) = (baud, baud);
+    set(tty, &settings)?;
+    check_rate(tty, baud).map_err(|real| io::Error::other(format!("the port cannot do {baud} baud (it chose {real})")))
 }
 
 /// Largest difference between the rate asked for and the rate the driver reports, in percent.
@@ -142,4 +161,23 @@ pub(crate) fn drop_modem_lines(tty: &File) {
     let lines = libc::TIOCM_DTR | libc::TIOCM_RTS;
     // SAFETY: TIOCMBIC reads one int
     let _ = unsafe { tiocmbic(tty.as_raw_fd(), &raw const lines) };
+}
+
+/// The modem lines, as the bits TIOCM_..; none where there are no such lines (a pty).
+#[allow(unsafe_code)]
+pub(crate) fn modem_lines(tty: BorrowedFd<'_>) -> Option<libc::c_int> {
+    let mut lines = 0;
+    // SAFETY: TIOCMGET writes one int
+    unsafe { tiocmget(tty.as_raw_fd(), &raw mut lines) }.ok().map(|_| lines)
+}
+
+/// Raises the outputs in `on` and lowers those in `off`, as the bits TIOCM_...
+#[allow(unsafe_code)]
+pub(crate) fn set_modem_lines(tty: BorrowedFd<'_>, on: libc::c_int, off: libc::c_int) -> io::Result<()> {
+    // SAFETY: both calls read one int
+    unsafe {
+        tiocmbis(tty.as_raw_fd(), &raw const on)?;
+        tiocmbic(tty.as_raw_fd(), &raw const off)?;
+    }
+    Ok(())
 }
