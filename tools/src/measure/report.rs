@@ -272,7 +272,7 @@ impl Report {
 
     /// For people.
     pub fn to_text(&self) -> String {
-        let mut text = String::from("    BAUD  WAY   BYTES/S  BIT ERRORS  SLIPS  OVER TIME             WHAT\n");
+        let mut text = String::from("    BAUD  WAY   BYTES/S  BIT ERRORS  BYTE ERRORS  SLIPS  OVER TIME             WHAT\n");
         for row in &self.rows {
             for (name, way) in [("to", &row.to_peer), ("from", &row.from_peer)] {
                 if let Some(way) = way {
@@ -303,11 +303,13 @@ impl Report {
 pub fn line(baud: u32, name: &str, way: &Way) -> String {
     let read = &way.reading;
     let verdict = way.verdict();
-    let errors = match read.ber() {
-        Some(_) if read.wrong_bits == 0 => format!("< {:.1e}", read.ber_below()),
-        Some(ber) => format!("{ber:.1e}"),
-        None => "-".into(),
+    let share = |wrong: u64, of: f64| match (read.bytes, wrong) {
+        (0, _) => "-".to_owned(),
+        // none was seen: the rule of three
+        (_, 0) => format!("< {:.1e}", 3.0 / of),
+        (_, wrong) => format!("{:.1e}", wrong as f64 / of),
     };
+    let [bits, bytes] = [share(read.wrong_bits, 8.0 * read.bytes as f64), share(read.wrong_bytes, read.bytes as f64)];
     let mut what = verdict.name().to_owned();
     if let Some(why) = &read.refused {
         what = format!("{what}: {}", crate::names::printable(why.as_bytes()));
@@ -324,8 +326,8 @@ pub fn line(baud: u32, name: &str, way: &Way) -> String {
     if verdict == Verdict::Dead && read.received == 0 {
         what = "nothing came".into();
     }
-    let share = format!("{:.0}", read.per_second.clamp(0.0, 1e9));
-    format!("{baud:8}  {name:4}  {share:>8}  {errors:>10}  {:5}  {:20}  {what}", read.slips, cells(&read.series))
+    let rate = format!("{:.0}", read.per_second.clamp(0.0, 1e9));
+    format!("{baud:8}  {name:4}  {rate:>8}  {bits:>10}  {bytes:>11}  {:5}  {:20}  {what}", read.slips, cells(&read.series))
 }
 
 fn way_to_json(way: &Way) -> Value {

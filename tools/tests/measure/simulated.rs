@@ -479,3 +479,30 @@ fn hostile_messages_do_no_harm() {
         assert!(!report.to_text().is_empty() && report.to_json().is_object());
     }
 }
+
+/// `fixtures/measure.txt`, as PROTOCOL 11 names its vectors. `HARDLINE_BLESS=1` writes it.
+#[test]
+fn vectors_are_what_is_sent() {
+    let introduction = Introduction { rates: vec![115_200, 2_000_000], timer_ms: Some(1), lines: true };
+    let mut pattern = [0; 20];
+    tools::measure::pattern::Pattern::new(7).fill(3, &mut pattern);
+    let messages = [
+        ("hello", Message::Hello { heard: 9, what: introduction }, Level::Sixteen),
+        ("ask", Message::Ask { to: 9, n: 3, request: Request::Try { baud: 2_000_000, ms: 2000, seed: 7 } }, Level::Sixteen),
+        ("answer", Message::Answer { to: 9, n: 3, reply: Reply::Lines(3) }, Level::Sixteen),
+        ("ping", Message::Ping(5), Level::Plain),
+        ("next", Message::Next { n: 0, of: 2, baud: 115_200, ms: 2000, seed: 7, starts_ms: 900 }, Level::Sixteen),
+    ];
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let mut made = "# What hardline test says and sends (PROTOCOL 11).\n".to_owned();
+    made += &format!("pattern = {}\npattern.says = seed=7 from=3\n", hex(&pattern));
+    for (name, message, level) in messages {
+        let says = serde_json::to_string(&message).unwrap();
+        made += &format!("{name} = {}\n{name}.says = id=5 {says}\n", hex(&frame(5, &message, level)));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/measure.txt");
+    if std::env::var_os("HARDLINE_BLESS").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), made);
+}
