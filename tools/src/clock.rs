@@ -1,5 +1,6 @@
 //! The one clock, and the one source of chance.
 
+use std::io::Read;
 use std::time::Instant;
 
 /// Monotonic time as the link wants it: microseconds since the clock was made.
@@ -18,7 +19,10 @@ impl Clock {
     }
 }
 
-/// 64 bits from the operating system, never 0: a session id.
-pub fn random_id() -> Result<u64, getrandom::Error> {
-    Ok(getrandom::u64()?.max(1))
+/// 64 bits from the operating system, never 0: a session id. No secret: it must not wait for the kernel's entropy, which a
+/// small machine may take a minute after its start to gather.
+pub fn random_id() -> std::io::Result<u64> {
+    let mut bytes = [0u8; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes).max(1))
 }

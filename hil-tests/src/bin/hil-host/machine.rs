@@ -54,6 +54,8 @@ pub(crate) fn qemu(tools: &Tools, name: &str) -> Command {
     command.arg("-L").arg(tree.join("usr/share/qemu")).arg("-L").arg(tree.join("usr/share/seabios"));
     // never kvm: where it opens it need not boot
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-accel", "tcg"]);
+    // without its own random numbers the guest gathers entropy for a long time, on a busy host
+    command.args(["-cpu", "qemu64,+rdrand"]);
     command
 }
 
@@ -129,7 +131,7 @@ fn boot(tools: &Tools, rig: &Rig, dir: &Path) -> Result<(Kept, Qmp), String> {
     let socket: PathBuf = dir.join("qmp");
     command.args(["-m", "256", "-kernel"]).arg(tools.out.join("vmlinux"));
     command.arg("-initrd").arg(tools.out.join("initramfs.gz"));
-    command.arg("-append").arg(format!("console=ttyS0 panic=-1 quiet {}", words.join(" ")));
+    command.arg("-append").arg(format!("console=ttyS0 panic=-1 quiet random.trust_cpu=on {}", words.join(" ")));
     command.args(["-chardev", "stdio,id=con,signal=off", "-device", "isa-serial,chardev=con"]);
     command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
     let machine = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
