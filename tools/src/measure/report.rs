@@ -167,7 +167,7 @@ impl Report {
         let commands = vec![format!("hardline link {} {flags}", self.port), format!("hardline pipe {} {flags}", self.port)];
         Some(Advice { baud: best.baud, flow, flags, commands, bytes_per_second: best.goodput() })
     }
-    /// What one way loses is lost: the fastest rate that is clean enough for a profile.
+    /// What one way loses is lost: where most comes through, of the rates that are clean enough for a profile.
     fn one_way(&self) -> Option<Advice> {
         let profile = |way: &Way| {
             let read = &way.reading;
@@ -182,10 +182,10 @@ impl Report {
             }
         };
         let usable = |row: &Row| {
-            let way = row.from_peer.as_ref().filter(|w| w.reading.is_readable() && w.verdict() != Verdict::Slow)?;
+            let way = row.from_peer.as_ref().filter(|w| w.reading.is_readable())?;
             Some((row.baud, profile(way)?, way.reading.per_second.clamp(0.0, f64::from(row.baud) / 10.0)))
         };
-        let (baud, profile, bytes_per_second) = self.rows.iter().filter_map(usable).max_by_key(|u| u.0)?;
+        let (baud, profile, bytes_per_second) = self.rows.iter().filter_map(usable).max_by(|a, b| a.2.total_cmp(&b.2))?;
         let flags = format!("-b {baud} --profile {profile}");
         let commands = vec![
             format!("hardline diode send PORT {flags} FILE.."),

@@ -54,8 +54,6 @@ pub(crate) fn qemu(tools: &Tools, name: &str) -> Command {
     command.arg("-L").arg(tree.join("usr/share/qemu")).arg("-L").arg(tree.join("usr/share/seabios"));
     // never kvm: where it opens it need not boot
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-accel", "tcg"]);
-    // without its own random numbers the guest gathers entropy for a long time, on a busy host
-    command.args(["-cpu", "qemu64,+rdrand"]);
     command
 }
 
@@ -129,6 +127,8 @@ fn boot(tools: &Tools, rig: &Rig, dir: &Path) -> Result<(Kept, Qmp), String> {
     let mut words = hardware(&mut command, rig, dir)?;
     words.push(format!("HIL_TESTS={}", rig.only.join(",")));
     let socket: PathBuf = dir.join("qmp");
+    // without its own random numbers the guest gathers entropy for a long time, on a busy host
+    command.args(["-cpu", "qemu64,+rdrand"]);
     command.args(["-m", "256", "-kernel"]).arg(tools.out.join("vmlinux"));
     command.arg("-initrd").arg(tools.out.join("initramfs.gz"));
     command.arg("-append").arg(format!("console=ttyS0 panic=-1 quiet random.trust_cpu=on {}", words.join(" ")));
