@@ -89,7 +89,7 @@ pub enum Command {
     Ports(PortsArgs),
     /// Whether a configuration file is right
     Check(CheckArgs),
-    /// What an exit code means, and what to do
+    /// What a message or an exit code means, and what to do
     Explain(ExplainArgs),
     /// Not for users: ends the commands of another hardline, should that be killed
     #[command(hide = true)]
@@ -291,6 +291,9 @@ pub struct PipeArgs {
     /// The port.
     #[command(flatten)]
     pub port: PortArgs,
+    /// Show progress on a terminal also where neither stdin nor stdout is a file
+    #[arg(long)]
+    pub progress: bool,
     /// Command whose stdin and stdout take the place of our own
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -351,6 +354,9 @@ pub struct SendArgs {
     /// Files, and folders with everything in them
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// On stdout a JSON object for each file (file, result: delivered, there, failed or skipped, why), and one for all at the end
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hardline recv`
@@ -371,6 +377,9 @@ pub struct RecvArgs {
     /// Go on when a transfer is over or was broken off
     #[arg(long)]
     pub forever: bool,
+    /// On stdout a JSON object for each file (file, result: delivered, there or failed, why), and one for each transfer at its end
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hardline console`
@@ -441,6 +450,9 @@ pub struct DemoArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// One JSON object on stdout: what was carried, how fast, through which noise
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hardline sim`

@@ -32,6 +32,7 @@ pub mod measure;
 pub mod names;
 pub mod notify;
 pub mod port;
+pub mod progress;
 pub mod rig;
 pub mod say;
 pub mod signal;

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use tools::cli::{Cli, Command};
 use tools::error::Failure;
-use tools::{cmd, config, log, say};
+use tools::{cmd, config, log};
 
 fn main() -> ExitCode {
-    match config::read(std::env::args_os().collect()).and_then(|cli| run(&cli)) {
+    let words: Vec<_> = std::env::args_os().collect();
+    log::foresee(&words);
+    match config::read(words).and_then(|cli| run(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::debug!("exit {}", failure.exit.code());
-            if !failure.message.is_empty() {
-                say::aside(format_args!("hardline: {failure}"));
-            }
+            log::last_words(&failure);
             ExitCode::from(failure.exit.code())
         }
     }

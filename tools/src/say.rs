@@ -2,18 +2,32 @@
 //! On stdout they are what was asked for: one that cannot be written is an error.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
+use crate::progress;
 
 /// A line on stderr.
 pub fn aside(line: impl Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let line = format!("{line}\n");
+    let _ = progress::beside(|| io::stderr().write_all(line.as_bytes()));
 }
 
 /// A line, or several, on stdout.
 pub fn answer(text: impl Display) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(format!("{text}\n").as_bytes()).and_then(|()| stdout.flush());
-    written.doing(Exit::Failed, || "write to stdout".into())
+    let (mut stdout, line) = (io::stdout().lock(), format!("{text}\n"));
+    // a terminal may have the bar as well
+    let written = progress::beside(|| stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()));
+    written.doing(kinds::OUTPUT_FAILED, || "write to stdout".into())
+}
+
+/// Whether a stream takes colours: a terminal that is not `dumb`, unless NO_COLOR (https://no-color.org) has a value.
+pub fn is_colourful(stream: &impl IsTerminal) -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !unwanted && !is_dumb() && std::env::var_os("TERM").is_some()
+}
+
+/// Whether the terminal only takes lines, without moves of the cursor.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

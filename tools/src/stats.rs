@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// Says that the statistics cannot be written now, and not after hours; what is there is left alone.
 pub fn check(path: Option<&Path>) -> Result<(), Failure> {
@@ -14,7 +14,7 @@ pub fn check(path: Option<&Path>) -> Result<(), Failure> {
         // opening anything else could do something, or wait for somebody
         Some(path) if !path.exists() || path.is_file() || path.is_dir() => {
             let there = std::fs::File::options().create(true).append(true).open(path);
-            there.map(drop).doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+            there.map(drop).doing(kinds::STATS_UNWRITABLE, || format!("write statistics to {}", path.display()))
         }
         _ => Ok(()),
     }
@@ -51,7 +51,8 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
 
 /// Writes one JSON object to a file.
 pub fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
-    replace(path, &format!("{value}\n"), None).doing(Exit::Failed, || format!("write statistics to {}", path.display()))
+    replace(path, &format!("{value}\n"), None)
+        .doing(kinds::STATS_UNWRITABLE, || format!("write statistics to {}", path.display()))
 }
 
 /// Writes a file by way of a temporary name, with this mode if one is given; to anything else that

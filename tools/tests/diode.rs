@@ -590,6 +590,51 @@ fn a_watched_folder_is_emptied() {
     }
 }
 
+#[test]
+fn a_receiver_that_got_nothing_of_what_it_is_for_says_so() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut files = wire.recv(&["--out", out.to_str().unwrap()]);
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--lines"]).stdin(Stdio::piped()));
+    writeln!(send.child.stdin.take().unwrap(), "a line").unwrap();
+    let says = files.ends(4);
+    send.ends(0);
+    assert!(says.contains("no file came: the session had lines: receive them with --lines [nothing-came]"), "{says}");
+
+    let mut lines = wire.recv(&["--lines"]);
+    let file = wire.file("file", b"a file");
+    wire.start("send", wire.send().args(["--survive", "50ms"]).arg(file)).ends(0);
+    assert!(lines.ends(4).contains("no line came: the session had files: receive them with --out DIR"), "{}", lines.err());
+}
+
+#[test]
+fn a_capture_without_a_session_is_no_success() {
+    let wire = Wire::new(&[]);
+    let capture = wire.file("capture", &bytes(20_000, 3));
+    for sink in [&["--lines"][..], &["--stream"], &["--out", "in"]] {
+        let mut recv = Command::new(HARDLINE);
+        recv.args(["diode", "recv"]).arg(&capture).args(sink).current_dir(wire.rig.dir()).stdin(Stdio::null());
+        let says = wire.start("playback", &mut recv).ends(4);
+        assert!(says.contains("no session came"), "{says}");
+    }
+}
+
+#[test]
+fn folders_that_were_taken_away_are_made_again() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let recv = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
+    for (i, name) in ["first", "second", "third"].into_iter().enumerate() {
+        let sent = bytes(30_000, i as u64);
+        let file = wire.file(name, &sent);
+        wire.start("send", wire.send().args(["--survive", "50ms"]).arg(file)).ends(0);
+        until(&format!("{name} arrives: {}", recv.err()), || out.join(name).exists().then_some(()));
+        assert_carried(&out.join(name), &sent);
+        fs::remove_dir_all(&out).unwrap();
+    }
+    assert!(wire.reported("missing").is_empty(), "{}", recv.err());
+}
+
 // ---- refusals -----------------------------------------------------------------------------------
 
 #[test]

@@ -39,7 +39,9 @@ impl Running {
     fn start(rig: &Rig, name: &str, verb: &str, on: &str, args: &[&str]) -> Running {
         let mut command = Command::new(HARDLINE);
         command.arg(verb).arg(rig.path(on)).args(["-b", BAUD]).args(args).current_dir(rig.dir());
-        command.arg("--stats").arg(rig.path(&format!("{name}.json")));
+        if !on.ends_with("ctl") {
+            command.arg("--stats").arg(rig.path(&format!("{name}.json")));
+        }
         Running::spawn(rig, name, &mut command)
     }
     fn spawn(rig: &Rig, name: &str, command: &mut Command) -> Running {

@@ -100,6 +100,40 @@ fn a_shared_key_prints_nothing_secret() {
 }
 
 #[test]
+fn a_dash_is_stdin_and_stdout() {
+    use std::io::Write;
+    let home = Home::new();
+    for psk in [&[][..], &["--psk"]] {
+        let (printed, said) = home.does(&[&["keygen", "-", "--comment", "root@box"], psk].concat());
+        fs::write(home.path("key"), &printed).unwrap();
+        home.mode("key", 0o600);
+        assert!(printed.lines().count() == 1 && !home.path("-").exists(), "{printed}");
+        assert!(!said.contains(&base64(&home.path("key"))), "{said}");
+        let (shown, fingerprint) = home.does(&["key", "show", "key"]);
+        let expected = if psk.is_empty() { shown + &fingerprint } else { shown };
+        assert_eq!(said, expected, "what is public of it is on stderr");
+    }
+    home.fails(2, "writes the key itself to stdout", &["keygen", "-", "--json"]);
+
+    let public = home.does(&["keygen", "pair", "--comment", "box"]).0;
+    let trust = |text: &str| {
+        let mut trust = home.command(&["key", "trust", "./a", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        trust.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        trust.wait_with_output().unwrap()
+    };
+    assert!(trust(&public).status.success());
+    let fingerprint = Secret::load(&home.path("pair")).unwrap().public().fingerprint();
+    assert_eq!(home.does(&["key", "list"]).0, format!("./a {fingerprint} box\n"));
+    for (text, says) in
+        [("", "there is no key in it"), (&*fs::read_to_string(home.path("pair")).unwrap(), "a public key is needed")]
+    {
+        let output = trust(text);
+        let said = said(&output);
+        assert!(output.status.code() == Some(1) && said.contains(says) && said.contains("key -: "), "{said}");
+    }
+}
+
+#[test]
 fn no_key_is_overwritten_or_left_half() {
     let home = Home::new();
     home.does(&["keygen", "key"]);

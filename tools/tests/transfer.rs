@@ -13,7 +13,7 @@ use link::sim::Random;
 use tempfile::TempDir;
 use tools::error::{Exit, Failure};
 use tools::files::folder::Folder;
-use tools::files::progress::Progress;
+use tools::files::progress::{Progress, Show};
 use tools::files::sources::Sources;
 use tools::files::wire::{self, AHEAD, Code, MESSAGE_MAX, Message, Stamp, VERSION};
 use tools::files::{Summary, receiver, sender};
@@ -41,6 +41,8 @@ impl Read for Cut {
     }
 }
 
+const QUIET: Show = Show { quiet: true, json: false };
+
 type Ends = (Result<Summary, Failure>, Result<Summary, Failure>);
 
 /// One transfer; the way there and the way back are cut after so many bytes.
@@ -49,13 +51,13 @@ fn transfer(sources: &[PathBuf], out: &Path, there: usize, back: usize) -> Ends 
     let sources = Sources::gather(sources).unwrap();
     let sending = thread::spawn(move || {
         let input = Cut { stream: a.try_clone().unwrap(), left: back };
-        let sent = sender::send(input, &a, &sources, &mut Progress::new(true));
+        let sent = sender::send(input, &a, &sources, &mut Progress::new(QUIET));
         let _ = a.shutdown(Shutdown::Write);
         sent
     });
     let folder = Folder::open(out).unwrap();
     let input = Cut { stream: b.try_clone().unwrap(), left: there };
-    let received = receiver::receive(input, &b, &folder, &mut Progress::new(true));
+    let received = receiver::receive(input, &b, &folder, &mut Progress::new(QUIET));
     let _ = b.shutdown(Shutdown::Both);
     (sending.join().unwrap(), received)
 }
@@ -183,7 +185,7 @@ fn forged(out: &Path, messages: &[Message]) -> (Result<Summary, Failure>, Vec<Me
     input.extend(messages.iter().flat_map(Message::to_bytes));
     let mut output = Vec::new();
     let folder = Folder::open(out).unwrap();
-    let result = receiver::receive(input.as_slice(), &mut output, &folder, &mut Progress::new(true));
+    let result = receiver::receive(input.as_slice(), &mut output, &folder, &mut Progress::new(QUIET));
     let mut answers = output.as_slice();
     (result, std::iter::from_fn(|| wire::read(&mut answers).unwrap()).collect())
 }
@@ -256,7 +258,7 @@ fn a_wrong_hash_gives_no_name_and_no_rights_are_lent() {
 fn strangers_and_other_versions_are_told_apart() {
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path()).unwrap();
-    let take = |bytes: &[u8]| receiver::receive(bytes, io::sink(), &folder, &mut Progress::new(true)).unwrap_err();
+    let take = |bytes: &[u8]| receiver::receive(bytes, io::sink(), &folder, &mut Progress::new(QUIET)).unwrap_err();
     assert_eq!(take(b"GET / HTTP/1.0\r\n\r\n").exit, Exit::Refused);
     assert_eq!(take(&(MESSAGE_MAX as u32 + 1).to_le_bytes()).exit, Exit::Refused);
     assert_eq!(take(b"").exit, Exit::Lost);
@@ -280,7 +282,7 @@ fn a_receiver_that_lies_ends_the_sender() {
     ];
     for answer in answers {
         let input: Vec<u8> = [&welcome, &answer].into_iter().flat_map(Message::to_bytes).collect();
-        let failure = sender::send(io::Cursor::new(input), io::sink(), &sources, &mut Progress::new(true)).unwrap_err();
+        let failure = sender::send(io::Cursor::new(input), io::sink(), &sources, &mut Progress::new(QUIET)).unwrap_err();
         assert_eq!(failure.exit, Exit::Refused, "{answer:?}: {failure}");
     }
     // an offset behind the end of the file is only a wish
@@ -289,7 +291,7 @@ fn a_receiver_that_lies_ends_the_sender() {
     Message::Have { number: 1, offset: u64::MAX, sha256: [0; 32] }.write(&mut &b).unwrap();
     let path = paths[0].join("z");
     let one = Sources::gather(&[path]).unwrap();
-    let sending = thread::spawn(move || sender::send(a.try_clone().unwrap(), a, &one, &mut Progress::new(true)));
+    let sending = thread::spawn(move || sender::send(a.try_clone().unwrap(), a, &one, &mut Progress::new(QUIET)));
     drop(b);
     assert!(sending.join().unwrap().is_err());
 }

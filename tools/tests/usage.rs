@@ -114,7 +114,8 @@ fn a_control_socket_is_held_by_one_link() {
     common::until("the control socket", || wire.path("s").exists().then_some(()));
     let second = start(&wire, "second");
     assert_eq!(second.wait(), 1);
-    let said = "hardline: another 'hardline link' holds the control socket s; end that one or choose another path\n";
+    let said =
+        "hardline: another 'hardline link' holds the control socket s; end that one or choose another path [control-taken]\n";
     assert_eq!(wire.log("second"), said);
     // one of the same name elsewhere is none of its business
     drop(UnixListener::bind(other.path("s")).unwrap());
@@ -142,6 +143,46 @@ fn statistics_that_cannot_be_written_are_told_at_once() {
         assert!(said.starts_with("hardline: cannot write statistics to none/s: "), "{command}: {said}");
     }
     Scratch::new().assert_says("sim -a c -b ./c", 2, &["-a and -b are the same"]);
+    // whose wire it is has the figures
+    let _links = wire.linked(&[], &[]);
+    for command in ["open a.sock x", "send a.sock f", "recv a.sock --out p", "console a.sock"] {
+        let mut run = Command::new(HARDLINE);
+        run.args(command.split_whitespace());
+        let output = run.args(["--stats", "s"]).current_dir(wire.rig().dir()).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let says = "a.sock is held by 'hardline link', whose 'hardline status ./a.sock --json' has its figures [stats-elsewhere]";
+        assert!(output.status.code() == Some(2) && said.contains(says), "{command}: {said}");
+        assert!(!wire.path("s").exists() && !wire.path("p").exists());
+    }
+}
+
+/// A socket of another program is told apart from a wire that is not held.
+#[test]
+fn a_foreign_socket_is_no_held_wire() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let wire = Wire::with(&[]);
+    let answers: [(&str, Option<&'static [u8]>, &str); 4] = [
+        ("silent", None, "no answer within 5 s"),
+        ("shut", Some(b""), "it hung up instead of an answer"),
+        ("http", Some(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "its answer is no status"),
+        ("json", Some(b"{\"error\":\"unknown\"}\n"), "its answer is no status"),
+    ];
+    for (name, answer, says) in answers {
+        wire.listen(name, move |mut stream| {
+            let mut line = String::new();
+            let _ = BufReader::new(stream.try_clone().unwrap()).read_line(&mut line);
+            match answer {
+                Some(answer) => drop(stream.write_all(answer)),
+                None => drop(stream.read(&mut [0])),
+            }
+        });
+        let output = Command::new(HARDLINE).arg("status").arg(wire.path(name)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let path = wire.text(name);
+        let line =
+            format!("hardline: cannot use {path}: whoever listens there is no 'hardline link': {says} [control-foreign]\n");
+        assert_eq!((output.status.code(), &*said), (Some(6), &*line));
+    }
 }
 
 /// A program's streams may be a full disk, or closed: that is an error where it was asked for something,
@@ -159,7 +200,7 @@ fn streams_that_take_nothing() {
     let status = status.arg("status").arg(wire.path("a.sock")).stdout(full()).output().unwrap();
     let said = String::from_utf8_lossy(&status.stderr);
     assert_eq!(status.status.code(), Some(1), "{said}");
-    assert_eq!(said, "hardline: cannot write to stdout: No space left on device (os error 28)\n");
+    assert_eq!(said, "hardline: cannot write to stdout: No space left on device (os error 28) [output-failed]\n");
 
     fs::write(wire.path("f"), b"f").unwrap();
     std::os::unix::fs::symlink("f", wire.path("link")).unwrap();

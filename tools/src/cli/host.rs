@@ -33,13 +33,21 @@ pub struct CheckArgs {
     /// A file (with a slash or ending in .toml), or NAME for /etc/hardline/NAME.toml
     #[arg(value_name = "NAME-or-FILE")]
     pub file: PathBuf,
+    /// One JSON object: the words of the command line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hardline explain`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "  hardline explain 3\n  hardline explain $?")]
+#[command(
+    after_help = "  hardline explain port-busy\n  hardline explain $?\n  hardline explain --json | jq -r '.messages[].code'"
+)]
 pub struct ExplainArgs {
-    /// An exit code, 0 to 6 or 128 + the number of a signal [default: a list of all]
+    /// What stands in brackets behind a message, or an exit code, 0 to 6 or 128 + the number of a signal [default: a list of all]
     #[arg(value_name = "CODE")]
-    pub code: Option<u8>,
+    pub code: Option<String>,
+    /// A JSON object
+    #[arg(long)]
+    pub json: bool,
 }

@@ -11,12 +11,12 @@ use crate::keys::peers::port_word;
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "FILE is made for you alone (mode 0600), with its folder if there is none, and never overwritten. The public key goes to stdout, its fingerprint to stderr; \
-nothing secret is ever printed.\n\n  \
+nothing secret is printed, unless FILE is -: then the key itself goes to stdout, and what is public of it to stderr.\n\n  \
 hardline keygen ~/.config/hardline/key --comment root@box > box.pub\n  \
 hardline keygen --psk wire.psk       # the same file at both ends, copied by a safe way"
 )]
 pub struct KeygenArgs {
-    /// The key file to make
+    /// The key file to make; - is stdout
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// A key that both ends share, instead of one of this end
@@ -86,13 +86,14 @@ pub struct ListArgs {
     after_help = "Get the peer's public key by a way you trust, or compare its fingerprint with what 'hardline key show' says there.\n\n  \
 hardline key trust /dev/ttyUSB0 box.pub\n  \
 hardline key trust usb:FT123 \"$(ssh root@box hardline key show /etc/hardline/key)\"\n  \
+ssh root@box hardline key show /etc/hardline/key | hardline key trust usb:FT123 -\n  \
 hardline key trust '*' hardline-pub-1 BASE64"
 )]
 pub struct TrustArgs {
     /// The port as it is given to `link` and the others; * is every port without a line of its own
     #[arg(value_name = "PORT", value_parser = port_word)]
     pub port: String,
-    /// The peer's public key: a file with it, or hardline-pub-1 BASE64 itself
+    /// The peer's public key: a file with it (- is stdin), or hardline-pub-1 BASE64 itself
     #[arg(value_name = "KEY", required = true, num_args = 1..)]
     pub key: Vec<OsString>,
     /// Even if another key has been trusted there

@@ -23,6 +23,10 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
         Command::Console(args) => fits(&file, &args.port, None)?,
         _ => {}
     }
+    if args.json {
+        let words: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
+        return say::answer(serde_json::json!({ "words": words }));
+    }
     let words: Vec<String> = words.iter().map(|w| quoted(&printable(w.as_encoded_bytes()))).collect();
     say::answer(words.join(" "))
 }

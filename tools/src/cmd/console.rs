@@ -7,7 +7,7 @@ use crate::drive::client::Client;
 use crate::drive::console::{self, Record, Wish};
 use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::Settings;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::Opener;
 use crate::signal::Signals;
 
@@ -15,17 +15,17 @@ use crate::signal::Signals;
 pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     if !opener.can_reopen() {
-        return Err(Failure::new(Exit::Usage, "stdio: cannot be the wire of a console: it is the terminal's"));
+        return Err(Failure::new(kinds::PORT_MISUSED, "stdio: cannot be the wire of a console: it is the terminal's"));
     }
     let record = match &args.log {
         Some(LogFormat::Shown(path)) => Some(Record::open(path)?),
         _ => None,
     };
     let wish = Wish { name: args.name.clone(), read_only: args.read_only, force: args.force, record };
-    if let Some(path) = super::held_wire(&args.port)? {
+    if let Some(path) = super::held_wire(common, &args.port)? {
         return console::run(Client::connect(&path)?.into_stream(), wish);
     }
-    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
     // what is typed is the far shell's
     let settings = Settings { ask: false, ..super::settings(common, &args.port, false)? };
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
@@ -34,8 +34,8 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
         hub.serve_alone(theirs)?;
         Ok((ours, std::thread::Builder::new().name("wire".into()).spawn(move || hub.run())?))
     });
-    let (control, wire) = started.doing(Exit::Failed, || "start the wire".into())?;
+    let (control, wire) = started.doing(kinds::SYSTEM, || "start the wire".into())?;
     let result = console::run(control, wish);
-    let wire = wire.join().unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the wire broke down")));
+    let wire = wire.join().unwrap_or_else(|_| Err(Failure::new(kinds::SYSTEM, "the wire broke down")));
     result.and(wire)
 }

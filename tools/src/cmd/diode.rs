@@ -1,5 +1,6 @@
 //! `hardline diode send` and `hardline diode recv`.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use diode::profile;
@@ -13,9 +14,10 @@ use crate::diode::sealing::{Session, senders};
 use crate::diode::send::Settings;
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::folder::make;
 use crate::port::{Options, Spec};
+use crate::progress::Meter;
 use crate::say::aside;
 use crate::signal::{Signal, Signals};
 use crate::stats;
@@ -25,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs the command to its end.
 pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
-    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::new().doing(kinds::SYSTEM, || "listen to signals".into())?;
     stats::check(common.stats.as_deref())?;
     match command {
         DiodeCommand::Send(args) => send(common, args, &signals),
@@ -36,13 +38,13 @@ pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
 fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -> Result<T, Failure>) -> Result<T, Failure> {
     let options = Options { baud: port.baud, flow: port.flow };
     if port.baud == 0 {
-        return Err(Failure::new(Exit::Usage, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
+        return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
     }
     loop {
         match open(&port.port, options) {
             Err(failure) if port.wait && failure.exit == Exit::Port => {
                 if let Some(Signal::End(number)) = signals.take() {
-                    return Err(Failure::new(Exit::Signal(number), format!("interrupted; {} was not there yet", port.port)));
+                    return Err(Failure::signal(number, format!("interrupted; {} was not there yet", port.port)));
                 }
                 std::thread::sleep(LOOK);
             }
@@ -53,7 +55,7 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
 
 fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), Failure> {
     if args.files.is_empty() && args.watch.is_none() && !args.stream && !args.lines {
-        return Err(Failure::new(Exit::Usage, "nothing to send: name files (or -), --watch DIR, --stream or --lines"));
+        return Err(Failure::new(kinds::USAGE, "nothing to send: name files (or -), --watch DIR, --stream or --lines"));
     }
     let profile = match args.profile {
         ProfileName::Cable => profile::CABLE,
@@ -62,7 +64,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     };
     let profile = profile::Profile { level: args.armour, ..profile };
     let survive = args.survive.unwrap_or(Duration::from_millis(u64::from(profile.survive_ms)));
-    let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0) };
+    let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0), shown: !common.quiet };
     let session = Session::new(&args.keys)?;
     let output = open(&args.port, signals, Output::open)?;
     if session.sealing.is_none() {
@@ -83,7 +85,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
 /// Says once that nothing is sealed.
 fn say_plain(common: &Common, so: &str) {
     if !common.quiet {
-        aside(format!("plain: {so}; seal it with --psk, or --key and --peer"));
+        aside(format!("plain: {so}; seal it with --psk, or --key and --peer [{}]", kinds::NOT_SEALED));
     }
 }
 
@@ -95,21 +97,22 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let sink = match &args.out {
         Some(out) => {
             let keep = || format!("put files into {}", out.display());
-            make(out).doing(Exit::Failed, keep)?;
+            make(out).doing(kinds::FOLDER_UNUSABLE, keep)?;
             let state = match &args.state {
                 Some(state) => {
-                    make(state).doing(Exit::Failed, || format!("keep what is not whole in {}", state.display()))?;
+                    make(state).doing(kinds::FOLDER_UNUSABLE, || format!("keep what is not whole in {}", state.display()))?;
                     // what came plain is never completed, or taken, as if it had been sealed
                     if sealed.is_some() { state.join("sealed") } else { state.clone() }
                 }
                 None => {
-                    let dir = tempfile::Builder::new().prefix(".hardline-").tempdir_in(out).doing(Exit::Failed, keep)?;
+                    let dir =
+                        tempfile::Builder::new().prefix(".hardline-").tempdir_in(out).doing(kinds::FOLDER_UNUSABLE, keep)?;
                     let path = dir.path().to_owned();
                     temporary = Some(dir);
                     path
                 }
             };
-            let spool = Box::new(Spool::open(&state, out).doing(Exit::Failed, keep)?);
+            let spool = Box::new(Spool::open(&state, out).doing(kinds::FOLDER_UNUSABLE, keep)?);
             Sink::Objects { spool, exec: args.exec.clone() }
         }
         None if args.lines => Sink::Lines(None),
@@ -120,7 +123,10 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     if sealed.is_none() {
         say_plain(common, "whoever holds the wire can send what he likes");
     }
-    let receiving = Receiving { input, sink, report, forever: args.forever, stats: common.stats.clone(), session: None };
+    let onto_terminal = args.out.is_none() && std::io::stdout().is_terminal();
+    let meter = Meter::new(!common.quiet && !args.lines && !onto_terminal);
+    let (forever, stats) = (args.forever, common.stats.clone());
+    let receiving = Receiving { input, sink, report, forever, stats, session: None, meter };
     let result = receiving.run(sealed, signals);
     drop(temporary);
     result

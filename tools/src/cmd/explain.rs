@@ -1,58 +1,181 @@
-//! `hardline explain`: what an exit code means, and what to do.
+//! `hardline explain`: what an exit code or the code behind a message means, and what to do.
 
 use std::fmt::Write;
 
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::cli::ExplainArgs;
+use crate::error::kinds::{self, AREAS, Entry};
 use crate::error::{EXPLANATIONS, Exit, Explanation, Failure};
+use crate::names::printable;
 use crate::say::answer;
 
-/// Signals that have a code: 128 + 1 to 128 + 64.
-const SIGNALS: std::ops::RangeInclusive<i32> = 1..=64;
+/// The row of the signals, and their numbers.
+const SIGNALS: u8 = 128;
+/// A word that is at most so many letters from a code may be meant.
+const NEAR: usize = 3;
+/// Most codes that are offered instead of a wrong one.
+const OFFERED: usize = 3;
 
 /// Prints one code, or the list of all.
 ///
 /// # Errors
-/// A number that is no exit code of hardline's (2).
+/// A number that is no exit code of hardline's, or a word that is no code (2).
 pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
-    match args.code {
-        Some(code) => answer(explain(code)?),
-        None => answer(EXPLANATIONS.iter().map(|e| format!("{:5}  {}", name(e), e.meaning)).collect::<Vec<_>>().join("\n")),
+    let found = args.code.as_deref().map(find).transpose()?;
+    match (found, args.json) {
+        (Some(found), true) => answer(found.json()),
+        (Some(found), false) => answer(found.text()),
+        (None, true) => answer(table()),
+        (None, false) => answer(list()),
     }
 }
 
-/// Code, meaning, cause and remedy, a paragraph each.
-///
+/// What a code is found to be.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    /// An exit code, and its row.
+    Exit(u8, &'static Explanation),
+    /// What stands behind a message.
+    Entry(&'static Entry),
+}
+
 /// # Errors
 /// As `run`.
-pub fn explain(code: u8) -> Result<String, Failure> {
-    let signal = i32::from(code) - 128;
-    let found = EXPLANATIONS.iter().find(|e| e.code == code.min(128) && (code < 128 || SIGNALS.contains(&signal)));
-    let Some(found) = found else {
+fn find(word: &str) -> Result<Found, Failure> {
+    // as it stands behind a message
+    let word = word.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+    if let Ok(number) = word.parse::<u64>() {
+        let exit = Exit::of(number).map(Exit::code);
+        let row = EXPLANATIONS.iter().find(|e| exit.is_some_and(|code| e.code == code.min(SIGNALS)));
         let message = format!(
-            "{code} is no exit code of hardline's, which are 0 to 6 and 128 + the number of a signal; the command after -- may have its own"
+            "{number} is no exit code of hardline's, which are 0 to 6 and 128 + the number of a signal; the command after -- may have its own"
         );
-        return Err(Failure::new(Exit::Usage, message));
+        return row.map(|row| Found::Exit(number as u8, row)).ok_or_else(|| Failure::new(kinds::NO_SUCH_CODE, message));
+    }
+    kinds::all().find(|entry| entry.code == word).map(Found::Entry).ok_or_else(|| {
+        let near = nearest(&word).join("', '");
+        let hint = if near.is_empty() { "'hardline explain' lists all".into() } else { format!("did you mean '{near}'?") };
+        Failure::new(kinds::NO_SUCH_CODE, format!("there is no code '{}'; {hint}", printable(word.as_bytes())))
+    })
+}
+
+/// Codes that look like this word or have it in them, the likeliest first.
+fn nearest(word: &str) -> Vec<&'static str> {
+    let distance = |code: &str| match !word.is_empty() && (code.contains(word) || word.contains(code)) {
+        true => 0,
+        false => strsim::damerau_levenshtein(word, code),
     };
-    let meaning = match Signal::try_from(signal) {
-        Ok(named) => format!("ended by signal {signal} ({named})"),
-        Err(_) => found.meaning.to_owned(),
-    };
-    Ok(format!("{code}: {meaning}\n\nCause: {}\n\nRemedy: {}", found.cause, found.remedy))
+    let mut near: Vec<_> = kinds::all().map(|e| (distance(e.code), e.code)).filter(|(far, _)| *far <= NEAR).collect();
+    near.sort_unstable();
+    near.into_iter().take(OFFERED).map(|(_, code)| code).collect()
+}
+
+impl Found {
+    /// Meaning, cause and remedy, a paragraph each.
+    fn text(self) -> String {
+        match self {
+            Found::Exit(number, row) => {
+                let mut text = format!("{number}: {}\n\nCause: {}\n\nRemedy: {}", meaning(number, row), row.cause, row.remedy);
+                let mut with = entries_of(row).peekable();
+                if with.peek().is_some() {
+                    text.push_str("\n\nMessages:");
+                    with.for_each(|entry| text.push_str(&format!("\n  {}", summary(entry))));
+                }
+                text
+            }
+            Found::Entry(entry) => {
+                let said = entry.shown().collect::<Vec<_>>().join("\n  ");
+                let ends =
+                    entry.exit.map_or("the command goes on".into(), |exit| format!("the exit code is {}", name(exit.code())));
+                format!("{}: {ends}\n  {said}\n\nCause: {}\n\nRemedy: {}", entry.code, entry.cause, entry.remedy)
+            }
+        }
+    }
+    fn json(self) -> Value {
+        match self {
+            Found::Exit(number, row) => {
+                let messages: Vec<_> = entries_of(row).map(|entry| entry.code).collect();
+                json!({ "exit": number, "meaning": meaning(number, row), "cause": row.cause, "remedy": row.remedy, "messages": messages })
+            }
+            Found::Entry(entry) => as_json(entry),
+        }
+    }
+}
+
+fn meaning(number: u8, row: &Explanation) -> String {
+    match Signal::try_from(i32::from(number) - i32::from(SIGNALS)) {
+        Ok(signal) => format!("ended by signal {} ({signal})", number - SIGNALS),
+        Err(_) => row.meaning.to_owned(),
+    }
+}
+
+fn entries_of(row: &Explanation) -> impl Iterator<Item = &'static Entry> {
+    kinds::all().filter(move |entry| entry.exit.is_some_and(|exit| exit.code() == row.code))
+}
+
+/// Everything, a line each: first the exit codes.
+fn list() -> String {
+    let exits = EXPLANATIONS.iter().map(|e| format!("{:5}  {}", name(e.code), e.meaning));
+    exits
+        .chain(AREAS.into_iter().flat_map(|area| [format!("\n{}", area.title)].into_iter().chain(area.entries().map(summary))))
+        .fold(String::new(), |text, line| if text.is_empty() { line } else { text + "\n" + &line })
+}
+
+/// The code and the first of its lines.
+fn summary(entry: &Entry) -> String {
+    format!("{:20}  {}", entry.code, entry.shown().next().unwrap_or_default())
+}
+
+/// Everything, for programs.
+fn table() -> Value {
+    let exits: Vec<_> = EXPLANATIONS
+        .iter()
+        .map(|e| json!({ "exit": e.code, "meaning": e.meaning, "cause": e.cause, "remedy": e.remedy }))
+        .collect();
+    json!({ "exits": exits, "messages": kinds::all().map(as_json).collect::<Vec<_>>() })
+}
+
+fn as_json(entry: &Entry) -> Value {
+    let says: Vec<_> = entry.shown().collect();
+    let exit = entry.exit.map(Exit::code);
+    json!({ "code": entry.code, "exit": exit, "says": says, "cause": entry.cause, "remedy": entry.remedy })
 }
 
 /// `docs/errors.md`.
 pub fn document() -> String {
     let mut text = String::from(
-        "# Exit codes\n\n`hardline explain CODE` says the same. Written by `HARDLINE_BLESS=1 cargo test -p tools --test explain`.\n",
+        "# Errors\n\nErrors and warnings on stderr end with a code in brackets (with `--log json` it is the field `code`); the exit code says in one \
+         number how a command ended. `hardline explain CODE` prints what stands here, `hardline explain --json` all of it. Written by \
+         `HARDLINE_BLESS=1 cargo test -p tools --test explain`.\n\n## Exit codes\n\n| exit | meaning | cause | remedy |\n|---|---|---|---|\n",
     );
     for e in &EXPLANATIONS {
-        let _ = write!(text, "\n## {}: {}\n\n**Cause.** {}\n\n**Remedy.** {}\n", name(e), e.meaning, e.cause, e.remedy);
+        let _ = writeln!(text, "| {} | {} | {} | {} |", name(e.code), cell(e.meaning), cell(e.cause), cell(e.remedy));
+    }
+    for area in AREAS {
+        let _ = write!(text, "\n## {}\n\n| code | exit | message | cause | remedy |\n|---|---|---|---|---|\n", area.title);
+        for entry in area.entries() {
+            let exit = entry.exit.map_or("goes on".into(), |exit| name(exit.code()));
+            let said: Vec<_> = entry.shown().map(|line| format!("`{}`", line.replace('|', "\\|"))).collect();
+            let _ = writeln!(
+                text,
+                "| `{}` | {exit} | {} | {} | {} |",
+                entry.code,
+                said.join("<br>"),
+                cell(entry.cause),
+                cell(entry.remedy)
+            );
+        }
     }
     text
 }
 
-fn name(explanation: &Explanation) -> String {
-    if explanation.code == 128 { "128+N".into() } else { explanation.code.to_string() }
+/// What would be read as Markdown, as it is.
+fn cell(text: &str) -> String {
+    ['\\', '|', '*', '<', '_'].into_iter().fold(text.to_owned(), |text, c| text.replace(c, &format!("\\{c}")))
+}
+
+fn name(code: u8) -> String {
+    if code == SIGNALS { "128+N".into() } else { code.to_string() }
 }

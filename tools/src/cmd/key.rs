@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::{Common, ForgetArgs, KeyCommand, ListArgs, PeersFile, ShowArgs, TrustArgs};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::keys::peers::{KnownPeers, Trusted};
 use crate::keys::{Key, PublicKey, file};
 use crate::names;
@@ -84,7 +84,7 @@ fn forget(common: &Common, args: &ForgetArgs) -> Result<(), Failure> {
     let known = find(&args.peers)?;
     if !known.forget(&args.port)? {
         let why = format!("there is none in {}: see 'hardline key list'", names::shown(known.path()));
-        return Err(why).doing(Exit::Failed, || format!("forget the key of {}", args.port));
+        return Err(why).doing(kinds::KEY_NOT_KNOWN, || format!("forget the key of {}", args.port));
     }
     if !common.quiet {
         aside(format!("{}: forgotten", args.port));
@@ -102,10 +102,10 @@ fn key_of(words: &[OsString]) -> Result<(PublicKey, String), Failure> {
     let text = line.to_string_lossy();
     match text.split_whitespace().next() {
         Some(tag) if tag.starts_with("hardline-") && text.trim().len() > tag.len() => {
-            let key = text.parse().doing(Exit::Usage, || "trust this key".into())?;
+            let key = text.parse().doing(kinds::KEY_MALFORMED, || "trust this key".into())?;
             Ok((key, text.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")))
         }
         _ if words.len() == 1 => PublicKey::load(Path::new(&words[0])),
-        _ => Err(Failure::new(Exit::Usage, "KEY is one file, or hardline-pub-1 BASE64")),
+        _ => Err(Failure::new(kinds::USAGE, "KEY is one file, or hardline-pub-1 BASE64")),
     }
 }

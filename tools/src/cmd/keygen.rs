@@ -1,7 +1,9 @@
 //! `hardline keygen`: a new key, for this end or for both.
 
+use std::path::Path;
+
 use crate::cli::{Common, KeygenArgs};
-use crate::error::Failure;
+use crate::error::{Failure, kinds};
 use crate::keys::{Key, Psk, Secret, file};
 use crate::names;
 use crate::say::{answer, aside};
@@ -12,6 +14,9 @@ pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
         true => Key::Psk(Psk::generate()?),
         false => Key::Secret(Secret::generate()?),
     };
+    if args.file == Path::new("-") {
+        return print(common, args, &key);
+    }
     file::create(&args.file, &key, &args.comment)?;
     let shown = names::shown(&args.file);
     if args.json {
@@ -27,6 +32,22 @@ pub fn run(common: &Common, args: &KeygenArgs) -> Result<(), Failure> {
             false => "give the public key to the other end: 'hardline key trust PORT KEY' there".to_owned(),
         };
         aside(format!("{}\nnext: {next}", key.fingerprint()));
+    }
+    Ok(())
+}
+
+/// The key itself to stdout, for a program that keeps secrets; what the peer is to be told to stderr.
+fn print(common: &Common, args: &KeygenArgs, key: &Key) -> Result<(), Failure> {
+    if args.json {
+        return Err(Failure::new(
+            kinds::USAGE,
+            "keygen - writes the key itself to stdout, where --json would write what is public of it",
+        ));
+    }
+    answer(file::line(key, &args.comment).as_str())?;
+    if !common.quiet {
+        let public = key.public().map(|public| format!("{public} {}", args.comment).trim_end().to_owned() + "\n");
+        aside(format!("{}{}", public.unwrap_or_default(), key.fingerprint()));
     }
     Ok(())
 }

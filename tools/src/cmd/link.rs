@@ -3,7 +3,7 @@
 use crate::cli::{Common, LinkArgs};
 use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::{Identity, Settings};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::notify;
 use crate::port::Opener;
 use crate::port::socket::is_listened_on;
@@ -12,7 +12,7 @@ use crate::stats;
 
 /// Runs until told to end.
 pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
-    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
     let identity = Identity::new(&args.port.seal)?;
     services_fit(args, &identity)?;
     forwards_fit(args)?;
@@ -31,12 +31,12 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
 pub(super) fn services_fit(args: &LinkArgs, identity: &Identity) -> Result<(), Failure> {
     for (i, service) in args.service.iter().enumerate() {
         if args.service[..i].iter().any(|s| s.name == service.name) {
-            return Err(Failure::new(Exit::Usage, format!("two services are called '{}'", service.name)));
+            return Err(Failure::new(kinds::SERVICE_TWICE, format!("two services are called '{}'", service.name)));
         }
     }
     if identity.is_plain() && !args.service.is_empty() && !args.port.seal.plain {
         let message = "services need --key FILE or --psk FILE, so that only the peer can use them; --plain offers them to whoever has the wire";
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(Failure::new(kinds::SERVICE_UNSEALED, message));
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ pub(super) fn forwards_fit(args: &LinkArgs) -> Result<(), Failure> {
     for (i, forward) in args.forward.iter().enumerate() {
         if let Some(other) = args.forward[..i].iter().find(|f| f.is_beside(forward)) {
             let message = format!("--forward {other} and --forward {forward} would listen at the same place");
-            return Err(Failure::new(Exit::Usage, message));
+            return Err(Failure::new(kinds::FORWARD_TWICE, message));
         }
     }
     Ok(())
@@ -57,7 +57,7 @@ fn control_is_free(args: &LinkArgs) -> Result<(), Failure> {
         Some(path) if is_listened_on(path) => {
             let path = path.display();
             let message = format!("another 'hardline link' holds the control socket {path}; end that one or choose another path");
-            Err(Failure::new(Exit::Failed, message))
+            Err(Failure::new(kinds::CONTROL_TAKEN, message))
         }
         _ => Ok(()),
     }

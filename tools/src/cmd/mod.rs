@@ -23,13 +23,20 @@ use std::path::PathBuf;
 
 use crate::cli::{Common, PortArgs};
 use crate::drive::wire::{Identity, Settings};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 use crate::stats;
 
-/// The control socket of a held wire, if that is what stands in the place of a port.
-fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
+/// The control socket of a held wire, if that is what stands in the place of a port. Its figures are those of its `link`.
+fn held_wire(common: &Common, port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
     let Some(path) = port.port.path() else { return Ok(None) };
     match std::fs::metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() && common.stats.is_some() => {
+            let path = path.display();
+            let message = format!(
+                "--stats is for a wire of one's own: {path} is held by 'hardline link', whose 'hardline status {path} --json' has its figures"
+            );
+            Err(Failure::new(kinds::STATS_ELSEWHERE, message))
+        }
         Ok(meta) => Ok(meta.file_type().is_socket().then(|| path.to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound && !port.wait => {
             let message = format!(
@@ -37,7 +44,7 @@ fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
                  'hardline link' running?",
                 path.display()
             );
-            Err(Failure::new(Exit::Port, message))
+            Err(Failure::new(kinds::PORT_ABSENT, message))
         }
         // the port says why
         Err(_) => Ok(None),

@@ -8,7 +8,7 @@ use link::Class;
 use crate::cli::{Common, OpenArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::Opener;
 use crate::signal::Signals;
 
@@ -17,15 +17,15 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
     let own = || -> io::Result<(OwnedFd, OwnedFd)> {
         Ok((io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
     };
-    let (input, output) = own().doing(Exit::Failed, || "use stdin and stdout".into())?;
-    if let Some(path) = super::held_wire(&args.port)? {
+    let (input, output) = own().doing(kinds::STDIO_CLOSED, || "use stdin and stdout".into())?;
+    if let Some(path) = super::held_wire(common, &args.port)? {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
-    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
     let opener = Opener::new(args.port.port.clone(), args.port.options())?;
     let settings = super::settings(common, &args.port, false)?;
     if !opener.can_reopen() {
-        return Err(Failure::new(Exit::Usage, "stdio: cannot be the wire here: stdin and stdout are the channel's"));
+        return Err(Failure::new(kinds::PORT_MISUSED, "stdio: cannot be the wire here: stdin and stdout are the channel's"));
     }
     let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
     hub.want(&args.name, Class::Learnt, input, output);

@@ -8,10 +8,11 @@ use crate::cli::{Common, RecvArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan, Service, Target};
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::SERVICE;
 use crate::files::door::{Door, Opened};
 use crate::files::folder::Folder;
+use crate::files::progress::Show;
 use crate::port::Opener;
 use crate::signal::{Signal, Signals};
 
@@ -21,11 +22,13 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// Runs until one sender has sent everything, or for ever.
 pub fn run(common: &Common, args: &RecvArgs) -> Result<(), Failure> {
     // before the folder is made
-    let held = super::held_wire(&args.port)?;
-    let folder = Folder::open(&args.out).doing(Exit::Failed, || format!("put files into {}", args.out.display()))?;
-    let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
-    let door = Door::new().doing(Exit::Failed, || "make a socket in a temporary folder".into())?;
-    let opened = door.open(folder, args.forever, common.quiet).doing(Exit::Failed, || "wait for a sender".into())?;
+    let held = super::held_wire(common, &args.port)?;
+    let folder = Folder::open(&args.out).doing(kinds::FOLDER_UNUSABLE, || format!("put files into {}", args.out.display()))?;
+    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
+    let door = Door::new().doing(kinds::SYSTEM, || "make a socket in a temporary folder".into())?;
+    let opened = door
+        .open(folder, args.forever, Show { quiet: common.quiet, json: args.json })
+        .doing(kinds::SYSTEM, || "wait for a sender".into())?;
     match held {
         Some(path) => {
             let mut client = Client::connect(&path)?;
@@ -40,14 +43,14 @@ pub fn run(common: &Common, args: &RecvArgs) -> Result<(), Failure> {
 fn through_link(client: Client, signals: &Signals, opened: Opened) -> Result<(), Failure> {
     loop {
         let watched = [signals.fd(), client.fd(), opened.fd()].map(|fd| (fd, PollFlags::POLLIN));
-        let ready = wait(&watched, None).doing(Exit::Failed, || "wait for a sender".into())?;
+        let ready = wait(&watched, None).doing(kinds::SYSTEM, || "wait for a sender".into())?;
         if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::new(Exit::Signal(number), format!("ended by signal {number}")));
+            return Err(Failure::signal(number, format!("ended by signal {number}")));
         }
         let over = !ready[2].is_empty();
         if over || !ready[1].is_empty() {
             let said = (!ready[1].is_empty()).then(|| client.end());
-            let link_gone = || Err(said.unwrap_or_else(|| Failure::new(Exit::Lost, "'hardline link' has ended")));
+            let link_gone = || Err(said.unwrap_or_else(|| Failure::new(kinds::LINK_ENDED, "'hardline link' has ended")));
             return opened.end(NOTICE).unwrap_or_else(link_gone);
         }
     }

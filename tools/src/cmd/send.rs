@@ -11,8 +11,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use crate::cli::{Common, SendArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
-use crate::error::{Doing, Exit, Failure};
-use crate::files::progress::Progress;
+use crate::error::{Doing, Exit, Failure, kinds};
+use crate::files::progress::{Progress, Show};
 use crate::files::sources::Sources;
 use crate::files::{SERVICE, Summary, sender};
 use crate::port::Opener;
@@ -26,24 +26,25 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// Runs until everything was answered for.
 pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
     let sources = Sources::gather(&args.files)?;
+    let show = Show { quiet: common.quiet, json: args.json };
     let ends = || -> io::Result<_> {
         let ((input, to_us), (from_us, output)) = (io::pipe()?, io::pipe()?);
         fcntl(from_us.as_fd(), FcntlArg::F_SETPIPE_SZ(PIPE))?;
         Ok((input, output, OwnedFd::from(from_us), OwnedFd::from(to_us)))
     };
-    let (input, output, from_us, to_us) = ends().doing(Exit::Failed, || "make pipes".into())?;
-    let channel = match super::held_wire(&args.port)? {
+    let (input, output, from_us, to_us) = ends().doing(kinds::SYSTEM, || "make pipes".into())?;
+    let channel = match super::held_wire(common, &args.port)? {
         Some(path) => {
             let client = Client::connect(&path)?;
-            let sent = start(sources, input, output, common.quiet)?;
+            let sent = start(sources, input, output, show)?;
             (sent, client.open(SERVICE, Class::Bulk, from_us, to_us))
         }
         None => {
-            let signals = Signals::with_children().doing(Exit::Failed, || "listen to signals".into())?;
+            let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
             let opener = Opener::new(args.port.port.clone(), args.port.options())?;
             let settings = super::settings(common, &args.port, false)?;
             let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
-            let sent = start(sources, input, output, common.quiet)?;
+            let sent = start(sources, input, output, show)?;
             hub.want(SERVICE, Class::Bulk, from_us, to_us);
             (sent, hub.run())
         }
@@ -54,18 +55,16 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
 type Sent = Receiver<Result<Summary, Failure>>;
 
 /// Sends beside the wire.
-fn start(sources: Sources, input: PipeReader, output: PipeWriter, quiet: bool) -> Result<Sent, Failure> {
+fn start(sources: Sources, input: PipeReader, output: PipeWriter, show: Show) -> Result<Sent, Failure> {
     let (done, sent) = channel();
     let run = move || {
-        let mut progress = Progress::new(quiet);
+        let mut progress = Progress::new(show);
         let result = sender::send(input, output, &sources, &mut progress);
-        if let Ok(summary) = &result {
-            progress.finish("sent", summary);
-        }
+        let result = result.and_then(|summary| progress.finish("sent", &summary).map(|()| summary));
         drop(progress);
         let _ = done.send(result);
     };
-    std::thread::Builder::new().spawn(run).doing(Exit::Failed, || "start a thread".into())?;
+    std::thread::Builder::new().spawn(run).doing(kinds::SYSTEM, || "start a thread".into())?;
     Ok(sent)
 }
 
@@ -73,7 +72,7 @@ fn start(sources: Sources, input: PipeReader, output: PipeWriter, quiet: bool) -
 fn verdict(sent: &Sent, channel: Result<(), Failure>) -> Result<(), Failure> {
     let refused = |f: &Failure| f.exit == Exit::Refused;
     let channel = channel.map_err(|f| match refused(&f) {
-        true => Failure::new(f.exit, format!("{}; is 'hardline recv' running there?", f.message)),
+        true => f.clone().with(format!("{f}; is 'hardline recv' running there?")),
         false => f,
     });
     match (sent.recv_timeout(NOTICE), channel) {
@@ -85,6 +84,6 @@ fn verdict(sent: &Sent, channel: Result<(), Failure>) -> Result<(), Failure> {
         // the reason the channel ended says more than that it did
         (Ok(Err(failure)), Err(channel)) if failure.exit == Exit::Lost => Err(channel),
         (Ok(Err(failure)), _) | (Err(_), Err(failure)) => Err(failure),
-        (Err(_), Ok(())) => Err(Failure::new(Exit::Lost, "the other end went away before the transfer was over")),
+        (Err(_), Ok(())) => Err(Failure::new(kinds::TRANSFER_BROKEN, "the other end went away before the transfer was over")),
     }
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{Common, OneWay, TestArgs};
 use crate::clock::random_id;
 use crate::diode::port::{Input, Output};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::measure::message::Introduction;
 use crate::measure::one_way::{Listener, Sender};
 use crate::measure::pair::{Pair, Setup};
@@ -32,11 +32,11 @@ const LOOK: Duration = Duration::from_millis(100);
 /// No rate at which the wire can be used (1), a port that cannot be a wire or a rate it cannot do (2), no peer (3), another
 /// command of hardline's at the other end (5), no port (6), a signal (128 + N).
 pub fn run(common: &Common, args: &TestArgs) -> Result<(), Failure> {
-    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::new().doing(kinds::SYSTEM, || "listen to signals".into())?;
     stats::check(common.stats.as_deref())?;
     if matches!(args.port.kind(), Kind::Udp | Kind::UdpListen) {
         let why = "datagrams arrive whole or not at all, so there are no bits to measure";
-        return Err(Failure::new(Exit::Usage, format!("cannot measure {}: {why}", args.port)));
+        return Err(Failure::new(kinds::PORT_MISUSED, format!("cannot measure {}: {why}", args.port)));
     }
     let line = open(args, &signals)?;
     let mut wanted = match &args.rates[..] {
@@ -75,14 +75,14 @@ fn open(args: &TestArgs, signals: &Signals) -> Result<Line, Failure> {
             Err(failure) => return Err(failure),
         }
         if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::new(Exit::Signal(number), format!("interrupted; {} was not there yet", args.port)));
+            return Err(Failure::signal(number, format!("interrupted; {} was not there yet", args.port)));
         }
         std::thread::sleep(LOOK);
     }
 }
 
 fn measure(args: &TestArgs, line: &Line, rates: Vec<u32>, signals: &Signals, screen: &mut Screen) -> Result<Ending, Failure> {
-    let me = random_id().doing(Exit::Failed, || "draw a random number".into())?;
+    let me = random_id().doing(kinds::SYSTEM, || "draw a random number".into())?;
     let (base, ms) = (args.baud, args.time.as_millis() as u32);
     let patience_us = args.grace.as_micros().try_into().unwrap_or(u64::MAX);
     let lines = args.flow == Flow::None && line.has_lines();
@@ -122,7 +122,7 @@ struct Screen<'a> {
 
 impl Screen<'_> {
     fn new<'a>(common: &Common, args: &'a TestArgs, rates: usize) -> Screen<'a> {
-        let is_seen = !common.quiet && std::io::stderr().is_terminal();
+        let is_seen = !common.quiet && std::io::stderr().is_terminal() && !crate::say::is_dumb();
         let bar = if is_seen { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -195,18 +195,25 @@ impl Screen<'_> {
                 let usable = is_sender || self.report.advice().is_some();
                 let why = || {
                     Failure::new(
-                        Exit::Failed,
+                        kinds::RATE_UNUSABLE,
                         format!("{}: at no rate a usable share of the bytes came through", self.report.port),
                     )
                 };
                 usable.then_some(()).ok_or_else(why)
             }
             Ok(Ending::Alone(alone)) => {
-                let exit = if alone == Alone::Foreign { Exit::Refused } else { Exit::Lost };
-                Err(Failure::new(exit, format!("{}: {}", self.report.port, self.words(alone))))
+                let kind = match alone {
+                    Alone::Foreign => kinds::MODE_MISMATCH,
+                    Alone::Silence => kinds::WIRE_SILENT,
+                    _ if self.args.loopback => kinds::WIRE_NOISY,
+                    Alone::Noise => kinds::WIRE_NOISY,
+                    Alone::Ourselves => kinds::WIRE_LOOPED,
+                    Alone::Unheard => kinds::WIRE_HALF,
+                };
+                Err(Failure::new(kind, format!("{}: {}", self.report.port, self.words(alone))))
             }
             Ok(Ending::Lost) => Err(Failure::new(
-                Exit::Lost,
+                kinds::PEER_SILENT,
                 format!("{}: the peer fell silent; what was measured until then is above", self.report.port),
             )),
             Err(failure) => Err(failure),
@@ -217,7 +224,7 @@ impl Screen<'_> {
         answer(if self.args.json { self.report.to_json().to_string() } else { self.report.to_text() })?;
         if let Some(path) = &self.args.plot {
             let drawing = plot::svg(&self.report.port, &self.report.rows);
-            std::fs::write(path, drawing).doing(Exit::Failed, || format!("write {}", path.display()))?;
+            std::fs::write(path, drawing).doing(kinds::REPORT_UNWRITABLE, || format!("write {}", path.display()))?;
         }
         if let Some(path) = &common.stats {
             stats::write_json(path, &self.report.to_json())?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::names;
 
 /// Largest file, in bytes; no wire has as many services.
@@ -43,11 +43,14 @@ impl File {
     /// One that cannot be read (1), or is no TOML of keys with texts, numbers, true or false, or lists of these (2).
     pub fn load(path: &Path) -> Result<File, Failure> {
         let doing = || format!("read the configuration {}", names::shown(path));
-        let size = std::fs::metadata(path).doing(Exit::Failed, doing)?.len();
+        let size = std::fs::metadata(path).doing(kinds::CONFIG_UNREADABLE, doing)?.len();
         if size > SIZE_MAX {
-            return Err(Failure::new(Exit::Usage, format!("cannot {}: it is larger than 1 MB; is it the right file?", doing())));
+            return Err(Failure::new(
+                kinds::CONFIG_WRONG,
+                format!("cannot {}: it is larger than 1 MB; is it the right file?", doing()),
+            ));
         }
-        let text = std::fs::read_to_string(path).doing(Exit::Failed, doing)?;
+        let text = std::fs::read_to_string(path).doing(kinds::CONFIG_UNREADABLE, doing)?;
         File::parse(&names::shown(path), text)
     }
 
@@ -109,7 +112,7 @@ impl File {
     /// What is wrong at a place (bytes from the start): `FILE:LINE:COLUMN: WHY`, exit code 2.
     pub(crate) fn fail(&self, at: usize, why: &str) -> Failure {
         let (line, column) = self.line_and_column(at);
-        Failure::new(Exit::Usage, format!("{}:{line}:{column}: {}", self.shown, one_line(why)))
+        Failure::new(kinds::CONFIG_WRONG, format!("{}:{line}:{column}: {}", self.shown, one_line(why)))
     }
 
     /// The same at the value of the first of these keys that is there, else at `command`.

@@ -15,6 +15,7 @@ use clap::{CommandFactory, Parser};
 pub use self::file::File;
 use crate::cli::Cli;
 use crate::error::Failure;
+use crate::log;
 
 /// Where a file goes that is called by its NAME alone.
 const FOLDER: &str = "/etc/hardline";
@@ -31,11 +32,13 @@ pub fn path_of(name: &Path) -> PathBuf {
 /// # Errors
 /// A file that cannot be read (1), or is wrong (2): with its line and column.
 pub fn read(words: Vec<OsString>) -> Result<Cli, Failure> {
-    let Some(typed) = words::Typed::find(&words) else { return Ok(Cli::parse_from(words)) };
+    let Some(typed) = words::Typed::find(&words) else {
+        return Ok(Cli::try_parse_from(words).unwrap_or_else(|e| log::end_with(&e)));
+    };
     let file = File::load(&path_of(&typed.config))?;
     match parse(&file, &words, &typed)? {
         Ok((cli, _)) => Ok(cli),
-        Err(error) => error.exit(),
+        Err(error) => log::end_with(&error),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::report::Report;
 use super::state::Memory;
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 
 /// Recordings that are told apart; with more, somebody only wants to fill the report.
 const TOLD_MAX: usize = 64;
@@ -52,6 +52,7 @@ impl Guard {
             return;
         }
         tracing::warn!(
+            code = %kinds::REPLAY_REFUSED,
             "a replay is refused: frames of session {session} of {} that are older than what was received (a recording, or a second sender)",
             memory.id(sender)
         );
@@ -71,8 +72,12 @@ impl Guard {
 
     /// Says what kind of frames are not taken.
     pub(super) fn warn(&mut self, stats: &Stats, heard: bool) {
+        let mut kind = kinds::NOT_AUTHENTIC;
         let what = match (self.is_sealed(), heard) {
-            (false, _) if stats.sealed > 0 => "sealed frames come and cannot be read: give --psk, or --key and --peer",
+            (false, _) if stats.sealed > 0 => {
+                kind = kinds::SEALED_UNREADABLE;
+                "sealed frames come and cannot be read: give --psk, or --key and --peer"
+            }
             (true, false) if stats.refused > 0 => "frames come that no key here opens: are the keys those of the sender?",
             (true, true) if stats.refused > 0 => "frames come that no key here opens: somebody else sends on this line",
             (true, _) if stats.plain > 0 => {
@@ -81,27 +86,39 @@ impl Guard {
             _ => return,
         };
         if self.said.insert(what) {
-            tracing::warn!("{what}");
+            tracing::warn!(code = %kind, "{what}");
         }
     }
 
     /// Why nothing at all could be taken, if that is so.
     pub(super) fn verdict(&self, stats: &Stats) -> Result<(), Failure> {
-        let why = match self.is_sealed() {
+        let (kind, why) = match self.is_sealed() {
             false if stats.sealed > 0 => {
-                format!("{} sealed frames came, and this receiver has no key: give --psk, or --key and --peer", stats.sealed)
-            }
-            true if stats.refused > 0 => {
-                format!(
-                    "nothing authentic came, but {} frames that no key here opens: is it the sender's key?",
-                    stats.refused + stats.foreign
+                let n = stats.sealed;
+                (
+                    kinds::SEALED_UNREADABLE,
+                    format!("{n} sealed frames came, and this receiver has no key: give --psk, or --key and --peer"),
                 )
             }
-            true if stats.replayed > 0 => "nothing new came: it is a recording of what was received before".into(),
-            true if stats.foreign > 0 => format!("{} sealed frames came, and no beacon that says what they are", stats.foreign),
-            true if stats.plain > 0 => format!("nothing authentic came, but {} plain frames: the sender has no key", stats.plain),
+            true if stats.refused > 0 => {
+                let n = stats.refused + stats.foreign;
+                (
+                    kinds::NOT_AUTHENTIC,
+                    format!("nothing authentic came, but {n} frames that no key here opens: is it the sender's key?"),
+                )
+            }
+            true if stats.replayed > 0 => {
+                (kinds::NOTHING_NEW, "nothing new came: it is a recording of what was received before".into())
+            }
+            true if stats.foreign > 0 => {
+                (kinds::NO_BEACON, format!("{} sealed frames came, and no beacon that says what they are", stats.foreign))
+            }
+            true if stats.plain > 0 => {
+                let n = stats.plain;
+                (kinds::NOT_AUTHENTIC, format!("nothing authentic came, but {n} plain frames: the sender has no key"))
+            }
             _ => return Ok(()),
         };
-        Err(Failure::new(Exit::Refused, why))
+        Err(Failure::new(kind, why))
     }
 }

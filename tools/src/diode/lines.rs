@@ -12,7 +12,7 @@ use super::send::{Settings, check};
 use crate::clock::Clock;
 use crate::drive::user::User;
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::signal::Signals;
 
 /// Longest line.
@@ -60,10 +60,10 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
         let due = emitter.poll_timeout().since(clock.now());
         let fds: Vec<_> =
             user.input().into_iter().map(|fd| (fd, PollFlags::POLLIN)).chain([(signals.fd(), PollFlags::POLLIN)]).collect();
-        let ready = wait(&fds, Some(Duration::from_micros(due.max(1)))).doing(Exit::Failed, || "wait for input".into())?;
+        let ready = wait(&fds, Some(Duration::from_micros(due.max(1)))).doing(kinds::SYSTEM, || "wait for input".into())?;
         if fds.len() == 2 && !ready[0].is_empty() {
             drop(fds);
-            let read = user.read(&mut buffer).doing(Exit::Failed, || "read the input".into())?;
+            let read = user.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
             ended |= read == Some(0);
             take(&buffer[..read.unwrap_or(0)], ended, &mut line, |datagram| {
                 // a longer line is cut: better its beginning than nothing

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use diode::object::{Config, Description, ObjectSender, Piece, Source};
-use diode::wire::{NAME_MAX, Record};
+use diode::wire::{Manifest, NAME_MAX, Record};
 
 use super::port::Output;
 use super::sealing::Session;
 use super::send::{Line, Settings, Told, check};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
+use crate::progress::Meter;
 use crate::signal::Signals;
 
 /// How often a watched folder is looked at.
@@ -73,6 +74,8 @@ pub fn run(
         sender.add(description, reading);
     }
     let mut line = Line::new(output, settings, session, signals);
+    let meter = Meter::new(settings.shown);
+    meter.total(to_send(&sender, &config).filter(|_| what.watch.is_none()));
     let (mut symbol, mut looked) = (Vec::new(), None::<Instant>);
     loop {
         check(signals)?;
@@ -94,7 +97,9 @@ pub fn run(
                 let object = sender.manifest(index).object;
                 sender
                     .symbol(index, block, number, &mut symbol)
-                    .doing(Exit::Failed, || "read a file that is being sent".into())?;
+                    .doing(kinds::SOURCE_UNREADABLE, || "read a file that is being sent".into())?;
+                meter.name(sender.manifest(index).name);
+                meter.add(symbol.len() as u64);
                 line.send(&Record::Symbol { object, block, symbol: number, payload: &symbol })?;
             }
             None if what.watch.is_some() => std::thread::sleep(LOOK.min(line.beacon_in())),
@@ -103,7 +108,8 @@ pub fn run(
         while let Some((description, reading)) = sender.take_done() {
             tracing::info!("sent {} ({} bytes)", description.name, description.size);
             if let Some((from, to)) = reading.sent {
-                std::fs::rename(&from, &to).doing(Exit::Failed, || format!("move {} to {}", from.display(), to.display()))?;
+                std::fs::rename(&from, &to)
+                    .doing(kinds::WATCH_FOLDER, || format!("move {} to {}", from.display(), to.display()))?;
             }
         }
     }
@@ -111,31 +117,40 @@ pub fn run(
     Ok(line.stats())
 }
 
+/// Bytes of symbols in all rounds of what was added; none where there is no last round.
+fn to_send(sender: &ObjectSender<Reading>, config: &Config) -> Option<u64> {
+    let objects = (0..sender.pending()).map(|index| sender.manifest(index));
+    let symbols =
+        |m: Manifest<'_>| (0..m.blocks()).map(|b| m.symbols(b) + u64::from(config.repair(m.symbols(b) as u32))).sum::<u64>();
+    let once: u64 = objects.map(|m| symbols(m) * u64::from(config.symbol_len)).sum();
+    (config.rounds > 0).then_some(once * u64::from(config.rounds))
+}
+
 /// What there is to say of a file; stdin is copied to a temporary one first.
 fn describe(path: &Path, sent: Option<(PathBuf, PathBuf)>) -> Result<(Description, Reading), Failure> {
     let message = path.as_os_str() == "-";
     let fail = || format!("read {}", path.display());
     let file = if message {
-        let mut copy = tempfile::tempfile().doing(Exit::Failed, fail)?;
-        io::copy(&mut io::stdin().lock(), &mut copy).doing(Exit::Failed, fail)?;
+        let mut copy = tempfile::tempfile().doing(kinds::SOURCE_UNREADABLE, fail)?;
+        io::copy(&mut io::stdin().lock(), &mut copy).doing(kinds::SOURCE_UNREADABLE, fail)?;
         copy
     } else {
-        File::open(path).doing(Exit::Failed, fail)?
+        File::open(path).doing(kinds::SOURCE_UNREADABLE, fail)?
     };
-    let meta = file.metadata().doing(Exit::Failed, fail)?;
+    let meta = file.metadata().doing(kinds::SOURCE_UNREADABLE, fail)?;
     if !meta.is_file() {
-        return Err(Failure::new(Exit::Failed, format!("cannot send {}: it is not a file", path.display())));
+        return Err(Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot send {}: it is not a file", path.display())));
     }
     let name =
         if message { String::new() } else { path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default() };
     if name.len() > NAME_MAX {
         return Err(Failure::new(
-            Exit::Failed,
+            kinds::SOURCE_UNREADABLE,
             format!("cannot send {}: its name is longer than {NAME_MAX} bytes", path.display()),
         ));
     }
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |t| t.as_secs());
-    let sha256 = crate::digest::of(&file).doing(Exit::Failed, fail)?;
+    let sha256 = crate::digest::of(&file).doing(kinds::SOURCE_UNREADABLE, fail)?;
     let description = Description { name, size: meta.len(), modified, sha256, priority: 0 };
     Ok((description, Reading { file, sent }))
 }
@@ -145,7 +160,7 @@ fn describe(path: &Path, sent: Option<(PathBuf, PathBuf)>) -> Result<(Descriptio
 fn take_from(dir: &Path, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
     let (sending, sent) = (dir.join("sending"), dir.join("sent"));
     for folder in [&sending, &sent] {
-        std::fs::create_dir_all(folder).doing(Exit::Failed, || format!("make {}", folder.display()))?;
+        std::fs::create_dir_all(folder).doing(kinds::WATCH_FOLDER, || format!("make {}", folder.display()))?;
     }
     if sender.pending() == 0 {
         for path in files_in(&sending)? {
@@ -155,7 +170,7 @@ fn take_from(dir: &Path, sender: &mut ObjectSender<Reading>) -> Result<(), Failu
     for path in files_in(dir)? {
         let name = path.file_name().unwrap_or_default();
         let taken = sending.join(name);
-        std::fs::rename(&path, &taken).doing(Exit::Failed, || format!("take {}", path.display()))?;
+        std::fs::rename(&path, &taken).doing(kinds::WATCH_FOLDER, || format!("take {}", path.display()))?;
         add(&taken, &sent, sender)?;
     }
     Ok(())
@@ -170,7 +185,7 @@ fn add(path: &Path, sent: &Path, sender: &mut ObjectSender<Reading>) -> Result<(
 
 /// Plain files that are not hidden (a writer makes `.name` and renames it when it is whole).
 fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(dir).doing(Exit::Failed, || format!("look into {}", dir.display()))?;
+    let entries = std::fs::read_dir(dir).doing(kinds::WATCH_FOLDER, || format!("look into {}", dir.display()))?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .filter(|e| e.file_type().is_ok_and(|t| t.is_file()) && !e.file_name().to_string_lossy().starts_with('.'))

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
 use super::send::check;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::Kind;
 use crate::port::exec::Running;
@@ -93,7 +93,7 @@ impl Output {
     }
     /// Writes a whole frame, waiting while the port takes nothing, unless a signal asks for the end.
     pub fn write(&self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
-        let failed = |e: io::Error| Err(e).doing(Exit::Failed, || "write to the line".into());
+        let failed = |e: io::Error| Err(e).doing(kinds::LINE_FAILED, || "write to the line".into());
         match self.fd() {
             // nobody listening yet is no error on a diode
             Fd::Datagrams(socket) => match socket.send(frame) {
@@ -107,7 +107,7 @@ impl Output {
                         Err(nix::errno::Errno::EINTR) => {}
                         Err(nix::errno::Errno::EAGAIN) => {
                             let fds = [(fd.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
-                            crate::drive::wait(&fds, None).doing(Exit::Failed, || "wait for the line".into())?;
+                            crate::drive::wait(&fds, None).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
                             check(signals)?;
                         }
                         Err(e) => return failed(e.into()),
@@ -122,7 +122,10 @@ impl Output {
         let (mut left, mut moved) = (self.queued(), Instant::now());
         while left > 0 {
             if moved.elapsed() > STUCK {
-                return Err(Failure::new(Exit::Failed, format!("cannot write to the line: the port holds back {left} bytes")));
+                return Err(Failure::new(
+                    kinds::LINE_FAILED,
+                    format!("cannot write to the line: the port holds back {left} bytes"),
+                ));
             }
             std::thread::sleep(LOOK);
             check(signals)?;
@@ -206,7 +209,11 @@ fn refuse_flow(options: Options) -> Result<(), Failure> {
     if options.flow == Flow::None {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, "a diode has no flow control: --flow rtscts would be a way back"))
+    Err(Failure::new(kinds::PORT_MISUSED, "a diode has no flow control: --flow rtscts would be a way back"))
+}
+
+fn unopened(spec: &Spec, e: &io::Error) -> Failure {
+    Failure::new(kinds::unopened(e), format!("cannot open {spec}: {e}"))
 }
 
 /// A terminal, a pipe or a file by its path. Says whether it is a terminal.
@@ -214,11 +221,11 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     let path = match spec.kind() {
         Kind::Serial => spec.rest().to_owned(),
         Kind::Usb => crate::port::usb_path(spec)?,
-        _ => return Err(Failure::new(Exit::Usage, format!("{spec} cannot be used one way"))),
+        _ => return Err(Failure::new(kinds::PORT_MISUSED, format!("{spec} cannot be used one way"))),
     };
-    let meta = std::fs::metadata(&path).doing(Exit::Port, || format!("open {spec}"))?;
+    let meta = std::fs::metadata(&path).map_err(|e| unopened(spec, &e))?;
     if meta.is_dir() {
-        return Err(Failure::new(Exit::Port, format!("cannot open {spec}: this is a folder, not a port")));
+        return Err(Failure::new(kinds::PORT_UNFIT, format!("cannot open {spec}: this is a folder, not a port")));
     }
     let tty = meta.file_type().is_char_device();
     let mut open = File::options();
@@ -226,15 +233,15 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     // a capture that is played back, or made, is a plain file
     open.append(way == Way::Out && !tty);
     open.custom_flags((OFlag::O_NOCTTY | OFlag::O_NONBLOCK).bits());
-    let file = open.open(&path).doing(Exit::Port, || format!("open {spec}"))?;
+    let file = open.open(&path).map_err(|e| unopened(spec, &e))?;
     let is_tty = nix::unistd::isatty(&file).unwrap_or(false);
     if is_tty {
-        crate::port::termios::set_up(&file, options.baud).doing(Exit::Port, || format!("set up {spec}"))?;
+        crate::port::termios::set_up(&file, options.baud).doing(kinds::PORT_FAILED, || format!("set up {spec}"))?;
         if let Err(real) = crate::port::termios::check_rate(file.as_fd(), options.baud) {
             let why = format!("the port cannot do {} baud (it chose {real})", options.baud);
-            return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: {why}")));
+            return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {spec}: {why}")));
         }
-        crate::port::termios::lock(&file).doing(Exit::Port, || format!("lock {spec} (busy?)"))?;
+        crate::port::termios::lock(&file).doing(kinds::PORT_BUSY, || format!("lock {spec} (busy?)"))?;
         if way == Way::In {
             crate::port::termios::drop_modem_lines(&file);
         }
@@ -252,7 +259,7 @@ fn udp_out(spec: &Spec) -> Result<UdpSocket, Failure> {
         let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read);
         Ok(socket)
     };
-    made().doing(Exit::Port, || format!("open {spec}"))
+    made().map_err(|e| unopened(spec, &e))
 }
 
 fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {
@@ -265,7 +272,7 @@ fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {
         socket.set_nonblocking(true)?;
         Ok(socket)
     };
-    made().doing(Exit::Port, || format!("open {spec}"))
+    made().map_err(|e| unopened(spec, &e))
 }
 
 fn exec(spec: &Spec, way: Way) -> Result<(OwnedFd, Running), Failure> {
@@ -284,7 +291,7 @@ fn exec(spec: &Spec, way: Way) -> Result<(OwnedFd, Running), Failure> {
         let fd = fd.ok_or_else(|| io::Error::other("no pipe to the command"))?;
         Ok((fd, Running { child, reach: Reach::Session }))
     };
-    started().doing(Exit::Port, || format!("run {spec}"))
+    started().doing(kinds::PORT_COMMAND, || format!("run {spec}"))
 }
 
 fn own(way: Way) -> Result<OwnedFd, Failure> {
@@ -292,5 +299,5 @@ fn own(way: Way) -> Result<OwnedFd, Failure> {
         Way::Out => io::stdout().as_fd().try_clone_to_owned(),
         Way::In => io::stdin().as_fd().try_clone_to_owned(),
     };
-    fd.doing(Exit::Port, || "use stdin or stdout as the wire".into())
+    fd.doing(kinds::PORT_FAILED, || "use stdin or stdout as the wire".into())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use diode::receiver::{Datagrams, Event, Receiver};
 use diode::stream::{Out, StreamReceiver};
 use diode::unseal::Sender;
-use diode::wire::{Body, Record};
+use diode::wire::{Beacon, Body, Record};
 use nix::poll::PollFlags;
 use serde_json::json;
 
@@ -19,7 +19,8 @@ use super::spool::{News, Spool};
 use super::state::Memory;
 use crate::clock::Clock;
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
+use crate::progress::Meter;
 use crate::signal::{Signal, Signals};
 use crate::stats;
 
@@ -72,6 +73,8 @@ pub struct Receiving {
     pub stats: Option<PathBuf>,
     /// The session heard last.
     pub session: Option<u64>,
+    /// Where a terminal is shown how far it is.
+    pub meter: Meter,
 }
 
 /// Whose sealed frames are taken, and nothing else.
@@ -93,6 +96,7 @@ impl Receiving {
         };
         let mut guard = Guard::new(memory);
         let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began), signals);
+        self.meter.clear();
         let closed = guard.close(&receiver);
         self.report.line(&receiver.stats());
         self.write_stats(&receiver, bytes, began, false)?;
@@ -113,7 +117,7 @@ impl Receiving {
             let tick = if matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy()) { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
             let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
-            let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for the line".into())?;
+            let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
             let mut over = false;
             if !ready[0].is_empty() {
                 over = self.take_in(receiver, clock, &mut buffer)?;
@@ -122,6 +126,7 @@ impl Receiving {
             self.collect(receiver, bytes, false)?;
             over |= self.serve(receiver, guard, bytes)? && !self.forever;
             guard.warn(&receiver.stats(), self.session.is_some());
+            self.show(*bytes);
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 self.tick()?;
@@ -135,24 +140,45 @@ impl Receiving {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick()?;
-                    return Err(Failure::new(Exit::Signal(number), "interrupted"));
+                    return Err(Failure::signal(number, "interrupted"));
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
             }
             if over {
                 if self.session.is_none() {
                     guard.verdict(&receiver.stats())?;
+                    let why = "no session came: nothing that arrived was of a sender of hardline's";
+                    return Err(Failure::new(kinds::NOTHING_CAME, why));
                 }
                 return self.finish(receiver, bytes);
             }
         }
     }
 
+    /// Files as far as their symbols are here, a stream as far as it was written out.
+    fn show(&self, bytes: u64) {
+        if !self.meter.is_due() {
+            return;
+        }
+        let Sink::Objects { spool, .. } = &self.sink else { return self.meter.set(bytes) };
+        let (mut whole, mut here) = (bytes, bytes);
+        for (partial, manifest) in spool.partial() {
+            let have = manifest.map_or(0, |m| partial.have(&m)).min(partial.needed);
+            whole += partial.size;
+            here += (partial.size as f64 * have as f64 / partial.needed.max(1) as f64) as u64;
+            self.meter.name(&partial.name);
+        }
+        if whole > 0 {
+            self.meter.grow(whole);
+        }
+        self.meter.set(here);
+    }
+
     /// Reads what is there; true at the end of a file or command.
     fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8]) -> Result<bool, Failure> {
         // a burst of datagrams at once, or the kernel's queue overflows
         for _ in 0..64 {
-            match self.input.read(buffer).doing(Exit::Failed, || "read the line".into())? {
+            match self.input.read(buffer).doing(kinds::LINE_FAILED, || "read the line".into())? {
                 Some(0) if !self.input.is_datagrams() => return Ok(true),
                 Some(n) if self.input.is_datagrams() => receiver.handle_datagram(&buffer[..n], clock.now()),
                 Some(n) => {
@@ -168,14 +194,14 @@ impl Receiving {
     /// What was decoded meanwhile.
     fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
-        let news = spool.poll(all).doing(Exit::Failed, || "put together what came".into())?;
+        let news = spool.poll(all).doing(kinds::SPOOL_FAILED, || "put together what came".into())?;
         self.tell(news, receiver, count);
         Ok(())
     }
 
     fn tick(&mut self) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Objects { spool, .. } => spool.flush().doing(Exit::Failed, || "keep what came".into()),
+            Sink::Objects { spool, .. } => spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into()),
             _ => Ok(()),
         }
     }
@@ -228,18 +254,18 @@ impl Receiving {
                     let message =
                         format!("the sender speaks version {v} of the one-way mode, this is version {}", diode::wire::VERSION);
                     if !guard.is_sealed() {
-                        return Err(Failure::new(Exit::Refused, message));
+                        return Err(Failure::new(kinds::VERSION_MISMATCH, message));
                     }
                     // anybody could have said so
-                    tracing::warn!("{message}");
+                    tracing::warn!(code = %kinds::VERSION_MISMATCH, "{message}");
                 }
                 Event::End => ended = true,
                 Event::Silence => {
-                    tracing::warn!("the line is silent: no sign of the sender for three beacon periods");
+                    tracing::warn!(code = %kinds::LINE_SILENT, "the line is silent: no sign of the sender for three beacon periods");
                     self.report.say("silence", json!({}));
                 }
                 Event::Back(us) => {
-                    tracing::warn!("the line is back after {:.1} s", us as f64 / 1e6);
+                    tracing::warn!(code = %kinds::LINE_BACK, "the line is back after {:.1} s", us as f64 / 1e6);
                     self.report.say("back", json!({"seconds": us as f64 / 1e6}));
                 }
                 Event::Body(body) => self.take_body(&body, receiver, bytes)?,
@@ -253,11 +279,11 @@ impl Receiving {
         let keep = || "keep what came (is the disk full?)".to_owned();
         match (&mut self.sink, body.record) {
             (Sink::Objects { spool, .. }, Record::Manifest(m)) => {
-                let news = spool.handle_manifest(&m).doing(Exit::Failed, keep)?;
+                let news = spool.handle_manifest(&m).doing(kinds::SPOOL_FAILED, keep)?;
                 self.tell(news, receiver, count);
             }
             (Sink::Objects { spool, .. }, Record::Symbol { object, block, symbol, payload }) => {
-                let news = spool.handle_symbol(object, block, symbol, payload).doing(Exit::Failed, keep)?;
+                let news = spool.handle_symbol(object, block, symbol, payload).doing(kinds::SPOOL_FAILED, keep)?;
                 self.tell(news, receiver, count);
             }
             (Sink::Lines(Some(numbers)), Record::Datum { number, payload }) => {
@@ -289,7 +315,7 @@ impl Receiving {
                     let why = cause(&receiver.stats(), self.input.overruns());
                     self.report.missing(&what, json!({"offset": offset, "bytes": bytes, "cause": why}));
                     match on_gap {
-                        OnGap::Fail => return Err(Failure::new(Exit::Incomplete, what)),
+                        OnGap::Fail => return Err(Failure::new(kinds::STREAM_GAP, what)),
                         OnGap::Skip => {}
                         OnGap::Zero => {
                             *count += bytes;
@@ -331,7 +357,7 @@ impl Receiving {
                     self.report.say("delivered", fields);
                     if d.margin.0 * 2 > d.margin.1 {
                         // before anything is lost: the next outage or a little more noise would do it
-                        tracing::warn!("{} needed {} of {} repair symbols: the margin is going", d.name, d.margin.0, d.margin.1);
+                        tracing::warn!(code = %kinds::MARGIN_THIN, "{} needed {} of {} repair symbols: the margin is going", d.name, d.margin.0, d.margin.1);
                     }
                     if let Sink::Objects { exec: Some(command), .. } = &self.sink {
                         run_for(command, &d.path);
@@ -350,7 +376,7 @@ impl Receiving {
         let length = receiver.beacon().map(|b| b.stream_len).filter(|l| *l != diode::wire::OPEN_END);
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
-                spool.flush().doing(Exit::Failed, || "keep what came".into())?;
+                spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?;
                 if spool.heard() < objects {
                     let unknown = objects - spool.heard();
                     let what = format!("{unknown} objects were sent of which not even the name came ({why})");
@@ -378,16 +404,35 @@ impl Receiving {
             }
         }
         match self.report.count_missing() {
-            0 => Ok(()),
-            1 => Err(Failure::new(Exit::Incomplete, "one thing is missing, see above and --report")),
-            n => Err(Failure::new(Exit::Incomplete, format!("{n} things are missing, see above and --report"))),
+            0 => self.was_meant(receiver.beacon()),
+            1 => Err(Failure::new(kinds::INCOMPLETE, "one thing is missing, see above and --report")),
+            n => Err(Failure::new(kinds::INCOMPLETE, format!("{n} things are missing, see above and --report"))),
+        }
+    }
+
+    /// Whether the session had anything of what is received here, if it had anything at all.
+    fn was_meant(&self, beacon: Option<&Beacon>) -> Result<(), Failure> {
+        let had = beacon.map_or([false; 3], |b| [b.objects > 0, b.datagrams > 0, b.shape.data > 0]);
+        let (wanted, what) = match self.sink {
+            Sink::Objects { .. } => (0, "file"),
+            Sink::Lines(_) => (1, "line"),
+            Sink::Stream(..) => (2, "stream"),
+        };
+        let others =
+            ["files: receive them with --out DIR", "lines: receive them with --lines", "a stream: receive it with --stream"];
+        match had.into_iter().position(|had| had) {
+            Some(other) if !had[wanted] => {
+                let message = format!("no {what} came: the session had {}", others[other]);
+                Err(Failure::new(kinds::NOTHING_CAME, message))
+            }
+            _ => Ok(()),
         }
     }
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).doing(Exit::Failed, || "write the output".into())
+    out.write_all(bytes).and_then(|()| out.flush()).doing(kinds::OUTPUT_FAILED, || "write the output".into())
 }
 
 /// Runs the user's command with the path as its first argument; never lets a name reach a shell.
@@ -397,7 +442,7 @@ fn run_for(command: &str, path: &std::path::Path) {
     let ran = shell.arg("hardline").arg(path).stdin(Stdio::null()).status();
     match ran {
         Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!("'{command}' for {} ended with {status}", path.display()),
-        Err(e) => tracing::warn!("cannot run '{command}': {e}"),
+        Ok(status) => tracing::warn!(code = %kinds::HOOK_FAILED, "'{command}' for {} ended with {status}", path.display()),
+        Err(e) => tracing::warn!(code = %kinds::HOOK_FAILED, "cannot run '{command}': {e}"),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use diode::receiver::Stats;
 use serde_json::{Value, json};
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// Where reports go.
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ impl Report {
     /// Appends to `path`, if there is one.
     pub fn open(path: Option<&Path>) -> Result<Report, Failure> {
         let open = |p: &Path| File::options().create(true).append(true).open(p);
-        let file = path.map(|p| open(p).doing(Exit::Failed, || format!("open the report {}", p.display()))).transpose()?;
+        let file =
+            path.map(|p| open(p).doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", p.display()))).transpose()?;
         Ok(Report { file, missing: 0 })
     }
     /// One line.
@@ -35,13 +36,13 @@ impl Report {
         if let Some(file) = &mut self.file
             && let Err(e) = writeln!(file, "{fields}")
         {
-            tracing::warn!("cannot write the report: {e}");
+            tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "cannot write the report: {e}");
         }
     }
     /// One line about something that is missing for good.
     pub fn missing(&mut self, what: &str, fields: Value) {
         self.missing += 1;
-        tracing::warn!("{what}");
+        tracing::warn!(code = %kinds::MISSING, "{what}");
         self.say("missing", fields);
     }
     /// Things that are missing.

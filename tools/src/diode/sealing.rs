@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::state::{Memory, default_folder, next_session};
 use crate::cli::{DiodeRecvKeys, DiodeSendKeys};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::keys::{Psk, PublicKey, Secret};
 
 /// A new session of a sender.
@@ -40,13 +40,13 @@ impl Session {
         let sealing = match (&pair, &psk) {
             (Some(pair), _) => {
                 let mut seed = Zeroizing::new([0; KEY]);
-                getrandom::fill(&mut seed[..]).doing(Exit::Failed, || "draw random bytes for a session".into())?;
+                getrandom::fill(&mut seed[..]).doing(kinds::SEAL_FAILED, || "draw random bytes for a session".into())?;
                 pair.sealing(number, &seed, None)
             }
             (None, Some(psk)) => Some(Sealing::psk(&Key::from(*psk.bytes()), number)),
             (None, None) => None,
         };
-        let sealing = sealing.ok_or("the handshake could not be made").doing(Exit::Failed, || "seal a session".into())?;
+        let sealing = sealing.ok_or("the handshake could not be made").doing(kinds::SEAL_FAILED, || "seal a session".into())?;
         Ok(Session { number, sealing: Some(sealing) })
     }
 }
@@ -83,7 +83,7 @@ pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec
 /// A public key as it was typed, or from the file that was named.
 fn public(key: &str) -> Result<PublicKey, Failure> {
     match key.starts_with("hardline-pub-") {
-        true => key.parse().doing(Exit::Usage, || "use the key of --peer".into()),
+        true => key.parse().doing(kinds::KEY_MALFORMED, || "use the key of --peer".into()),
         false => Ok(PublicKey::load(Path::new(key))?.0),
     }
 }

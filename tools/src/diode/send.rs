@@ -12,7 +12,7 @@ use link::{FRAME_MAX, Pace};
 use super::port::Output;
 use super::sealing::Session;
 use crate::clock::Clock;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::signal::{Signal, Signals};
 
 /// Time between beacons.
@@ -29,6 +29,8 @@ pub struct Settings {
     pub survive: Duration,
     /// Bytes per second, 0 = as fast as the port takes them.
     pub rate: u32,
+    /// Whether a terminal is shown how far it is.
+    pub shown: bool,
 }
 
 impl Settings {
@@ -180,7 +182,7 @@ impl<'a> Line<'a> {
 /// Ends the command when a signal asks for it.
 pub fn check(signals: &Signals) -> Result<(), Failure> {
     match signals.take() {
-        Some(Signal::End(number)) => Err(Failure::new(Exit::Signal(number), "interrupted; the receiver does not know")),
+        Some(Signal::End(number)) => Err(Failure::signal(number, "interrupted; the receiver does not know")),
         _ => Ok(()),
     }
 }

@@ -216,6 +216,9 @@ impl Spool {
         if self.objects.len() >= OBJECTS_MAX {
             return refuse("too many objects are under way");
         }
+        // somebody may have tidied up
+        std::fs::create_dir_all(&self.out)?;
+        std::fs::create_dir_all(&self.state)?;
         let mut frame = vec![0u8; link::FRAME_MAX];
         let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
         let body = frame[4..n - 4].to_vec();
@@ -283,6 +286,7 @@ impl Spool {
         match self.open.entry((object, block)) {
             std::collections::hash_map::Entry::Occupied(e) => Ok(e.into_mut()),
             std::collections::hash_map::Entry::Vacant(e) => {
+                std::fs::create_dir_all(&self.state)?;
                 let file = File::options().create(true).append(true).open(path)?;
                 Ok(e.insert(BufWriter::with_capacity(1 << 16, file)))
             }
@@ -316,11 +320,20 @@ impl Spool {
         let mut news = Vec::new();
         while let Some((object, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
             self.decoding.remove(&(object, block));
-            if decoded? {
-                news.extend(self.block_done(object, block)?);
+            match decoded.and_then(|whole| if whole { self.block_done(object, block) } else { Ok(Vec::new()) }) {
+                Ok(more) => news.extend(more),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => news.extend(self.begin_anew(object)),
+                Err(e) => return Err(e),
             }
         }
         Ok(news)
+    }
+
+    /// What was kept of an object was taken away: its next manifest announces it again.
+    fn begin_anew(&mut self, object: u32) -> Option<News> {
+        self.open.retain(|(of, _), _| *of != object);
+        let partial = self.objects.remove(&object)?;
+        Some(News::Refused(partial.name, "what was kept of it is gone; waiting for it anew".into()))
     }
 
     fn block_done(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {

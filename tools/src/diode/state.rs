@@ -18,21 +18,21 @@ use diode::unseal::Heard;
 use nix::unistd::geteuid;
 
 use crate::disk;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// The folder where state goes when none is named.
 pub fn default_folder() -> Result<PathBuf, Failure> {
     match disk::of_user(disk::named("XDG_STATE_HOME"), disk::named("HOME"), ".local/state") {
         Some(state) => Ok(state.join("hardline")),
         None if geteuid().is_root() => Ok("/var/lib/hardline".into()),
-        None => Err(Failure::new(Exit::Usage, "neither XDG_STATE_HOME nor HOME is set: give --state DIR")),
+        None => Err(Failure::new(kinds::NO_STATE_FOLDER, "neither XDG_STATE_HOME nor HOME is set: give --state DIR")),
     }
 }
 
 /// A number for a new session, higher than every one before, and on disk. A clock that goes back does no harm.
 pub fn next_session(folder: &Path) -> Result<u64, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
-    numbered(folder, now).doing(Exit::Failed, || format!("number a session in {}", folder.join("diode-session").display()))
+    numbered(folder, now).doing(kinds::STATE_FAILED, || format!("number a session in {}", folder.join("diode-session").display()))
 }
 
 fn numbered(folder: &Path, now: u64) -> io::Result<u64> {
@@ -60,7 +60,7 @@ impl Memory {
     /// Reads what is remembered of senders with these fingerprints.
     pub fn open(folder: &Path, ids: Vec<String>) -> Result<Memory, Failure> {
         let read = || parse(&Locked::take(folder)?.read("diode-heard")?.unwrap_or_default());
-        let all = read().doing(Exit::Failed, || doing(folder))?;
+        let all = read().doing(kinds::STATE_FAILED, || doing(folder))?;
         let noted = ids.iter().map(|id| all.get(id).copied().unwrap_or_default()).collect();
         let worker = write_behind(folder.to_owned(), ids.clone());
         Ok(Memory { folder: folder.to_owned(), ids, worker, noted })
@@ -75,7 +75,7 @@ impl Memory {
     }
     /// Has it on disk when it returns.
     pub fn store(&mut self, heard: Vec<Heard>) -> Result<(), Failure> {
-        store(&self.folder, &self.ids, &heard).doing(Exit::Failed, || doing(&self.folder))?;
+        store(&self.folder, &self.ids, &heard).doing(kinds::STATE_FAILED, || doing(&self.folder))?;
         self.noted = heard;
         Ok(())
     }
@@ -98,7 +98,7 @@ fn write_behind(folder: PathBuf, ids: Vec<String>) -> Sender<Vec<Heard>> {
         while let Ok(heard) = todo.recv() {
             let heard = todo.try_iter().last().unwrap_or(heard);
             if let Err(e) = store(&folder, &ids, &heard) {
-                tracing::warn!("cannot {}: {e}", doing(&folder));
+                tracing::warn!(code = %kinds::STATE_UNWRITTEN, "cannot {}: {e}", doing(&folder));
             }
         }
     });

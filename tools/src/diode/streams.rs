@@ -1,5 +1,6 @@
 //! `--stream`: stdin to the far stdout.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use diode::stream::{StreamSender, shape};
@@ -11,7 +12,8 @@ use super::sealing::Session;
 use super::send::{Line, Settings, Told, check};
 use crate::drive::user::User;
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
+use crate::progress::{self, Meter};
 use crate::signal::Signals;
 
 /// The rate a stream is shaped for when neither port nor user says one (bytes per second).
@@ -25,6 +27,8 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
     let mut line = Line::new(output, &Settings { rate, ..*settings }, session, signals);
     let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
     let mut user = User::stdio()?;
+    let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
+    meter.total(progress::left_in(&io::stdin()));
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
     loop {
         check(signals)?;
@@ -33,6 +37,7 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
         line.beacon(&told)?;
         let n = sender.write(&pending, line.clock.now());
         pending.drain(..n);
+        meter.set(sender.written());
         while line.is_ready() {
             let Some(s) = sender.poll_shard(line.clock.now()) else { break };
             line.send(&Record::Shard {
@@ -52,10 +57,10 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
         let reading = pending.is_empty() && sender.is_writable();
         let mut fds = vec![(signals.fd(), PollFlags::POLLIN)];
         fds.extend(user.input().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
-        let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for input".into())?;
+        let ready = wait(&fds, Some(timeout)).doing(kinds::SYSTEM, || "wait for input".into())?;
         if ready.len() == 2 && !ready[1].is_empty() {
             drop(fds);
-            match user.read(&mut buffer).doing(Exit::Failed, || "read the input".into())? {
+            match user.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())? {
                 Some(0) => sender.finish(line.clock.now()),
                 Some(n) => pending.extend_from_slice(&buffer[..n]),
                 None => {}

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use link::Class;
@@ -11,7 +11,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
 
 use super::hub::status_words;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Exit, Failure, kinds};
 
 /// Longest wait for a status.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -19,6 +19,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// A connection to a held wire.
 #[derive(Debug)]
 pub struct Client {
+    path: PathBuf,
     stream: UnixStream,
     replies: BufReader<UnixStream>,
 }
@@ -28,9 +29,9 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Client, Failure> {
         let connect = || -> io::Result<Client> {
             let stream = UnixStream::connect(path)?;
-            Ok(Client { replies: BufReader::new(stream.try_clone()?), stream })
+            Ok(Client { path: path.to_owned(), replies: BufReader::new(stream.try_clone()?), stream })
         };
-        connect().doing(Exit::Port, || format!("reach the wire at {} (is 'hardline link' running?)", path.display()))
+        connect().doing(kinds::LINK_ABSENT, || format!("reach the wire at {} (is 'hardline link' running?)", path.display()))
     }
 
     /// Hands `input` and `output` to a channel of this service and waits for its end.
@@ -45,7 +46,7 @@ impl Client {
         let fds: [RawFd; 2] = [input.as_raw_fd(), output.as_raw_fd()];
         let rights = [ControlMessage::ScmRights(&fds)];
         sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(line.as_bytes())], &rights, MsgFlags::empty(), None)
-            .doing(Exit::Failed, || "ask for a channel".into())?;
+            .doing(kinds::LINK_ENDED, || "ask for a channel".into())?;
         // the wire has its own copies now
         drop((input, output));
         let mut status = None;
@@ -54,11 +55,11 @@ impl Client {
             if reply["note"] == "status" {
                 status = reply["value"].as_u64().map(|n| n as u32);
             } else if let Some(why) = reply["waiting"].as_str() {
-                tracing::warn!("waiting: {why}");
+                tracing::warn!(code = %kinds::WAITING, "waiting: {why}");
             } else if reply["ended"] == true {
-                return status.and_then(status_words).map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words)));
+                return status.and_then(status_words).map_or(Ok(()), |words| Err(Failure::new(kinds::SERVICE_FAILED, words)));
             } else if let Some(why) = reply["failed"].as_str() {
-                return Err(Failure::new(exit_of(&reply), why));
+                return Err(told(&reply, why));
             }
         }
     }
@@ -66,10 +67,10 @@ impl Client {
     /// Offers the peer a service at a Unix socket, as long as the client lives.
     pub fn offer(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
         let line = format!("{}\n", json!({ "offer": name, "unix": path.to_string_lossy() }));
-        self.stream.write_all(line.as_bytes()).doing(Exit::Failed, || format!("offer '{name}'"))?;
+        self.stream.write_all(line.as_bytes()).doing(kinds::LINK_ENDED, || format!("offer '{name}'"))?;
         let reply = self.reply()?;
         match reply["failed"].as_str() {
-            Some(why) => Err(Failure::new(exit_of(&reply), why)),
+            Some(why) => Err(told(&reply, why)),
             None => Ok(()),
         }
     }
@@ -89,36 +90,46 @@ impl Client {
             stream.set_read_timeout(Some(ANSWER))?;
             stream.write_all(b"{\"status\":true}\n")
         };
-        ask(&mut self.stream).doing(Exit::Lost, || "ask for the status".into())?;
-        let mut reply = self.reply()?;
-        match reply["failed"].as_str() {
-            Some(why) => Err(Failure::new(exit_of(&reply), why)),
-            None => Ok(reply["status"].take()),
+        ask(&mut self.stream).doing(kinds::LINK_ENDED, || "ask for the status".into())?;
+        let mut line = String::new();
+        match self.replies.read_line(&mut line) {
+            Ok(0) => return Err(self.foreign("it hung up instead of an answer")),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(self.foreign(&format!("no answer within {} s", ANSWER.as_secs())));
+            }
+            read => read.doing(kinds::LINK_ENDED, || "hear from the wire".into())?,
+        };
+        match serde_json::from_str::<Value>(&line) {
+            Ok(reply) if reply["failed"].is_string() => Err(told(&reply, reply["failed"].as_str().unwrap_or_default())),
+            Ok(mut reply) if reply["status"].is_object() => Ok(reply["status"].take()),
+            _ => Err(self.foreign("its answer is no status")),
         }
+    }
+    fn foreign(&self, why: &str) -> Failure {
+        let message = format!("cannot use {}: whoever listens there is no 'hardline link': {why}", self.path.display());
+        Failure::new(kinds::CONTROL_FOREIGN, message)
     }
     /// Why the wire was let go, once [`Client::fd`] says that it was.
     pub fn end(mut self) -> Failure {
         match self.reply() {
-            Ok(reply) => Failure::new(Exit::Lost, reply["failed"].as_str().unwrap_or("'hardline link' has ended")),
+            Ok(reply) => Failure::new(kinds::LINK_ENDED, reply["failed"].as_str().unwrap_or("'hardline link' has ended")),
             Err(failure) => failure,
         }
     }
 
     fn reply(&mut self) -> Result<Value, Failure> {
         let mut line = String::new();
-        let n = self.replies.read_line(&mut line).doing(Exit::Lost, || "hear from the wire".into())?;
+        let n = self.replies.read_line(&mut line).doing(kinds::LINK_ENDED, || "hear from the wire".into())?;
         if n == 0 {
-            return Err(Failure::new(Exit::Lost, "'hardline link' has ended before the channel did, and did not say why"));
+            return Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended before the channel did, and did not say why"));
         }
-        serde_json::from_str(&line).doing(Exit::Failed, || "understand the wire's answer".into())
+        serde_json::from_str(&line).doing(kinds::CONTROL_FOREIGN, || "understand the wire's answer".into())
     }
 }
 
-pub(super) fn exit_of(reply: &Value) -> Exit {
-    match reply["exit"].as_u64() {
-        Some(3) => Exit::Lost,
-        Some(5) => Exit::Refused,
-        Some(6) => Exit::Port,
-        _ => Exit::Failed,
-    }
+/// The failure a reply tells; one whose kind this version does not know has its exit code all the same.
+pub(super) fn told(reply: &Value, why: &str) -> Failure {
+    let kind = reply["code"].as_str().and_then(kinds::failure).unwrap_or(kinds::LINK_ENDED);
+    let exit = reply["exit"].as_u64().and_then(Exit::of).unwrap_or(kind.exit);
+    Failure { kind, exit, message: why.to_owned() }
 }

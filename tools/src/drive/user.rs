@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
 
@@ -39,7 +39,7 @@ impl User {
             let piece = piece_of(&output);
             Ok(User { input: Some(input), output: Some(output), piece, command: None })
         };
-        own().doing(Exit::Failed, || "use stdin and stdout".into())
+        own().doing(kinds::STDIO_CLOSED, || "use stdin and stdout".into())
     }
 
     /// The stdin and stdout of a command started now.
@@ -57,7 +57,7 @@ impl User {
                 command: Some((name.clone(), Running { child, reach: Reach::Tree })),
             })
         };
-        started().doing(Exit::Failed, || format!("run '{name}'"))
+        started().doing(kinds::COMMAND_UNSTARTED, || format!("run '{name}'"))
     }
 
     /// What to read from; none after its end.

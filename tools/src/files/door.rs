@@ -13,10 +13,10 @@ use nix::poll::PollFlags;
 use tempfile::TempDir;
 
 use super::folder::Folder;
-use super::progress::Progress;
+use super::progress::{Progress, Show};
 use super::receiver::receive;
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// A socket in a folder for its owner alone, which goes with it.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Porter {
     listener: UnixListener,
     told: UnixStream,
     folder: Folder,
-    quiet: bool,
+    show: Show,
 }
 
 impl Door {
@@ -53,12 +53,12 @@ impl Door {
         &self.path
     }
     /// Takes what one sender has into the folder, or what all have with `forever`.
-    pub fn open(&self, folder: Folder, forever: bool, quiet: bool) -> io::Result<Opened> {
+    pub fn open(&self, folder: Folder, forever: bool, show: Show) -> io::Result<Opened> {
         let listener = UnixListener::bind(&self.path)?;
         listener.set_nonblocking(true)?;
         let (thread, told) = UnixStream::pair()?;
         let (done, result) = channel();
-        let porter = Porter { listener, told, folder, quiet };
+        let porter = Porter { listener, told, folder, show };
         std::thread::Builder::new().spawn(move || {
             if forever {
                 porter.serve_all();
@@ -101,13 +101,13 @@ impl Porter {
     }
     /// One sender; another one that comes meanwhile is not heard.
     fn serve_one(self) -> Option<Result<(), Failure>> {
-        let stream = match self.accept().doing(Exit::Failed, || "wait for a sender".into()) {
+        let stream = match self.accept().doing(kinds::SYSTEM, || "wait for a sender".into()) {
             Ok(stream) => stream?,
             Err(failure) => return Some(Err(failure)),
         };
-        let Porter { listener, told, folder, quiet } = self;
+        let Porter { listener, told, folder, show } = self;
         drop(listener);
-        let result = take(stream, &folder, quiet);
+        let result = take(stream, &folder, show);
         // after the folder is free
         drop(folder);
         drop(told);
@@ -116,21 +116,21 @@ impl Porter {
     /// One sender after the other.
     fn serve_all(self) {
         loop {
-            let result = match self.accept().doing(Exit::Failed, || "wait for a sender".into()) {
-                Ok(Some(stream)) => take(stream, &self.folder, self.quiet),
+            let result = match self.accept().doing(kinds::SYSTEM, || "wait for a sender".into()) {
+                Ok(Some(stream)) => take(stream, &self.folder, self.show),
                 Ok(None) => return,
-                Err(failure) => return tracing::error!("{failure}"),
+                Err(failure) => return tracing::error!(code = %failure.kind, "{failure}"),
             };
             if let Err(failure) = result {
-                tracing::warn!("{failure}");
+                tracing::warn!(code = %failure.kind, "{failure}");
             }
         }
     }
 }
 
-fn take(stream: UnixStream, folder: &Folder, quiet: bool) -> Result<(), Failure> {
-    let mut progress = Progress::new(quiet);
+fn take(stream: UnixStream, folder: &Folder, show: Show) -> Result<(), Failure> {
+    let mut progress = Progress::new(show);
     let summary = receive(&stream, &stream, folder, &mut progress)?;
-    progress.finish("received", &summary);
+    progress.finish("received", &summary)?;
     summary.verdict()
 }

@@ -17,7 +17,7 @@ pub mod wire;
 
 use std::io;
 
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 
 /// The service files go through.
 pub const SERVICE: &str = "files";
@@ -40,7 +40,7 @@ impl Summary {
     pub fn verdict(&self) -> Result<(), Failure> {
         match self.failed {
             0 => Ok(()),
-            n => Err(Failure::new(Exit::Failed, format!("{n} of the files and folders could not be delivered"))),
+            n => Err(Failure::new(kinds::FILES_FAILED, format!("{n} of the files and folders could not be delivered"))),
         }
     }
 }
@@ -48,23 +48,26 @@ impl Summary {
 /// The stream broke, or the peer talks nonsense.
 fn broken(e: &io::Error) -> Failure {
     match e.kind() {
-        io::ErrorKind::InvalidData => Failure::new(Exit::Refused, "the other end sends what is no file transfer"),
+        io::ErrorKind::InvalidData => Failure::new(kinds::TRANSFER_GARBLED, "the other end sends what is no file transfer"),
         _ => gone(),
     }
 }
 
 fn gone() -> Failure {
-    Failure::new(Exit::Lost, "the other end went away before the transfer was over; what has come is kept, run it again to go on")
+    Failure::new(
+        kinds::TRANSFER_BROKEN,
+        "the other end went away before the transfer was over; what has come is kept, run it again to go on",
+    )
 }
 
 fn nonsense(what: &str) -> Failure {
-    Failure::new(Exit::Refused, format!("the other end breaks the protocol of file transfer: {what}"))
+    Failure::new(kinds::TRANSFER_GARBLED, format!("the other end breaks the protocol of file transfer: {what}"))
 }
 
 fn other_version(version: u8) -> Failure {
     let own = wire::VERSION;
     Failure::new(
-        Exit::Refused,
+        kinds::VERSION_MISMATCH,
         format!("the other end speaks version {version} of file transfer, this is version {own}; update the older"),
     )
 }

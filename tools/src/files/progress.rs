@@ -1,81 +1,102 @@
-//! What the user sees of a transfer: a bar on a terminal, names of what went wrong, one line at the end.
+//! What the user sees of a transfer: a bar on a terminal, names of what went wrong, one line at the end; programs get a
+//! JSON object for every file.
 
-use std::io::IsTerminal;
 use std::time::Instant;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
 
 use super::Summary;
+use crate::error::{Failure, kinds};
+use crate::progress::Meter;
 use crate::say;
+
+/// How a transfer is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Show {
+    /// Nothing but errors.
+    pub quiet: bool,
+    /// JSON on stdout.
+    pub json: bool,
+}
 
 /// The progress of one transfer.
 #[derive(Debug)]
 pub struct Progress {
-    bar: ProgressBar,
-    quiet: bool,
+    meter: Meter,
+    show: Show,
     began: Instant,
+    /// What kept JSON from stdout.
+    unsaid: Option<Failure>,
 }
 
 impl Progress {
-    /// Shows a bar if stderr is a terminal, and nothing but errors with `quiet`.
-    pub fn new(quiet: bool) -> Progress {
-        let bar = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        let template = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left {wide_msg}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Progress { bar, quiet, began: Instant::now() }
+    /// Of a transfer that has not begun.
+    pub fn new(show: Show) -> Progress {
+        Progress { meter: Meter::new(!show.quiet), show, began: Instant::now(), unsaid: None }
     }
     /// The transfer begins, with so many bytes in all.
     pub fn begin(&mut self, bytes: u64) {
         self.began = Instant::now();
-        self.bar.set_length(bytes);
-        self.bar.reset_eta();
+        self.meter.total(Some(bytes));
     }
     /// The file that travels now.
     pub fn name(&self, name: &str) {
-        self.bar.set_message(name.to_owned());
+        self.meter.name(name);
     }
     /// Bytes have travelled.
     pub fn moved(&self, bytes: u64) {
-        self.bar.inc(bytes);
+        self.meter.add(bytes);
     }
     /// Bytes need not travel.
     pub fn spared(&self, bytes: u64) {
-        self.bar.dec_length(bytes);
+        self.meter.spare(bytes);
     }
     /// Something is not delivered.
-    pub fn failed(&self, name: &str, why: &str) {
-        self.bar.suspend(|| tracing::error!("{name}: {why}"));
+    pub fn failed(&mut self, name: &str, why: &str) {
+        tracing::error!(code = %kinds::FILE_FAILED, "{name}: {why}");
+        self.tell(json!({ "file": name, "result": "failed", "why": why }));
     }
     /// Something is left out.
-    pub fn skipped(&self, name: &str, what: &str) {
-        self.bar.suspend(|| tracing::warn!("skipped {name}: {what}"));
+    pub fn skipped(&mut self, name: &str, what: &str) {
+        tracing::warn!(code = %kinds::FILE_SKIPPED, "skipped {name}: {what}");
+        self.tell(json!({ "file": name, "result": "skipped", "why": what }));
     }
-    /// Something is delivered.
-    pub fn done(&self, name: &str) {
-        self.bar.suspend(|| tracing::info!("{name}"));
+    /// A file or folder is delivered, or was there already.
+    pub fn done(&mut self, name: &str, there: bool) {
+        tracing::info!("{name}");
+        self.tell(json!({ "file": name, "result": if there { "there" } else { "delivered" } }));
     }
     /// The line at the end; `verb` is what this end did.
-    pub fn finish(&self, verb: &str, summary: &Summary) {
-        self.bar.finish_and_clear();
-        if self.quiet {
-            return;
-        }
+    ///
+    /// # Errors
+    /// What was to go to stdout could not (1).
+    pub fn finish(&mut self, verb: &str, summary: &Summary) -> Result<(), Failure> {
+        self.meter.clear();
         let seconds = self.began.elapsed().as_secs_f64();
-        let rate = HumanBytes((summary.bytes as f64 / seconds.max(1e-3)) as u64);
-        let files = if summary.files == 1 { "file" } else { "files" };
-        let mut line = format!("{verb} {} {files}, {} bytes in {seconds:.1} s ({rate}/s)", summary.files, summary.bytes);
-        if summary.there > 0 {
-            line.push_str(&format!("; {} were there already", summary.there));
+        if !self.show.quiet {
+            say::aside(line(verb, summary, seconds));
         }
-        if summary.failed > 0 {
-            line.push_str(&format!("; {} FAILED", summary.failed));
+        let Summary { files, bytes, there, failed } = summary;
+        self.tell(json!({ "files": files, "bytes": bytes, "there": there, "failed": failed, "seconds": seconds }));
+        self.unsaid.take().map_or(Ok(()), Err)
+    }
+    fn tell(&mut self, what: Value) {
+        if self.show.json && self.unsaid.is_none() {
+            self.unsaid = say::answer(what).err();
         }
-        say::aside(line);
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+fn line(verb: &str, summary: &Summary, seconds: f64) -> String {
+    let rate = HumanBytes((summary.bytes as f64 / seconds.max(1e-3)) as u64);
+    let files = if summary.files == 1 { "file" } else { "files" };
+    let mut line = format!("{verb} {} {files}, {} bytes in {seconds:.1} s ({rate}/s)", summary.files, summary.bytes);
+    if summary.there > 0 {
+        line.push_str(&format!("; {} were there already", summary.there));
     }
+    if summary.failed > 0 {
+        line.push_str(&format!("; {} FAILED", summary.failed));
+    }
+    line
 }

@@ -181,7 +181,7 @@ impl<W: Write> Receiver<'_, W> {
         let code = if there { Code::There } else { Code::Delivered };
         self.summary.there += u64::from(there);
         self.summary.files += u64::from(!there);
-        self.progress.done(&announced.name);
+        self.progress.done(&announced.name, there);
         self.write(&Message::Result { number, code, why: String::new() });
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::sources::{self, Sources, stamp_of};
 use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::names::{printable, shown};
 
 /// Bytes of a file per message: what is cut off in the midst of one travels again.
@@ -69,7 +69,7 @@ where
     R: Read + Send + 'static,
     W: Write,
 {
-    let answers = read_answers(input).doing(Exit::Failed, || "start a thread".into())?;
+    let answers = read_answers(input).doing(kinds::SYSTEM, || "start a thread".into())?;
     let mut sender = Sender {
         output,
         answers,
@@ -285,9 +285,12 @@ impl<W: Write> Sender<'_, W> {
             Code::Failed => self.fail(number, &format!("the other end could not take it: {why}")),
             Code::Delivered => {
                 self.summary.files += u64::from(is_file);
-                self.progress.done(&self.name(number));
+                self.progress.done(&self.name(number), false);
             }
-            Code::There => self.summary.there += u64::from(is_file),
+            Code::There => {
+                self.summary.there += u64::from(is_file);
+                self.progress.done(&self.name(number), true);
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::is_part;
 use super::wire::{NAME_MAX, Stamp};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 use crate::names::{safe, shown};
 
 /// A file or folder to send.
@@ -49,7 +49,7 @@ impl Sources {
             let name = base_name(path)?;
             if !names.insert(name.clone()) {
                 let message = format!("two of the files would be called '{}' at the other end", crate::names::printable(&name));
-                return Err(Failure::new(Exit::Usage, message));
+                return Err(Failure::new(kinds::NAME_TWICE, message));
             }
             sources.add(path.clone(), name);
         }
@@ -57,10 +57,10 @@ impl Sources {
             let missing = sources.missing.iter().map(|(name, why)| format!("; {}: {why}", crate::names::printable(name)));
             let skipped = sources.skipped.iter().map(|(path, what)| format!("; {} is {what}, and left out", shown(path)));
             let why: String = missing.chain(skipped).collect();
-            return Err(Failure::new(Exit::Failed, format!("there is nothing to send{why}")));
+            return Err(Failure::new(kinds::NOTHING_TO_SEND, format!("there is nothing to send{why}")));
         }
         if u32::try_from(sources.items.len()).is_err() {
-            return Err(Failure::new(Exit::Failed, "these are more than 4 billion files"));
+            return Err(Failure::new(kinds::TOO_MANY_FILES, "these are more than 4 billion files"));
         }
         Ok(sources)
     }
@@ -129,7 +129,7 @@ fn check(name: &[u8]) -> io::Result<()> {
 fn base_name(path: &Path) -> Result<Vec<u8>, Failure> {
     let own = |p: &Path| p.file_name().map(|n| n.as_bytes().to_vec());
     let name = own(path).or_else(|| own(&std::fs::canonicalize(path).ok()?));
-    name.ok_or_else(|| Failure::new(Exit::Usage, format!("{} has no name to send it by", shown(path))))
+    name.ok_or_else(|| Failure::new(kinds::NAMELESS, format!("{} has no name to send it by", shown(path))))
 }
 
 /// Opens a file to send, never anything else that took its place meanwhile.

@@ -5,6 +5,7 @@
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{Key, text};
 use crate::disk;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::names;
 
 /// Largest key file, in bytes: far more than a key and its comments need.
@@ -45,12 +46,12 @@ pub struct KeyFile {
 pub fn read(path: &Path) -> Result<KeyFile, Failure> {
     let (path, denied) = locate(path)?;
     let doing = || format!("read the key {}", names::shown(&path));
-    let file = open(&path).doing(Exit::Failed, doing)?;
-    let meta = file.metadata().doing(Exit::Failed, doing)?;
-    let bytes = slurp(file, SIZE_MAX).doing(Exit::Failed, doing)?;
-    let (key, comment) = parse(&bytes).doing(Exit::Failed, doing)?;
+    let file = open(&path).doing(kinds::KEY_UNREADABLE, doing)?;
+    let meta = file.metadata().doing(kinds::KEY_UNREADABLE, doing)?;
+    let bytes = slurp(file, SIZE_MAX).doing(kinds::KEY_UNREADABLE, doing)?;
+    let (key, comment) = parse(&bytes).doing(kinds::KEY_UNREADABLE, doing)?;
     if !matches!(key, Key::Public(_)) {
-        guard(&meta, denied, "600", &path).doing(Exit::Failed, || format!("use the key {}", names::shown(&path)))?;
+        guard(&meta, denied, "600", &path).doing(kinds::KEY_EXPOSED, || format!("use the key {}", names::shown(&path)))?;
     }
     Ok(KeyFile { key, comment: comment.to_owned() })
 }
@@ -63,18 +64,18 @@ pub fn read(path: &Path) -> Result<KeyFile, Failure> {
 pub fn create(path: &Path, key: &Key, comment: &str) -> Result<(), Failure> {
     let doing = || format!("make the key {}", names::shown(path));
     if path.as_os_str().as_bytes().starts_with(CREDENTIAL.as_bytes()) {
-        return Err("credentials are only read: make a file and name it in LoadCredential=").doing(Exit::Failed, doing);
+        return Err("credentials are only read: make a file and name it in LoadCredential=").doing(kinds::KEY_UNWRITABLE, doing);
     }
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(Exit::Failed, doing)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(kinds::KEY_UNWRITABLE, doing)?;
     }
     let made = File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = match made {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             let why = "it is there already, and keys are never overwritten; take another name, or move it away";
-            return Err(why).doing(Exit::Failed, doing);
+            return Err(why).doing(kinds::KEY_EXISTS, doing);
         }
-        made => made.doing(Exit::Failed, doing)?,
+        made => made.doing(kinds::KEY_UNWRITABLE, doing)?,
     };
     let mut line = text::line(key, comment);
     line.push('\n');
@@ -82,12 +83,29 @@ pub fn create(path: &Path, key: &Key, comment: &str) -> Result<(), Failure> {
     if written.is_err() {
         let _ = std::fs::remove_file(path);
     }
-    written.doing(Exit::Failed, doing)
+    written.doing(kinds::KEY_UNWRITABLE, doing)
+}
+
+/// The line that would be in the file.
+pub fn line(key: &Key, comment: &str) -> Zeroizing<String> {
+    text::line(key, comment)
+}
+
+/// Reads a key from stdin, as [`read`] does from a file.
+///
+/// # Errors
+/// It cannot be read, or holds no key, more than one or a damaged one (1).
+pub fn read_stdin() -> Result<KeyFile, Failure> {
+    let doing = || "read the key -".to_owned();
+    let stdin = io::stdin().as_fd().try_clone_to_owned().doing(kinds::KEY_UNREADABLE, doing)?;
+    let bytes = slurp(stdin.into(), SIZE_MAX).doing(kinds::KEY_UNREADABLE, doing)?;
+    let (key, comment) = parse(&bytes).doing(kinds::KEY_UNREADABLE, doing)?;
+    Ok(KeyFile { key, comment: comment.to_owned() })
 }
 
 /// A file that holds another kind of key than the one that is needed.
 pub(super) fn wrong_kind(path: &Path, key: &Key, need: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot use the key {}: it is {}; {need}", names::shown(path), key.noun()))
+    Failure::new(kinds::KEY_WRONG_KIND, format!("cannot use the key {}: it is {}; {need}", names::shown(path), key.noun()))
 }
 
 /// Opens a regular file; a pipe without a writer would hold us up.
@@ -134,7 +152,7 @@ pub(super) fn guard(meta: &Metadata, denied: u32, remedy: &str, path: &Path) -> 
 /// Where a key is, and which permission bits it must not have if it is secret.
 fn locate(path: &Path) -> Result<(PathBuf, u32), Failure> {
     locate_in(path, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
-        .doing(Exit::Failed, || format!("read the key {}", names::shown(path)))
+        .doing(kinds::KEY_UNREADABLE, || format!("read the key {}", names::shown(path)))
 }
 
 fn locate_in(path: &Path, folder: Option<PathBuf>) -> Result<(PathBuf, u32), &'static str> {
@@ -171,6 +189,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::error::Exit;
     use crate::keys::{Psk, PublicKey, Secret};
 
     struct Folder(tempfile::TempDir);

@@ -20,7 +20,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// Bytes of every key.
 pub const LEN: usize = 32;
@@ -34,7 +34,7 @@ impl Hidden {
     /// From the kernel.
     fn random() -> Result<Hidden, Failure> {
         let mut hidden = Hidden(Box::new([0; LEN]));
-        getrandom::fill(&mut hidden.0[..]).doing(Exit::Failed, || "draw random bytes for a key".into())?;
+        getrandom::fill(&mut hidden.0[..]).doing(kinds::SYSTEM, || "draw random bytes for a key".into())?;
         Ok(hidden)
     }
 }
@@ -135,12 +135,13 @@ impl PublicKey {
         let shared = MontgomeryPoint(bytes).mul_clamped([1; LEN]);
         (shared.to_bytes() != [0; LEN]).then_some(PublicKey(bytes))
     }
-    /// From a file (`hardline-pub-1 BASE64 [comment]`), and the comment in it; see [`file::read`].
+    /// From a file (`hardline-pub-1 BASE64 [comment]`; - is stdin), and the comment in it; see [`file::read`].
     ///
     /// # Errors
     /// All of [`file::read`], and a file that holds another kind of key (1).
     pub fn load(path: &Path) -> Result<(PublicKey, String), Failure> {
-        let file::KeyFile { key, comment } = file::read(path)?;
+        let read = if path == Path::new("-") { file::read_stdin() } else { file::read(path) };
+        let file::KeyFile { key, comment } = read?;
         match key {
             Key::Public(public) => Ok((public, comment)),
             other => {

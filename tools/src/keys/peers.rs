@@ -11,7 +11,7 @@ use nix::unistd::geteuid;
 
 use super::{PublicKey, store, text};
 use crate::disk;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::names;
 use crate::port::Spec;
 
@@ -63,7 +63,7 @@ impl KnownPeers {
             Some(path) => Ok(path.to_owned()),
             None => default_path(disk::named("XDG_CONFIG_HOME"), disk::named("HOME"), geteuid().is_root()),
         };
-        path.doing(Exit::Failed, || "find the known peers".into()).map(KnownPeers::at)
+        path.doing(kinds::KNOWN_PEERS, || "find the known peers".into()).map(KnownPeers::at)
     }
     /// Where the file is.
     pub fn path(&self) -> &Path {
@@ -92,7 +92,7 @@ impl KnownPeers {
             let text = store::read(&self.path, SIZE_MAX)?.unwrap_or_default();
             KnownPeers::parse(&text)
         };
-        read().doing(Exit::Failed, || self.doing("read"))
+        read().doing(kinds::KNOWN_PEERS, || self.doing("read"))
     }
     /// From now on, this key must answer on this port (or `*`). Makes the file (0600) and its folder (0700); the
     /// file is replaced in one step, and several processes may do so at the same time.
@@ -100,10 +100,10 @@ impl KnownPeers {
     /// # Errors
     /// `port` is none (2); it has another key and `replace` is not given, or the file cannot be read or written (1).
     pub fn trust(&self, port: &str, key: PublicKey, comment: &str, replace: bool) -> Result<Trusted, Failure> {
-        let port = port_word(port).map_err(|e| Failure::new(Exit::Usage, e))?;
+        let port = port_word(port).doing(kinds::KEY_MALFORMED, || "trust a key".into())?;
         let comment = names::printable(comment.trim().as_bytes());
         let doing = || self.doing(&format!("trust a key for {port} in"));
-        let (held, mut lines) = self.hold().doing(Exit::Failed, doing)?;
+        let (held, mut lines) = self.hold().doing(kinds::KNOWN_PEERS, doing)?;
         let new = Peer { port: port.clone(), key, comment };
         let old = lines.iter_mut().find(|line| line.peer.as_ref().is_some_and(|p| p.port == port));
         let trusted = match old.as_ref().and_then(|line| line.peer.as_ref()).map(|p| p.key) {
@@ -111,7 +111,7 @@ impl KnownPeers {
             Some(known) if !replace => {
                 let (known, new) = (known.fingerprint(), key.fingerprint());
                 let why = format!("it has {known}, not {new}; if the peer has a new key, give --replace");
-                return Err(why).doing(Exit::Failed, doing);
+                return Err(why).doing(kinds::KEY_KNOWN_OTHER, doing);
             }
             Some(known) => Trusted::Replaced(known),
             None => Trusted::Added,
@@ -120,7 +120,7 @@ impl KnownPeers {
             Some(line) => *line = Line::of(new),
             None => lines.push(Line::of(new)),
         }
-        held.replace(&join(&lines)).doing(Exit::Failed, doing)?;
+        held.replace(&join(&lines)).doing(kinds::KNOWN_PEERS, doing)?;
         Ok(trusted)
     }
     /// Takes the line of this port (or `*`) away; whether there was one.
@@ -133,13 +133,13 @@ impl KnownPeers {
             return Ok(false);
         }
         let doing = || self.doing(&format!("forget {} in", names::printable(port.as_bytes())));
-        let (held, mut lines) = self.hold().doing(Exit::Failed, doing)?;
+        let (held, mut lines) = self.hold().doing(kinds::KNOWN_PEERS, doing)?;
         let before = lines.len();
         lines.retain(|line| line.peer.as_ref().is_none_or(|p| p.port != port));
         if lines.len() == before {
             return Ok(false);
         }
-        held.replace(&join(&lines)).doing(Exit::Failed, doing)?;
+        held.replace(&join(&lines)).doing(kinds::KNOWN_PEERS, doing)?;
         Ok(true)
     }
 
@@ -234,6 +234,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::error::Exit;
     use crate::keys::Secret;
 
     fn key() -> PublicKey {

@@ -14,7 +14,7 @@ use super::{Ending, Measuring, News, Order};
 use crate::clock::Clock;
 use crate::diode::port::{Input, Output};
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::{Port, serial, termios};
 use crate::signal::{Signal, Signals};
 
@@ -72,7 +72,7 @@ impl Line {
     pub fn rates(&self, wanted: &[u32], base: u32) -> Result<Vec<u32>, Failure> {
         let Some(tty) = self.tty() else { return Ok(vec![base]) };
         let can = wanted.iter().copied().filter(|&baud| termios::set_rate(tty, baud).is_ok()).collect();
-        termios::set_rate(tty, base).doing(Exit::Failed, || format!("set {base} baud"))?;
+        termios::set_rate(tty, base).doing(kinds::LINE_FAILED, || format!("set {base} baud"))?;
         Ok(can)
     }
     /// Whether it has modem lines.
@@ -166,14 +166,14 @@ pub fn run<M: Measuring>(
         run.transmit(&mut end)?;
         run.receive(&mut end, signals, &mut buffer)?;
         if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::new(Exit::Signal(number), "interrupted"));
+            return Err(Failure::signal(number, "interrupted"));
         }
         end.handle_timeout(run.clock.now());
     }
 }
 
 fn gone(e: &io::Error) -> Failure {
-    Failure::new(Exit::Lost, format!("the port was lost while it was measured: {e}; is the adapter plugged in?"))
+    Failure::new(kinds::PORT_LOST, format!("the port was lost while it was measured: {e}; is the adapter plugged in?"))
 }
 
 impl Run<'_> {
@@ -198,7 +198,7 @@ impl Run<'_> {
         let reader = self.line.reader();
         fds.extend(reader.map(|fd| (fd, PollFlags::POLLIN)));
         fds.extend(self.line.writer().filter(|_| !self.pending.is_empty()).map(|fd| (fd, PollFlags::POLLOUT)));
-        let ready = wait(&fds, Some(timeout)).doing(Exit::Failed, || "wait for the line".into())?;
+        let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
         if reader.is_some() && !ready[1].is_empty() {
             match self.line.read(buffer) {
                 Ok(Some(n)) => end.handle_bytes(&buffer[..n], self.clock.now()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{Port, Spec};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 
 /// How long a command may take to end by itself, and then after SIGTERM.
@@ -27,7 +27,7 @@ pub(super) fn open(spec: &Spec) -> Result<Port, Failure> {
         port.child = Some(Running { child, reach: Reach::Session });
         Ok(port)
     };
-    opened().doing(Exit::Port, || format!("run {spec}"))
+    opened().doing(kinds::PORT_COMMAND, || format!("run {spec}"))
 }
 
 pub(super) fn stdio() -> Result<Port, Failure> {
@@ -39,7 +39,7 @@ pub(super) fn stdio() -> Result<Port, Failure> {
         port.restore = restore;
         Ok(port)
     };
-    opened().doing(Exit::Port, || "use stdin and stdout as the wire".into())
+    opened().doing(kinds::PORT_FAILED, || "use stdin and stdout as the wire".into())
 }
 
 /// A command that is made to end when this is dropped, if it does not do so by itself.

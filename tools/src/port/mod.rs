@@ -11,7 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 
 /// Flow control of a serial port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -224,10 +224,10 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<nix::fcntl::OFla
 /// One that never can (2).
 pub fn fits(spec: &Spec, options: Options) -> Result<(), Failure> {
     if options.baud == 0 && matches!(spec.kind, Kind::Serial | Kind::Usb) {
-        return Err(Failure::new(Exit::Usage, format!("cannot open {spec}: a baud rate of 0 does not exist")));
+        return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {spec}: a baud rate of 0 does not exist")));
     }
     if matches!(spec.kind, Kind::Udp | Kind::UdpListen) {
-        return Err(Failure::new(Exit::Usage, format!("{spec} is for hardline diode only: it has no way back")));
+        return Err(Failure::new(kinds::PORT_MISUSED, format!("{spec} is for hardline diode only: it has no way back")));
     }
     Ok(())
 }
@@ -276,7 +276,7 @@ impl Opener {
     /// Tries once; `Ok(None)`: nobody has connected yet.
     pub fn open(&mut self) -> Result<Option<Port>, Failure> {
         if self.opened_before && !self.can_reopen() {
-            return Err(Failure::new(Exit::Lost, format!("{} was closed", self.spec)));
+            return Err(Failure::new(kinds::PORT_CLOSED, format!("{} was closed", self.spec)));
         }
         let opened = match self.spec.kind {
             Kind::Serial => serial::open(&self.spec, &self.spec.rest, self.options).map(Some),

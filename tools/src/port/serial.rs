@@ -12,7 +12,7 @@ use nix::sys::termios::FlushArg;
 use super::termios;
 use super::{Flow, Options, Port, Spec};
 use crate::adapters::{self, holders};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, Kind, kinds};
 use crate::names::printable;
 
 /// How long a port that cannot discard its output holds us up.
@@ -23,27 +23,30 @@ pub(crate) const WAIT_HINT: &str = " (--wait waits for it)";
 
 /// Opens, locks (TIOCEXCL and flock) and sets up a serial port: raw, 8N1.
 pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Failure> {
-    let fail = |exit, why: String| Failure::new(exit, format!("cannot open {spec}: {why}"));
+    let fail = |kind, why: String| Failure::new(kind, format!("cannot open {spec}: {why}"));
     // opening a file that is no terminal must not touch it
     match std::fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(fail(Exit::Port, format!("there is no such device; is the adapter plugged in?{WAIT_HINT}")));
+            return Err(fail(kinds::PORT_ABSENT, format!("there is no such device; is the adapter plugged in?{WAIT_HINT}")));
         }
-        Err(e) => return Err(fail(Exit::Port, e.to_string())),
+        Err(e) => return Err(fail(kinds::unopened(&e), e.to_string())),
         Ok(meta) if meta.file_type().is_socket() => {
-            return Err(fail(Exit::Port, format!("this is a socket, not a serial port; as a wire it is written unix:{path}")));
+            return Err(fail(
+                kinds::PORT_UNFIT,
+                format!("this is a socket, not a serial port; as a wire it is written unix:{path}"),
+            ));
         }
         Ok(meta) if !meta.file_type().is_char_device() => {
-            return Err(fail(Exit::Port, "this is not a serial port".into()));
+            return Err(fail(kinds::PORT_UNFIT, "this is not a serial port".into()));
         }
         Ok(_) => {}
     }
     if let Err(e) = nix::unistd::access(path, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK) {
-        return Err(fail(Exit::Port, format!("{}; are you in the group 'dialout'?", e.desc().to_lowercase())));
+        return Err(fail(kinds::PORT_DENIED, format!("{}; are you in the group 'dialout'?", e.desc().to_lowercase())));
     }
     let tty = std::fs::File::options().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(path);
     if tty.is_ok_and(|f| !nix::unistd::isatty(&f).unwrap_or(false)) {
-        return Err(fail(Exit::Port, "this is not a serial port".into()));
+        return Err(fail(kinds::PORT_UNFIT, "this is not a serial port".into()));
     }
     let flow = match options.flow {
         Flow::None => serialport::FlowControl::None,
@@ -53,9 +56,9 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
         .flow_control(flow)
         .open_native()
         .map_err(|e| explain(&fail, path, &e, options.baud))?;
-    let port = port(tty).map_err(|e| fail(Exit::Port, e.to_string()))?;
+    let port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
     if let Err(real) = termios::check_rate(port.reader(), options.baud) {
-        return Err(fail(Exit::Usage, format!("the port cannot do {} baud (it chose {real})", options.baud)));
+        return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {} baud (it chose {real})", options.baud)));
     }
     low_latency(path, port.reader());
     Ok(port)
@@ -73,16 +76,16 @@ fn port(tty: serialport::TTYPort) -> io::Result<Port> {
     Ok(port)
 }
 
-fn explain(fail: &dyn Fn(Exit, String) -> Failure, path: &str, error: &serialport::Error, baud: u32) -> Failure {
+fn explain(fail: &dyn Fn(Kind, String) -> Failure, path: &str, error: &serialport::Error, baud: u32) -> Failure {
     let text = error.to_string();
     let low = text.to_lowercase();
     if low.contains("busy") || low.contains("temporarily unavailable") || low.contains("would block") || low.contains("lock") {
-        return fail(Exit::Port, format!("busy, in use by {}", holders(path)));
+        return fail(kinds::PORT_BUSY, format!("busy, in use by {}", holders(path)));
     }
     if matches!(error.kind(), serialport::ErrorKind::InvalidInput | serialport::ErrorKind::Io(io::ErrorKind::InvalidInput)) {
-        return fail(Exit::Usage, format!("the port cannot do {baud} baud ({text})"));
+        return fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {baud} baud ({text})"));
     }
-    fail(Exit::Port, text)
+    fail(kinds::PORT_FAILED, text)
 }
 
 /// Who holds the device, as far as it may be known.
@@ -122,22 +125,30 @@ fn low_latency(path: &str, tty: BorrowedFd<'_>) {
     if timer.exists() {
         match std::fs::write(&timer, "1").or_else(|_| termios::low_latency(tty)) {
             Ok(()) => tracing::debug!("latency timer of {path} set to 1 ms"),
-            Err(e) => tracing::info!("latency timer of {path} left as it is: {e}"),
+            Err(e) => tracing::info!(code = %kinds::LATENCY_LEFT, "latency timer of {path} left as it is: {e}"),
         }
     }
 }
 
 /// The device of the USB adapter with this serial number, which no other may have: the wrong wire would be taken.
 pub(super) fn by_usb_serial(serial: &str) -> Result<String, Failure> {
-    let fail = |why: String| Err(Failure::new(Exit::Port, format!("cannot open usb:{serial}: {why}")));
+    let fail = |kind, why: String| Err(Failure::new(kind, format!("cannot open usb:{serial}: {why}")));
     let (paths, seen) = adapters::with_serial(Path::new("/"), serial);
     match &paths[..] {
         [path] => Ok(path.display().to_string()),
-        [] if seen.is_empty() => fail("no adapter has this serial number; no USB adapter is plugged in".into()),
-        [] => fail(format!("no adapter has this serial number; plugged in are {}", printable(seen.join(", ").as_bytes()))),
+        [] if seen.is_empty() => {
+            fail(kinds::PORT_ABSENT, "no adapter has this serial number; no USB adapter is plugged in".into())
+        }
+        [] => fail(
+            kinds::PORT_ABSENT,
+            format!("no adapter has this serial number; plugged in are {}", printable(seen.join(", ").as_bytes())),
+        ),
         _ => {
             let all: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-            fail(format!("{} all have this serial number; 'hardline ports' shows names that tell them apart", all.join(", ")))
+            fail(
+                kinds::PORT_AMBIGUOUS,
+                format!("{} all have this serial number; 'hardline ports' shows names that tell them apart", all.join(", ")),
+            )
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Kind, Port, Spec};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -32,7 +32,7 @@ impl Listener {
             _ => return Ok(None),
         };
         let bound = bound.and_then(|l| super::set_nonblocking(l.fd()).map(|_| l));
-        bound.map(Some).doing(Exit::Port, || format!("listen on {spec}"))
+        bound.map(Some).doing(kinds::PORT_LISTEN, || format!("listen on {spec}"))
     }
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -48,7 +48,7 @@ impl Listener {
         match accepted {
             Ok(port) => Ok(Some(port)),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(e) => Err(Failure::new(Exit::Port, format!("cannot accept a connection: {e}"))),
+            Err(e) => Err(Failure::new(kinds::PORT_LISTEN, format!("cannot accept a connection: {e}"))),
         }
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
         Kind::Unix => UnixStream::connect(&spec.rest).and_then(|s| port(s.into())),
         _ => connect_tcp(&spec.rest, CONNECT).and_then(|s| port(s.into())),
     };
-    opened.doing(Exit::Port, || format!("connect to {spec}"))
+    opened.doing(kinds::PORT_UNREACHABLE, || format!("connect to {spec}"))
 }
 
 /// Connects to the first address of a name that answers in time.

@@ -13,7 +13,7 @@ use super::model::{Counters, Direction, Settings};
 use super::pty::Pty;
 use crate::cli::{SimArgs, Span};
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// How often an end that nobody has open is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -59,7 +59,7 @@ impl Simulation {
                 outages: args.outage.clone(),
                 cut,
             };
-            let pty = Pty::new(path).doing(Exit::Port, || format!("make a pseudo-terminal at {}", path.display()))?;
+            let pty = Pty::new(path).doing(kinds::SIM_PATH, || format!("make a pseudo-terminal at {}", path.display()))?;
             Ok(End { path: path.clone(), pty: Some(pty), away: Direction::new(settings, seed), open: false })
         };
         let seed = args.seed.wrapping_mul(2);

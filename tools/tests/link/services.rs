@@ -100,6 +100,21 @@ fn what_is_not_there_is_refused() {
     }
 }
 
+/// A peer that asks again and again fills no disk.
+#[test]
+fn refusals_are_not_logged_without_end() {
+    let wire = Wire::with(&[]);
+    let _ends = wire.linked(&[], &["--service", "bad=exec:exit 3"]);
+    for i in 0..30 {
+        let (name, code) = if i % 2 == 0 { ("nothing", 5) } else { ("bad", 1) };
+        wire.ask(name, b"").assert(code, "");
+    }
+    let log = wire.log("link-b");
+    let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    let (refused, ended) = (said("which is not offered here"), said("ended with exit code 3"));
+    assert!(refused > 0 && ended > 0 && refused + ended < 20, "{log}");
+}
+
 #[test]
 fn how_a_command_ended_is_handed_back() {
     let wire = Wire::with(&[]);

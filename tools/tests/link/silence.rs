@@ -31,7 +31,7 @@ fn a_silent_peer_is_no_secret() {
     b.signal(Signal::SIGCONT);
     let ended = client.end();
     ended.assert_wrote(b"hello");
-    assert_eq!(ended.said.matches("waiting").count(), 1, "{}", ended.said);
+    assert_eq!(ended.said.matches("waiting: ").count(), 1, "{}", ended.said);
     wire.await_channels(0);
     assert_eq!(wire.status("a").unwrap()["silent"], false);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::stats;
 
 /// The collector runs as another user.
@@ -39,7 +39,8 @@ pub(super) fn run(args: &StatusArgs, file: &Path) -> Result<(), Failure> {
     loop {
         let status = Client::connect(&args.socket).and_then(|mut c| c.status());
         let text = as_metrics(&args.socket.display().to_string(), status.as_ref().ok());
-        stats::replace(file, &text, Some(MODE)).doing(Exit::Failed, || format!("write metrics to {}", file.display()))?;
+        stats::replace(file, &text, Some(MODE))
+            .doing(kinds::STATS_UNWRITABLE, || format!("write metrics to {}", file.display()))?;
         match args.interval {
             None => return status.map(drop),
             Some(time) => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 use crate::say;
 
 /// Asks once and prints, or again and again as told.
@@ -20,7 +20,7 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         return metrics::run(args, file);
     }
     if args.interval.is_some() {
-        return Err(Failure::new(Exit::Usage, "--interval goes with --watch or --metrics"));
+        return Err(Failure::new(kinds::USAGE, "--interval goes with --watch or --metrics"));
     }
     let status = Client::connect(&args.socket)?.status()?;
     if args.json { say::answer(status) } else { say::answer(as_text(&status)) }

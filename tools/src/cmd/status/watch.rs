@@ -9,7 +9,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use super::screen::Screen;
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
+use crate::say;
 use crate::signal::{Signal, Signals};
 
 /// How often to ask, unless said otherwise.
@@ -21,14 +22,19 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     if !io::stdout().is_terminal() {
         let message = "--watch draws on a terminal, and stdout is none; use --json or --metrics FILE";
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(Failure::new(kinds::NO_TERMINAL, message));
+    }
+    if say::is_dumb() {
+        let message = "--watch draws on a terminal, and this one is dumb (TERM); use --json or --metrics FILE";
+        return Err(Failure::new(kinds::NO_TERMINAL, message));
     }
     // whoever names a wrong socket is told at once
     let client = Client::connect(&args.socket)?;
-    let signals = Signals::new().doing(Exit::Failed, || "listen to signals".into())?;
+    let signals = Signals::new().doing(kinds::SYSTEM, || "listen to signals".into())?;
     let terminal = ratatui::try_init();
-    let result = terminal.doing(Exit::Failed, || "use the terminal".into()).and_then(|t| watch(args, client, &signals, t));
-    let restored = ratatui::try_restore().doing(Exit::Failed, || "restore the terminal".into());
+    let result =
+        terminal.doing(kinds::TERMINAL_FAILED, || "use the terminal".into()).and_then(|t| watch(args, client, &signals, t));
+    let restored = ratatui::try_restore().doing(kinds::TERMINAL_FAILED, || "restore the terminal".into());
     result.and(restored)
 }
 
@@ -42,16 +48,16 @@ fn watch(args: &StatusArgs, client: Client, signals: &Signals, mut terminal: Def
             ask(args, &mut client, &mut screen);
             due = Instant::now() + interval;
         }
-        terminal.draw(|frame| screen.draw(frame)).doing(Exit::Failed, || "draw".into())?;
+        terminal.draw(|frame| screen.draw(frame)).doing(kinds::TERMINAL_FAILED, || "draw".into())?;
         if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::new(Exit::Signal(number), ""));
+            return Err(Failure::signal(number, ""));
         }
         let wait = due.saturating_duration_since(Instant::now()).min(LOOK);
         let ends = || -> io::Result<bool> { Ok(event::poll(wait)? && is_end(&event::read()?)) };
         match ends() {
             Ok(true) => return Ok(()),
             Err(e) if e.kind() != io::ErrorKind::Interrupted => {
-                return Err(Failure::new(Exit::Failed, format!("cannot read the keyboard: {e}")));
+                return Err(Failure::new(kinds::INPUT_FAILED, format!("cannot read the keyboard: {e}")));
             }
             Ok(false) | Err(_) => {}
         }

@@ -15,9 +15,9 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
 
-use super::client::exit_of;
+use super::client::told;
 use super::wait;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::signal::{Signal, Signals};
 use escape::{Escape, Escapes};
 pub use record::Record;
@@ -76,14 +76,14 @@ struct Console {
 
 /// Asks at `control` for a console and stays with it to its end.
 pub fn run(control: UnixStream, wish: Wish) -> Result<(), Failure> {
-    let mut console = Console::ask(control, wish).doing(Exit::Failed, || "ask for a console".into())?;
+    let mut console = Console::ask(control, wish).doing(kinds::SYSTEM, || "ask for a console".into())?;
     let result = console.stay();
     if console.mid_line && console.terminal.looks {
         let _ = nix::unistd::write(&console.terminal.output, b"\r\n");
     }
     console.terminal.restore();
     let recorded = match console.record_failed.take() {
-        Some(e) => Err(Failure::new(Exit::Failed, format!("the log is not whole: {e}"))),
+        Some(e) => Err(Failure::new(kinds::LOG_UNWRITABLE, format!("the log is not whole: {e}"))),
         None => Ok(()),
     };
     result.and(recorded)
@@ -132,10 +132,10 @@ impl Console {
     fn stay(&mut self) -> Result<(), Failure> {
         let mut buffer = vec![0u8; 16_384];
         loop {
-            let ready = self.poll().doing(Exit::Failed, || "wait for input".into())?;
+            let ready = self.poll().doing(kinds::SYSTEM, || "wait for input".into())?;
             while let Some(signal) = self.signals.take() {
                 match signal {
-                    Signal::End(n) => return Err(Failure::new(Exit::Signal(n), format!("ended by signal {n}"))),
+                    Signal::End(n) => return Err(Failure::signal(n, format!("ended by signal {n}"))),
                     Signal::Terminal => self.terminal_changed(),
                     Signal::Stats | Signal::Child => {}
                 }
@@ -195,23 +195,23 @@ impl Console {
     fn hear(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         match self.control.read(buffer) {
             Ok(0) => {
-                self.last = Some(Err(Failure::new(Exit::Lost, "'hardline link' has ended before the console did")));
+                self.last = Some(Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended before the console did")));
                 return Ok(());
             }
             Ok(n) => self.replies.extend_from_slice(&buffer[..n]),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(e) => return Err(Failure::new(Exit::Lost, format!("cannot hear from the wire: {e}"))),
+            Err(e) => return Err(Failure::new(kinds::LINK_ENDED, format!("cannot hear from the wire: {e}"))),
         }
         while let Some(end) = self.replies.iter().position(|&b| b == b'\n') {
             let line: Vec<u8> = self.replies.drain(..=end).collect();
-            let reply = serde_json::from_slice(&line).doing(Exit::Failed, || "understand the wire's answer".into())?;
+            let reply = serde_json::from_slice(&line).doing(kinds::CONTROL_FOREIGN, || "understand the wire's answer".into())?;
             self.told(&reply)?;
         }
         Ok(())
     }
     fn told(&mut self, reply: &Value) -> Result<(), Failure> {
         if let Some(writes) = reply["writes"].as_bool() {
-            self.terminal.make_raw().doing(Exit::Failed, || "set the terminal".into())?;
+            self.terminal.make_raw().doing(kinds::TERMINAL_FAILED, || "set the terminal".into())?;
             if self.writes.replace(writes) == Some(true) && !writes {
                 // it was for another's console by now
                 self.typed.clear();
@@ -219,7 +219,7 @@ impl Console {
             let say = reply["say"].as_str();
             if !writes && !self.terminal.types && !self.wish.read_only {
                 let why = format!("nobody takes what comes from stdin: {}", say.unwrap_or("somebody else writes"));
-                return Err(Failure::new(Exit::Refused, why));
+                return Err(Failure::new(kinds::CONSOLE_TAKEN, why));
             }
             if let Some(say) = say {
                 self.say(say);
@@ -227,7 +227,7 @@ impl Console {
         } else if reply["ended"] == true {
             self.last = Some(Ok(()));
         } else if let Some(why) = reply["failed"].as_str() {
-            self.last = Some(Err(Failure::new(exit_of(reply), why)));
+            self.last = Some(Err(told(reply, why)));
         }
         Ok(())
     }
@@ -279,10 +279,10 @@ impl Console {
             Ok(n) => n,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
             Err(Errno::EIO) if self.terminal.types => 0,
-            Err(e) => return Err(Failure::new(Exit::Failed, format!("cannot read stdin: {e}"))),
+            Err(e) => return Err(Failure::new(kinds::INPUT_FAILED, format!("cannot read stdin: {e}"))),
         };
         if n == 0 && self.terminal.types {
-            return Err(Failure::new(Exit::Failed, "the terminal is gone"));
+            return Err(Failure::new(kinds::TERMINAL_FAILED, "the terminal is gone"));
         }
         if n == 0 {
             self.input_ended = true;
@@ -341,7 +341,7 @@ impl Console {
         match nix::unistd::write(&self.terminal.output, &self.shown[..piece]) {
             Ok(n) => drop(self.shown.drain(..n)),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(e) => return Err(Failure::new(Exit::Failed, format!("cannot write to stdout: {e}"))),
+            Err(e) => return Err(Failure::new(kinds::OUTPUT_FAILED, format!("cannot write to stdout: {e}"))),
         }
         Ok(())
     }

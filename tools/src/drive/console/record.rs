@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 
 /// A file that is appended to.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Record {
             }
             Ok(Record { file, mid_line: false })
         };
-        open().doing(Exit::Failed, || format!("write the log {}", path.display()))
+        open().doing(kinds::LOG_UNWRITABLE, || format!("write the log {}", path.display()))
     }
 
     /// Adds what is shown now.

@@ -7,6 +7,7 @@ use link::Class;
 use nix::poll::PollFlags;
 
 use super::{Hub, Owner, Ready, Wanted};
+use crate::error::kinds;
 
 /// A listener that cannot accept (there are no descriptors left) would say at once that it could.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ impl Accepting {
             Ok(()) => (self.paused, self.told) = (None, false),
             Err(e) => {
                 if !self.told {
-                    tracing::warn!("cannot accept a connection at {at}: {e}; trying again");
+                    tracing::warn!(code = %kinds::ACCEPT_FAILED, "cannot accept a connection at {at}: {e}; trying again");
                 }
                 (self.paused, self.told) = (Some(Instant::now()), true);
             }

@@ -8,7 +8,7 @@ use super::control::{Request, failed};
 use super::local::Local;
 use super::terminal::with_term;
 use super::{Hub, Owner, Wanted, life};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 
 impl Hub {
     pub(super) fn serve_clients(&mut self, ready: &[PollFlags]) {
@@ -83,7 +83,7 @@ impl Hub {
     /// This end ends: whoever has something of it is told why.
     pub(super) fn end_clients(&mut self, result: Result<(), &Failure>) {
         let why = result.err().map_or(String::new(), |failure| format!(": {failure}"));
-        let last = failed(&Failure::new(Exit::Lost, format!("'hardline link' has ended{why}")));
+        let last = failed(&Failure::new(kinds::LINK_ENDED, format!("'hardline link' has ended{why}")));
         let clients: Vec<u64> = self.control.iter().flat_map(|control| &control.clients).map(|c| c.id).collect();
         for client in clients {
             if self.is_busy(client) || self.offers.iter().any(|offer| offer.0 == client) {

@@ -12,7 +12,7 @@ use super::life::{log_end, plain};
 use super::shared::{Attach, Shared};
 use super::terminal::{with_size, with_term};
 use super::{Hub, buffers};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 
 /// How long a hub that ends lets consoles take what came before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Hub {
                 Ok(id) => console.channel = Some(id),
                 Err(e) => {
                     let message = format!("cannot open a channel to '{}': {e}", plain(&console.service));
-                    console.end(failed(&Failure::new(Exit::Failed, message)));
+                    console.end(failed(&Failure::new(kinds::CHANNEL_FAILED, message)));
                 }
             }
         }
@@ -112,7 +112,9 @@ impl Hub {
     pub(super) fn end_consoles(&mut self, result: Result<(), &Failure>) {
         let words = match result {
             // how it ended is its own affair; for them the session is lost
-            Err(failure) if !self.alone => failed(&Failure::new(Exit::Lost, format!("'hardline link' has ended: {failure}"))),
+            Err(failure) if !self.alone => {
+                failed(&Failure::new(kinds::LINK_ENDED, format!("'hardline link' has ended: {failure}")))
+            }
             result => words(result),
         };
         self.consoles.iter_mut().filter(|c| !c.has_ended()).for_each(|c| c.end(words.clone()));

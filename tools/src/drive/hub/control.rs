@@ -12,7 +12,7 @@
 //! ← {"opened":5}                       ← {"note":"status","value":1}
 //! ← {"console":"console","writes":true,"say":null}    whether a console writes, and words for its user
 //! ← {"waiting":"why"}                the channel makes no progress at present
-//! ← {"ended":true}                     ← {"failed":"why","exit":5}      ← {"status":{..}}
+//! ← {"ended":true}    ← {"failed":"why","exit":5,"code":"service-absent"}    ← {"status":{..}}
 //! ← {"offered":"files"}
 //! ```
 
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use super::service::name_of;
 use super::shared::Attach;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::socket::bind_unix;
 
 /// Longest line of a client, and most descriptors it may hand over; whoever sends more is no client.
@@ -95,7 +95,7 @@ impl Control {
             listener.set_nonblocking(true)?;
             Ok(listener)
         };
-        let listener = bind().doing(Exit::Failed, || format!("make the control socket {}", path.display()))?;
+        let listener = bind().doing(kinds::CONTROL_UNMADE, || format!("make the control socket {}", path.display()))?;
         Ok(Control { listener: Some((listener, path.to_owned())), clients: Vec::new(), next: 1 })
     }
     /// No socket to listen on, but one client.
@@ -267,5 +267,5 @@ fn class_of(word: Option<&str>) -> Class {
 
 /// What a client is told when its channel could not be, or was lost.
 pub(super) fn failed(failure: &Failure) -> Value {
-    json!({ "failed": failure.message, "exit": failure.exit.code() })
+    json!({ "failed": failure.message, "exit": failure.exit.code(), "code": failure.kind.code })
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::local::Local;
 use super::service::name_of;
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::has_port;
 use crate::port::socket::bind_unix;
 
@@ -70,7 +70,7 @@ impl Listener {
             Listen::Tcp(address) => TcpListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Tcp(l))),
             Listen::Unix(path) => bind_unix(path).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Unix(l, path.clone()))),
         };
-        let socket = socket.doing(Exit::Failed, || format!("listen for --forward {forward}"))?;
+        let socket = socket.doing(kinds::FORWARD_LISTEN, || format!("listen for --forward {forward}"))?;
         Ok(Listener { socket, name: forward.name.clone(), label: format!("--forward {forward}") })
     }
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

@@ -6,11 +6,11 @@ use link::{CloseCode, Event, Loss, Note, ResetCode};
 use serde_json::json;
 
 use super::control::failed;
-use super::local::{Local, reset_words, status_words};
+use super::local::{Local, reset_failure, status_words};
 use super::service::{Connected, Service, Started, Target};
 use super::terminal::{parts_of, with_size};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
-use crate::error::{Exit, Failure};
+use crate::error::{Exit, Failure, kinds};
 
 /// How long the peer's word is waited for that it knows of a delivered channel.
 const LINGER: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl Hub {
                 }
                 Err(e) => {
                     let message = format!("cannot open a channel to '{}': {e}", plain(&name));
-                    self.report(owner, local.label(), Err(Failure::new(Exit::Failed, message)));
+                    self.report(owner, local.label(), Err(Failure::new(kinds::CHANNEL_FAILED, message)));
                 }
             }
         }
@@ -49,7 +49,7 @@ impl Hub {
                     crate::notify::say(&format!("STATUS=session {me:016x} is open"));
                 }
                 Event::Echo => {
-                    tracing::warn!("{}: our own frames come back; a loopback plug?", self.wire.spec());
+                    tracing::warn!(code = %kinds::OWN_ECHO, "{}: our own frames come back; a loopback plug?", self.wire.spec());
                 }
                 Event::Asked(id) => self.asked(id),
                 Event::Accepted(id) => self.accepted(id),
@@ -71,7 +71,8 @@ impl Hub {
         let (name, term, size) = parts_of(&text);
         let offered = self.offers.iter().map(|(_, service)| service);
         let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
-            tracing::warn!("the peer asks for service '{}', which is not offered here", plain(name));
+            let words = format!("the peer asks for service '{}', which is not offered here", plain(name));
+            self.grumble.warn(&kinds::SERVICE_ABSENT, &words);
             return self.wire.link.reset(id, ResetCode::NoService);
         };
         let service = service.clone();
@@ -80,7 +81,7 @@ impl Hub {
             Ok(Started::Later) => {}
             Ok(Started::Now(local)) => self.start(id, local, service.target.class()),
             Err(e) => {
-                tracing::warn!("cannot start {}: {e}", service.label());
+                self.grumble.warn(&kinds::SERVICE_UNREACHABLE, &format!("cannot start {}: {e}", service.label()));
                 self.wire.link.reset(id, ResetCode::Unreachable);
             }
         }
@@ -91,7 +92,7 @@ impl Hub {
         match result.and_then(Local::socket) {
             Ok(local) => self.start(channel, local.labelled(label), link::Class::Learnt),
             Err(e) => {
-                tracing::warn!("cannot connect to {label}: {e}");
+                self.grumble.warn(&kinds::SERVICE_UNREACHABLE, &format!("cannot connect to {label}: {e}"));
                 self.wire.link.reset(channel, ResetCode::Unreachable);
             }
         }
@@ -112,7 +113,7 @@ impl Hub {
         let taken = self.plan.services.iter().chain(self.offers.iter().map(|(_, s)| s)).any(|s| s.name == name);
         let said = match super::service::name_of(name) {
             Ok(_) if taken => {
-                failed(&Failure::new(Exit::Refused, format!("the service '{name}' is offered on this wire already")))
+                failed(&Failure::new(kinds::SERVICE_TAKEN, format!("the service '{name}' is offered on this wire already")))
             }
             Ok(name) => {
                 tracing::info!("a client offers service '{name}'");
@@ -120,7 +121,7 @@ impl Hub {
                 self.offers.push((client, Service { name, target: Target::Unix(path) }));
                 said
             }
-            Err(why) => failed(&Failure::new(Exit::Usage, why)),
+            Err(why) => failed(&Failure::new(kinds::SERVICE_MISNAMED, why)),
         };
         self.tell(client, &said);
     }
@@ -139,18 +140,17 @@ impl Hub {
     /// Everything was delivered both ways.
     fn closed(&mut self, id: u16) {
         let words = self.statuses.remove(&id).and_then(status_words);
-        let result = words.map_or(Ok(()), |words| Err(Failure::new(Exit::Failed, words)));
+        let result = words.map_or(Ok(()), |words| Err(Failure::new(kinds::SERVICE_FAILED, words)));
         self.console_ended(id, result.as_ref().copied());
         if let Some((local, owner)) = self.locals.remove(&id) {
             self.report(owner, local.label(), result);
         }
     }
     fn was_reset(&mut self, id: u16, code: ResetCode) {
-        let refused = matches!(code, ResetCode::NoService | ResetCode::Unreachable | ResetCode::Busy);
         // a service that failed tells more than that it left something unread
         let failure = match self.statuses.remove(&id).and_then(status_words) {
-            Some(words) => Failure::new(Exit::Failed, format!("{words} and did not read all of its input")),
-            None => Failure::new(if refused { Exit::Refused } else { Exit::Lost }, reset_words(code)),
+            Some(words) => Failure::new(kinds::SERVICE_FAILED, format!("{words} and did not read all of its input")),
+            None => reset_failure(code),
         };
         self.console_ended(id, Err(&failure));
         if let Some((local, owner)) = self.locals.remove(&id) {
@@ -171,7 +171,11 @@ impl Hub {
         self.wire.link.reset(id, ResetCode::Aborted);
         self.statuses.remove(&id);
         if let Some((local, owner)) = self.locals.remove(&id) {
-            self.report(owner, local.label(), Err(Failure::new(Exit::Lost, "the output was closed before it had everything")));
+            self.report(
+                owner,
+                local.label(),
+                Err(Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything")),
+            );
         }
     }
     /// A client went away: its channel has lost its user.
@@ -190,8 +194,8 @@ impl Hub {
 
     /// Every channel ends with the session; the wire is held for the next one.
     fn session_lost(&mut self, loss: Loss) {
-        let (exit, why) = self.wire.explain(loss);
-        let failure = Failure::new(exit, format!("{}: {why}", self.wire.spec()));
+        let (kind, why) = self.wire.explain(loss);
+        let failure = Failure::new(kind, format!("{}: {why}", self.wire.spec()));
         // what only lacks the peer's word that it knows was delivered all the same
         let delivered: Vec<u16> = self.wire.link.channels().filter(|c| c.is_delivered()).map(|c| c.id()).collect();
         delivered.into_iter().for_each(|id| self.closed(id));
@@ -203,21 +207,21 @@ impl Hub {
         // whoever still connects does so for a channel whose number may belong to another one soon
         self.connected = std::sync::mpsc::channel();
         if !self.wire.settings.hold {
-            return self.wire.fail(failure.exit, failure.message);
+            return self.wire.end(failure);
         }
         if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Version(_)) {
             if self.wire.is_news(&failure.message) {
-                tracing::warn!("{failure}; calling on");
+                tracing::warn!(code = %failure.kind, "{failure}; calling on");
             }
         } else if loss == Loss::PeerClosed(CloseCode::Left) {
             tracing::info!("{failure}; calling for the next session");
         } else {
-            tracing::warn!("{failure}; its channels have ended, calling for the next session");
+            tracing::warn!(code = %kinds::SESSION_LOST, "{failure}; its channels have ended, calling for the next session");
         }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();
         if let Err(failure) = self.wire.renew() {
-            self.wire.fail(failure.exit, failure.message);
+            self.wire.end(failure);
         }
     }
 
@@ -246,7 +250,7 @@ impl Hub {
 pub(super) fn log_end(label: &str, failure: &Failure) {
     match failure.exit {
         Exit::Lost => tracing::info!("{label}: {failure}"),
-        _ => tracing::warn!("{label}: {failure}"),
+        _ => tracing::warn!(code = %failure.kind, "{label}: {failure}"),
     }
 }
 

@@ -15,6 +15,7 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
 use super::super::user::{piece_of, unread};
+use crate::error::{Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
 
@@ -65,6 +66,8 @@ pub(super) struct Local {
     label: String,
     /// It was killed, and what it left is being ended.
     swept: bool,
+    /// How it ended, if that is worth a word.
+    words: Option<String>,
 }
 
 impl Local {
@@ -80,6 +83,7 @@ impl Local {
             noted: false,
             label: String::new(),
             swept: false,
+            words: None,
         }
     }
     /// A connected socket.
@@ -230,7 +234,7 @@ impl Local {
                 let value = status_value(status);
                 channel.note(Note::Status, value);
                 if let Some(words) = how_ended(value) {
-                    tracing::warn!("{} {words}", self.label);
+                    self.words = Some(format!("{} {words}", self.label));
                 }
             }
             Err(_) => {}
@@ -262,6 +266,10 @@ impl Local {
             let id = child.id() as i32;
             ending(move || guard::end(id, Reach::Session));
         }
+    }
+    /// What is to be said of its end, once.
+    pub(super) fn take_words(&mut self) -> Option<String> {
+        self.words.take()
     }
     fn reach(&self) -> Reach {
         if matches!(self.kind, Kind::Terminal(_)) { Reach::Group } else { Reach::Session }
@@ -359,12 +367,13 @@ pub(crate) fn status_words(value: u32) -> Option<String> {
 }
 
 /// What the user of a channel is told about its end by the peer.
-pub(crate) fn reset_words(code: ResetCode) -> &'static str {
-    match code {
-        ResetCode::NoService => "the peer offers no service of that name",
-        ResetCode::Unreachable => "the peer could not reach or start the service",
-        ResetCode::Busy => "the peer has no room for another channel",
-        ResetCode::Aborted => "the far end went away before everything was delivered",
-        ResetCode::Other(_) => "the peer ended the channel for a reason this version does not know",
-    }
+pub(super) fn reset_failure(code: ResetCode) -> Failure {
+    let (kind, words) = match code {
+        ResetCode::NoService => (kinds::SERVICE_ABSENT, "the peer offers no service of that name"),
+        ResetCode::Unreachable => (kinds::SERVICE_UNREACHABLE, "the peer could not reach or start the service"),
+        ResetCode::Busy => (kinds::PEER_FULL, "the peer has no room for another channel"),
+        ResetCode::Aborted => (kinds::CHANNEL_ABORTED, "the far end went away before everything was delivered"),
+        ResetCode::Other(_) => (kinds::CHANNEL_ABORTED, "the peer ended the channel for a reason this version does not know"),
+    };
+    Failure::new(kind, words)
 }

@@ -8,6 +8,7 @@ mod clients;
 mod consoles;
 mod control;
 mod forward;
+mod grumble;
 mod life;
 mod local;
 mod patience;
@@ -34,7 +35,7 @@ pub use service::{Service, Target};
 
 use super::wire::{Settings, Wire};
 use super::{shorter, wait};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Failure, kinds};
 use crate::port::Opener;
 use crate::signal::{Signal, Signals};
 use control::Control;
@@ -102,6 +103,7 @@ pub struct Hub {
     connected: (Sender<Connected>, Receiver<Connected>),
     /// Threads that connect write here.
     wake: (UnixStream, UnixStream),
+    grumble: grumble::Grumble,
     signals: Signals,
 }
 
@@ -140,7 +142,8 @@ impl Hub {
             alone: false,
             statuses: BTreeMap::new(),
             connected: channel(),
-            wake: wake.doing(Exit::Failed, || "make a pair of sockets".into())?,
+            wake: wake.doing(kinds::SYSTEM, || "make a pair of sockets".into())?,
+            grumble: grumble::Grumble::default(),
             signals,
         })
     }
@@ -199,7 +202,7 @@ impl Hub {
                     self.locals.values_mut().for_each(|(local, _)| local.reap());
                 }
                 Signal::Terminal => {}
-                Signal::End(number) => self.wire.fail(Exit::Signal(number), format!("ended by signal {number}")),
+                Signal::End(number) => self.wire.end(Failure::signal(number, format!("ended by signal {number}"))),
             }
         }
         self.wire.serve(ready.port, buffer);
@@ -282,7 +285,11 @@ impl Hub {
                 local.read(channel, buffer);
             }
             local.write(channel, output);
-            if local.settle(channel) == Fate::Broken {
+            let fate = local.settle(channel);
+            if let Some(words) = local.take_words() {
+                self.grumble.warn(kinds::SERVICE_ENDED, &words);
+            }
+            if fate == Fate::Broken {
                 self.break_off(id);
             }
         }

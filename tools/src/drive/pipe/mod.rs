@@ -11,8 +11,9 @@ use nix::poll::PollFlags;
 use super::user::User;
 use super::wire::{Settings, Wire};
 use super::{shorter, wait};
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, kinds};
 use crate::port::Opener;
+use crate::progress::{self, Meter};
 use crate::signal::{Signal, Signals};
 
 /// Room there must be before the input is read, at most: many small reads cost more than they bring.
@@ -75,7 +76,9 @@ impl Session {
     }
 
     /// Runs the session to its end.
-    pub fn run(mut self, user: User) -> Result<(), Failure> {
+    pub fn run(mut self, user: User, meter: Meter) -> Result<(), Failure> {
+        let total = progress::left_in(&io::stdin()).filter(|bytes| *bytes > 0 && !user.is_command());
+        meter.total(total);
         self.user = user;
         let mut buffer = vec![0u8; 65536];
         let result = loop {
@@ -92,19 +95,24 @@ impl Session {
             self.wire.transmit();
             self.serve_events();
             self.wire.watch();
+            let stats = self.wire.link.stats();
+            meter.set(if total.is_some() { stats.bytes_out } else { stats.bytes_in.max(stats.bytes_out) });
             if let Some(outcome) = self.wire.outcome.take() {
                 break outcome;
             }
         };
+        drop(meter);
         self.wire.farewell();
         let result = result.and(self.wire.write_stats());
         match (result, self.user.end()) {
-            (Ok(()), Some((name, Ok(status)))) if !status.success() => {
-                Err(Failure::new(Exit::Failed, format!("'{name}' ended with {status}; everything it sent was delivered")))
-            }
-            (Ok(()), Some((name, Err(e)))) => Err(Failure::new(Exit::Failed, format!("cannot wait for '{name}': {e}"))),
+            (Ok(()), Some((name, Ok(status)))) if !status.success() => Err(Failure::new(
+                kinds::COMMAND_FAILED,
+                format!("'{name}' ended with {status}; everything it sent was delivered"),
+            )),
+            (Ok(()), Some((name, Err(e)))) => Err(Failure::new(kinds::COMMAND_FAILED, format!("cannot wait for '{name}': {e}"))),
             (Err(failure), Some((name, Ok(status)))) if !status.success() => {
-                Err(Failure::new(failure.exit, format!("{failure}; '{name}' ended with {status}")))
+                let message = format!("{failure}; '{name}' ended with {status}");
+                Err(failure.with(message))
             }
             (result, _) => result,
         }
@@ -153,7 +161,7 @@ impl Session {
     fn interrupted(&mut self, number: i32) {
         self.wire.link.close(CloseCode::Interrupted);
         let undelivered = self.wire.undelivered();
-        self.wire.fail(Exit::Signal(number), format!("interrupted by signal {number}; {undelivered}"));
+        self.wire.end(Failure::signal(number, format!("interrupted by signal {number}; {undelivered}")));
     }
 
     /// The user hung up. What a writer that has ended left behind is still delivered; input that
@@ -184,18 +192,20 @@ impl Session {
                 | Event::Reset(..)
                 | Event::Refused
                 | Event::Plain => {}
-                Event::Echo => tracing::warn!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?"),
+                Event::Echo => {
+                    tracing::warn!(code = %kinds::OWN_ECHO, "{spec}: our own frames come back; a loopback plug, or a terminal that echoes?");
+                }
                 Event::Finished => match self.hung_up {
                     // usual for a ProxyCommand: no word of it, but the exit code
-                    Some(_) => self.wire.fail(Exit::Signal(HANGUP_SIGNAL), ""),
+                    Some(_) => self.wire.end(Failure::signal(HANGUP_SIGNAL, "")),
                     None => drop(self.wire.outcome.get_or_insert(Ok(()))),
                 },
                 Event::Lost(loss) => {
                     self.hand_over();
                     let spec = self.wire.spec();
-                    let (exit, why) = self.wire.explain(loss);
+                    let (kind, why) = self.wire.explain(loss);
                     let message = format!("{spec}: {why}; {}", self.wire.undelivered());
-                    self.wire.fail(exit, message);
+                    self.wire.fail(kind, message);
                 }
             }
         }

@@ -7,7 +7,7 @@ use nix::poll::PollFlags;
 
 use super::super::wait;
 use super::{HAND_OVER, Session};
-use crate::error::Exit;
+use crate::error::kinds;
 
 impl Session {
     pub(super) fn serve_input(&mut self, ready: PollFlags, buffer: &mut [u8]) {
@@ -22,7 +22,7 @@ impl Session {
                     // half of what it had to say is not the whole
                     Some(signal) => {
                         self.wire.link.close(CloseCode::Failed);
-                        self.wire.fail(Exit::Failed, format!("the command was killed by signal {signal}"));
+                        self.wire.fail(kinds::COMMAND_FAILED, format!("the command was killed by signal {signal}"));
                     }
                     None => self.wire.link.finish(),
                 }
@@ -33,7 +33,7 @@ impl Session {
             Ok(None) => {}
             Err(e) => {
                 self.wire.link.close(CloseCode::Failed);
-                self.wire.fail(Exit::Failed, format!("cannot read the input: {e}"));
+                self.wire.fail(kinds::INPUT_FAILED, format!("cannot read the input: {e}"));
             }
         }
     }
@@ -77,8 +77,10 @@ impl Session {
         }
         self.wire.link.close(CloseCode::OutputClosed);
         let left = self.left_unread.max(self.pending.len() + self.wire.link.readable());
-        self.wire
-            .fail(Exit::Lost, format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"));
+        self.wire.fail(
+            kinds::OUTPUT_CLOSED,
+            format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"),
+        );
     }
 
     /// The session was lost: what came before still goes to whoever reads at once.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use link::State;
 
 use super::{LOOK, Wire};
-use crate::error::Failure;
+use crate::error::{Failure, kinds};
 use crate::port::serial::WAIT_HINT;
 
 /// How often it is looked for once it has been away for a while: a look at a busy port costs a
@@ -38,7 +38,7 @@ impl Absence {
         Absence { since: now, why: reason(failure), told: String::new(), told_at: now }
     }
     fn tell(&mut self, failure: &Failure) {
-        tracing::warn!("{}; waiting for it, and trying again", reason(failure));
+        tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", reason(failure));
         (self.told, self.told_at) = (failure.message.clone(), Instant::now());
     }
 }
@@ -91,7 +91,7 @@ impl<const C: usize> Wire<C> {
     pub(super) fn opened(&mut self) {
         let away = self.absence.take().map(|absence| absence.since.elapsed().as_secs_f64());
         match away.filter(|_| self.lost_at.is_none()) {
-            Some(seconds) => tracing::warn!("{} is open now, after {seconds:.1} s", self.spec()),
+            Some(seconds) => tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {seconds:.1} s", self.spec()),
             None => tracing::info!("{} is open", self.spec()),
         }
     }

@@ -12,7 +12,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use super::Wire;
 use crate::cli::SealArgs;
-use crate::error::{Exit, Failure};
+use crate::error::{Failure, Kind, kinds};
 use crate::keys::peers::KnownPeers;
 use crate::keys::{Psk, PublicKey, Secret};
 use crate::port::Spec;
@@ -143,7 +143,10 @@ impl<const C: usize> Wire<C> {
         match event {
             Event::Opened { .. } => self.peer_proved(),
             Event::Refused => self.peer_refused(),
-            Event::Plain => self.complain(format!("{}: the peer talks plain, this end has a key: give it one too", self.spec())),
+            Event::Plain => self.complain(
+                kinds::PEER_PLAIN,
+                format!("{}: the peer talks plain, this end has a key: give it one too", self.spec()),
+            ),
             _ => {}
         }
     }
@@ -160,6 +163,7 @@ impl<const C: usize> Wire<C> {
             && !std::mem::replace(&mut self.said_plain, true)
         {
             tracing::warn!(
+                code = %kinds::NOT_SEALED,
                 "{}: plain: whoever has the wire can read and alter it; --key or --psk seals it, --plain says that this is known",
                 self.spec()
             );
@@ -173,13 +177,13 @@ impl<const C: usize> Wire<C> {
             Ok(None) => match known.trust(&port, key, "", false) {
                 Ok(_) => {
                     let file = known.path().display();
-                    tracing::warn!("{port}: from now on the peer must be {} ({file})", key.fingerprint());
+                    tracing::warn!(code = %kinds::PEER_TRUSTED, "{port}: from now on the peer must be {} ({file})", key.fingerprint());
                 }
                 // who comes next would be taken as well
-                Err(failure) if !self.settings.hold => self.fail(failure.exit, failure.message),
-                Err(failure) => tracing::warn!("{failure}; another peer will be taken as new, too"),
+                Err(failure) if !self.settings.hold => self.end(failure),
+                Err(failure) => tracing::warn!(code = %failure.kind, "{failure}; another peer will be taken as new, too"),
             },
-            Err(failure) => tracing::warn!("{failure}"),
+            Err(failure) => tracing::warn!(code = %failure.kind, "{failure}"),
         }
     }
 
@@ -188,22 +192,23 @@ impl<const C: usize> Wire<C> {
         let port = self.spec().to_string();
         let stranger = self.link.handshake().as_mut().and_then(Noise::stranger);
         let Identity::Pair { secret, known, .. } = &*identity else {
-            return self
-                .complain(format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?"));
+            let why = format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?");
+            return self.complain(kinds::SECRET_MISMATCH, why);
         };
         let Some(stranger) = stranger.and_then(PublicKey::new) else {
             let own = secret.public().fingerprint();
-            return self.complain(format!("{port}: somebody calls who does not know our key {own}, or is not the known peer"));
+            let why = format!("{port}: somebody calls who does not know our key {own}, or is not the known peer");
+            return self.complain(kinds::PEER_UNAWARE, why);
         };
         match known.lookup(&port) {
             Ok(Some(key)) if key == stranger => self.trust(key),
-            Ok(Some(key)) => self.complain(format!(
+            Ok(Some(key)) => self.complain(kinds::KEY_MISMATCH, format!(
                 "{port}: the peer has the key {}, not the known {}: somebody else, or 'hardline key forget {port}' if it was replaced",
                 stranger.fingerprint(),
                 key.fingerprint()
             )),
             Ok(None) => self.ask(&port, stranger, &secret.public()),
-            Err(failure) => self.complain(failure.message),
+            Err(failure) => self.complain(failure.kind, failure.message),
         }
     }
 
@@ -229,12 +234,12 @@ impl<const C: usize> Wire<C> {
                         self.trust(key);
                     }
                     Err(TryRecvError::Empty) => {}
-                    _ => self.fail(Exit::Refused, format!("{port}: the peer's key {} was not trusted", key.fingerprint())),
+                    _ => self.fail(kinds::PEER_UNTRUSTED, format!("{port}: the peer's key {} was not trusted", key.fingerprint())),
                 }
             }
             None => match if self.settings.ask { ask_terminal(question) } else { None } {
                 Some(answer) => self.callers.asked = Some((stranger, answer)),
-                None => self.complain(format!(
+                None => self.complain(kinds::PEER_UNKNOWN, format!(
                     "{port}: the peer {} is not known: 'hardline key trust {port} {stranger}' if it is the right one, or --accept-new",
                     stranger.fingerprint()
                 )),
@@ -243,14 +248,14 @@ impl<const C: usize> Wire<C> {
     }
 
     /// Says it once; a wire that is not held is given up when it goes on.
-    fn complain(&mut self, complaint: String) {
+    fn complain(&mut self, kind: Kind, complaint: String) {
         let (held, open) = (self.settings.hold, self.link.state() == State::Open);
         let callers = &mut self.callers;
         let new = callers.is_news(&complaint);
         if open {
             // somebody else, or copies of what was said before: neither can touch the session
             if new {
-                tracing::info!("{complaint}");
+                tracing::info!(code = %kind, "{complaint}");
             }
             return;
         }
@@ -258,11 +263,11 @@ impl<const C: usize> Wire<C> {
         callers.refused += 1;
         let since = *callers.since.get_or_insert_with(Instant::now);
         if held && new {
-            tracing::warn!("{complaint}");
+            tracing::warn!(code = %kind, "{complaint}");
         }
         // nobody is hurried who is asked at the terminal
         if !held && callers.asked.is_none() && callers.refused >= REFUSALS && since.elapsed() >= REFUSED_FOR {
-            self.fail(Exit::Refused, complaint);
+            self.fail(kind, complaint);
         }
     }
 }

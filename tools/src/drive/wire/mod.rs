@@ -14,7 +14,7 @@ use link::{Config, FRAME_MAX, Link, Loss, Noise, State};
 use nix::poll::PollFlags;
 
 use crate::clock::{Clock, random_id};
-use crate::error::{Doing, Exit, Failure};
+use crate::error::{Doing, Exit, Failure, Kind, kinds};
 use crate::port::{Opener, Port, Spec};
 use absence::Absence;
 pub use identity::Identity;
@@ -102,7 +102,7 @@ fn begin<const C: usize>(
 }
 
 fn new_id() -> Result<u64, Failure> {
-    random_id().doing(Exit::Failed, || "draw a random session id".into())
+    random_id().doing(kinds::SYSTEM, || "draw a random session id".into())
 }
 
 impl<const C: usize> Wire<C> {
@@ -162,15 +162,18 @@ impl<const C: usize> Wire<C> {
     pub(super) fn has_port(&self) -> bool {
         self.port.is_some()
     }
-    pub(super) fn fail(&mut self, exit: Exit, message: impl Into<String>) {
-        self.outcome.get_or_insert(Err(Failure::new(exit, message)));
+    pub(super) fn fail(&mut self, kind: Kind, message: impl Into<String>) {
+        self.end(Failure::new(kind, message));
+    }
+    pub(super) fn end(&mut self, failure: Failure) {
+        self.outcome.get_or_insert(Err(failure));
     }
     pub(super) fn undelivered(&self) -> String {
         let stats = self.link.stats();
         format!("{} bytes sent and acknowledged, {} received", stats.bytes_out, stats.bytes_in)
     }
-    /// The exit code and the reason of a loss.
-    pub(super) fn explain(&self, loss: Loss) -> (Exit, String) {
+    /// The kind and the reason of a loss.
+    pub(super) fn explain(&self, loss: Loss) -> (Kind, String) {
         watch::explain(loss, self.settings.grace)
     }
 
@@ -246,11 +249,14 @@ impl<const C: usize> Wire<C> {
         if self.link.is_delivered() && self.opener.closes_with_peer() {
             self.outcome.get_or_insert(Ok(()));
         } else if !self.opener.can_reopen() {
-            self.fail(Exit::Lost, format!("{spec} was closed ({why}) before everything was delivered; {}", self.undelivered()));
+            self.fail(
+                kinds::PORT_CLOSED,
+                format!("{spec} was closed ({why}) before everything was delivered; {}", self.undelivered()),
+            );
         } else {
             // a port that comes and goes without a frame in between never came back
             if self.lost_at.is_none() || self.link.stats().frames_in > self.lost_frames {
-                tracing::warn!("{spec} is gone ({why}); looking for it{}", self.how_long());
+                tracing::warn!(code = %kinds::PORT_LOST, "{spec} is gone ({why}); looking for it{}", self.how_long());
                 self.lost_at = Some(Instant::now());
                 self.lost_frames = self.link.stats().frames_in;
             }
@@ -263,9 +269,9 @@ impl<const C: usize> Wire<C> {
 
     fn check_grace(&mut self, why: &str) {
         if !self.settings.hold && self.lost_at.is_some_and(|at| at.elapsed() >= self.settings.grace) {
-            let exit = if self.link.state() == State::Open { Exit::Lost } else { Exit::Port };
+            let kind = if self.link.state() == State::Open { kinds::PORT_LOST } else { kinds::PORT_GONE };
             let undelivered = self.undelivered();
-            self.fail(exit, format!("{why} and did not come back for {} s; {undelivered}", self.settings.grace.as_secs()));
+            self.fail(kind, format!("{why} and did not come back for {} s; {undelivered}", self.settings.grace.as_secs()));
         }
     }
 
@@ -281,7 +287,7 @@ impl<const C: usize> Wire<C> {
                 self.link.handle_reopen(self.clock.now());
             }
             Ok(None) => self.absence = None,
-            Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.fail(failure.exit, failure.message),
+            Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.end(failure),
             Err(failure) => {
                 self.cannot_open(&failure);
                 self.check_grace(&failure.message);
@@ -332,7 +338,7 @@ impl<const C: usize> Wire<C> {
         match &self.settings.stats {
             Some(path) => {
                 if let Err(e) = crate::stats::write_json(path, &value) {
-                    tracing::warn!("{e}");
+                    tracing::warn!(code = %e.kind, "{e}");
                 }
             }
             None => crate::say::aside(value),
@@ -341,6 +347,6 @@ impl<const C: usize> Wire<C> {
 
     /// Cannot wait: nothing can go on.
     pub(super) fn cannot_wait(e: &io::Error) -> Failure {
-        Failure::new(Exit::Failed, format!("cannot wait for input: {e}"))
+        Failure::new(kinds::SYSTEM, format!("cannot wait for input: {e}"))
     }
 }

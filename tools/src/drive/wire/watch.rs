@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use link::{CloseCode, Loss, State};
 
 use super::Wire;
-use crate::error::Exit;
+use crate::error::{Kind, kinds};
 
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
@@ -33,7 +33,7 @@ impl<const C: usize> Wire<C> {
         }
         if stats.wire_in == 0 {
             if !self.warned && self.callers.last.is_none() && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
-                tracing::warn!("{}: no answer from the peer yet; calling on", self.spec());
+                tracing::warn!(code = %kinds::NO_ANSWER, "{}: no answer from the peer yet; calling on", self.spec());
                 self.warned = true;
             }
             return;
@@ -45,12 +45,12 @@ impl<const C: usize> Wire<C> {
             stats.wire_in
         );
         if stats.wire_in >= STRANGE_BYTES && since.elapsed() >= STRANGE_AFTER && !self.warned {
-            tracing::warn!("{complaint}");
+            tracing::warn!(code = %kinds::NOT_HARDLINE, "{complaint}");
             self.warned = true;
         }
         if since.elapsed() >= self.settings.grace {
             if stats.wire_in > seen + STRANGE_BYTES && !self.settings.hold {
-                self.fail(Exit::Refused, complaint);
+                self.fail(kinds::NOT_HARDLINE, complaint);
             }
             self.strange_since = Some((Instant::now(), stats.wire_in));
         }
@@ -64,7 +64,7 @@ impl<const C: usize> Wire<C> {
         }
         let since = *self.heard_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= NO_ANSWER && !self.warned && self.callers.last.is_none() {
-            tracing::warn!("{}: {UNPROVED}; calling on", self.spec());
+            tracing::warn!(code = %kinds::PEER_UNPROVED, "{}: {UNPROVED}; calling on", self.spec());
             self.warned = true;
         }
     }
@@ -75,32 +75,34 @@ impl<const C: usize> Wire<C> {
             && self.port.is_some()
             && self.link.stats().frames_in > self.lost_frames
         {
-            tracing::warn!("{} is back after {:.1} s", self.spec(), at.elapsed().as_secs_f64());
+            tracing::warn!(code = %kinds::PORT_BACK, "{} is back after {:.1} s", self.spec(), at.elapsed().as_secs_f64());
             self.lost_at = None;
         }
     }
 }
 
-pub(super) fn explain(loss: Loss, grace: Duration) -> (Exit, String) {
+pub(super) fn explain(loss: Loss, grace: Duration) -> (Kind, String) {
     match loss {
-        Loss::Silence => (Exit::Lost, format!("nothing came from the peer for {} s", grace.as_secs())),
-        Loss::PeerRestarted => (Exit::Lost, "the peer was restarted, this session is lost".into()),
-        Loss::PeerClosed(CloseCode::OutputClosed) => (Exit::Lost, "the peer's output was closed before it had everything".into()),
-        Loss::PeerClosed(CloseCode::Left) => (Exit::Lost, "the peer has left".into()),
-        Loss::PeerClosed(CloseCode::Interrupted) => (Exit::Lost, "the peer was interrupted".into()),
-        Loss::PeerClosed(code) => (Exit::Lost, format!("the peer failed ({code:?})")),
+        Loss::Silence => (kinds::PEER_SILENT, format!("nothing came from the peer for {} s", grace.as_secs())),
+        Loss::PeerRestarted => (kinds::PEER_RESTARTED, "the peer was restarted, this session is lost".into()),
+        Loss::PeerClosed(CloseCode::OutputClosed) => {
+            (kinds::PEER_OUTPUT_CLOSED, "the peer's output was closed before it had everything".into())
+        }
+        Loss::PeerClosed(CloseCode::Left) => (kinds::PEER_LEFT, "the peer has left".into()),
+        Loss::PeerClosed(CloseCode::Interrupted) => (kinds::PEER_INTERRUPTED, "the peer was interrupted".into()),
+        Loss::PeerClosed(code) => (kinds::PEER_FAILED, format!("the peer failed ({code:?})")),
         Loss::Version(v) => (
-            Exit::Refused,
+            kinds::VERSION_MISMATCH,
             format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION),
         ),
         Loss::Mode => (
-            Exit::Refused,
+            kinds::MODE_MISMATCH,
             "one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends".into(),
         ),
         Loss::Sealed => (
-            Exit::Refused,
+            kinds::KEY_NEEDED,
             "the peer talks to known keys only: give this end --key FILE or --psk FILE too, see 'hardline keygen --help'".into(),
         ),
-        Loss::Local => (Exit::Failed, "closed".into()),
+        Loss::Local => (kinds::CLOSED_HERE, "closed".into()),
     }
 }

@@ -1,0 +1,108 @@
+//! The one-way mode.
+
+use super::{Area, Entry, Exit, Kind, area};
+
+area! {
+    "One way"
+
+    failures {
+        INCOMPLETE = "incomplete", Exit::Incomplete;
+            says ["one thing is missing, see above and --report", "{n} things are missing, see above and --report"];
+            cause "More was lost on the wire than repair symbols could make good, or the receiver was started late. A line before names each file, message or line that is missing, and says whether noise, silence or an overrun took it.";
+            remedy "Send what is named once more with 'recv --state DIR', which keeps what came; give the sender more --rounds or --overhead, a harsher --profile or a longer --survive. After an overrun: a faster machine, or a lower --rate.";
+        NOTHING_CAME = "nothing-came", Exit::Incomplete;
+            says ["no {file, line or stream} came: the session had {what}", "no session came: nothing that arrived was of a sender of hardline's"];
+            cause "The session was over without anything of what the receiver was to take: it had lines where files were wanted (--out), or the like. Or the input (a capture, a command) ended before any session was heard.";
+            remedy "Start 'recv' as the sender was: --out DIR for files, --lines, --stream. A receiver that was started late waits for the next session with --forever.";
+        STREAM_GAP = "stream-gap", Exit::Incomplete;
+            says ["{n} bytes of the stream are lost from byte {n} on"];
+            cause "A piece of the stream was lost with all of its repair. With --on-gap fail (the default) nothing behind the gap is written.";
+            remedy "A longer --survive or more --overhead at the sender; --on-gap skip or zero goes on behind it.";
+        SEALED_UNREADABLE = "sealed-unreadable", Exit::Refused;
+            says ["{n} sealed frames came, and this receiver has no key: give --psk, or --key and --peer", "sealed frames come and cannot be read: give --psk, or --key and --peer"];
+            cause "The sender has a key, the receiver none.";
+            remedy "Give the receiver the same --psk, or its own --key and the sender's public key as --peer.";
+        NOT_AUTHENTIC = "not-authentic", Exit::Refused;
+            says [
+                "nothing authentic came, but {n} frames that no key here opens: is it the sender's key?",
+                "nothing authentic came, but {n} plain frames: the sender has no key",
+                "frames come that no key here opens: are the keys those of the sender?",
+                "frames come that no key here opens: somebody else sends on this line",
+                "plain frames come and are not taken: the sender has no key, or somebody else sends on this line",
+            ];
+            cause "Frames arrive, but none could be believed: other keys, or a sender without one. Nothing of them was used.";
+            remedy "Compare 'hardline key show FILE' at both ends; the sender's --peer is the receiver's public key, and the other way round.";
+        NOTHING_NEW = "nothing-new", Exit::Refused;
+            says ["nothing new came: it is a recording of what was received before"];
+            cause "All frames were older than what this receiver remembers: somebody played a recording, or --state of the sender was put back to an older copy.";
+            remedy "For a capture that is to be read again, give 'recv' another --state. A sender whose --state was lost goes on by its clock: set that.";
+        NO_BEACON = "no-beacon", Exit::Refused;
+            says ["{n} sealed frames came, and no beacon that says what they are"];
+            cause "The receiver heard too short a piece of the session: the beacon that names it comes about once a second.";
+            remedy "Start the receiver first, or let it listen longer.";
+        LINE_FAILED = "line-failed", Exit::Failed;
+            says ["cannot write to the line: {why}", "cannot read the line: {why}", "cannot wait for the line: {why}", "cannot set {n} baud: {why}"];
+            cause "The port refused bytes or broke in the middle: an adapter that was unplugged, a command of exec: that ended, or a transmitter that waits for CTS and holds back what it has.";
+            remedy "See 'dmesg' and the adapter; run it again. A one-way port has no CTS: take the adapter's flow control off.";
+        SOURCE_UNREADABLE = "source-unreadable", Exit::Failed;
+            says [
+                "cannot read {file}: {why}",
+                "cannot read a file that is being sent: {why}",
+                "cannot send {file}: it is not a file",
+                "cannot send {file}: its name is longer than {n} bytes",
+            ];
+            cause "A file to send is not there, may not be read, is a folder or was cut short while it travelled, or its name does not fit into a manifest.";
+            remedy "'ls -l' it; send a folder as an archive, and change no file that is being sent: --watch DIR moves it away first.";
+        WATCH_FOLDER = "watch-folder", Exit::Failed;
+            says ["cannot look into {folder}: {why}", "cannot make {folder}: {why}", "cannot take {file}: {why}", "cannot move {file} to {file}: {why}"];
+            cause "The folder of --watch cannot be read or written: files move to DIR/sending while they travel and to DIR/sent after that.";
+            remedy "Give hardline's account the folder, with the right to write, all on one file system.";
+        SPOOL_FAILED = "spool-failed", Exit::Failed;
+            says ["cannot keep what came: {why}", "cannot keep what came (is the disk full?): {why}", "cannot put together what came: {why}"];
+            cause "What was received could not be written to --state or --out: mostly a full disk.";
+            remedy "Make room ('df -h DIR') and start the receiver again: with --state it goes on with what it had.";
+        STATE_FAILED = "state-failed", Exit::Failed;
+            says ["cannot number a session in {file}: {why}", "cannot remember {what} in {folder}: {why}"];
+            cause "Sealed sessions need a number that is never used twice, and receivers remember how far they heard: the folder of --state (or ~/.local/state/hardline) cannot be read or written.";
+            remedy "Give --state DIR, a folder of this account that stays over restarts.";
+        SEAL_FAILED = "seal-failed", Exit::Failed;
+            says ["cannot seal a session: {why}", "cannot draw random bytes for a session: {why}"];
+            cause "The keys do not make a session (a public key that is no point of the curve), or the kernel has no random bytes yet.";
+            remedy "See 'hardline key show FILE' of both keys; early at boot wait for the kernel's random numbers.";
+    }
+
+    notices {
+        LINE_SILENT = "line-silent";
+            says ["the line is silent: no sign of the sender for three beacon periods"];
+            cause "The cable is pulled, or the sender was ended or hangs. What is lost meanwhile is counted.";
+            remedy "See to cable and sender. An outage within --survive loses nothing.";
+        LINE_BACK = "line-back";
+            says ["the line is back after {n} s"];
+            cause "Frames of the sender come again.";
+            remedy "Nothing; at the end it is said if something is missing.";
+        MISSING = "missing";
+            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}"];
+            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), gap (the receiver joined late) or overrun (the driver had no room).";
+            remedy "As for incomplete: send it once more, with more repair.";
+        MARGIN_THIN = "margin-thin";
+            says ["{name} needed {n} of {n} repair symbols: the margin is going"];
+            cause "The file arrived whole, but more than half of what was sent to make losses good was needed.";
+            remedy "Mend the wire, or give the sender more --overhead before something is lost.";
+        REPLAY_REFUSED = "replay-refused";
+            says ["a replay is refused: frames of session {n} of {sender} that are older than what was received (a recording, or a second sender)"];
+            cause "Somebody plays back a recording, or two senders have the same key.";
+            remedy "See who is on the line; give each sender a key of its own.";
+        HOOK_FAILED = "hook-failed";
+            says ["'{command}' for {file} ended with {status}", "cannot run '{command}': {why}"];
+            cause "The command of --exec ended with an error for this file, which is whole and stays where it is.";
+            remedy "Run it by hand with the path in the message.";
+        REPORT_UNWRITTEN = "report-unwritten";
+            says ["cannot write the report: {why}"];
+            cause "A line of --report could not be added, mostly because the disk is full. Receiving goes on.";
+            remedy "Make room.";
+        STATE_UNWRITTEN = "state-unwritten";
+            says ["cannot remember {what} in {folder}: {why}"];
+            cause "How far a sender was heard could not be noted; it is tried again, and once more at the end.";
+            remedy "Make room, or mend the permissions of the folder.";
+    }
+}

@@ -1,0 +1,83 @@
+//! Sessions: the peer does not answer, ends, or is another program.
+
+use super::{Area, Entry, Exit, Kind, area};
+
+area! {
+    "Sessions and peers"
+
+    failures {
+        NOT_HARDLINE = "not-hardline", Exit::Refused;
+            says ["{port}: {n} bytes arrived, none were hardline frames: wrong baud rate or another program?"];
+            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s, and final after --grace.";
+            remedy "Give both ends the same --baud; look at the line with 'picocom PORT' (text: another program; rubbish: another rate). Stop the getty at the other end.";
+        PEER_SILENT = "peer-silent", Exit::Lost;
+            says ["{port}: nothing came from the peer for {n} s", "{port}: the peer fell silent; what was measured until then is above"];
+            cause "A session was open, and then no frame came for --grace: the cable was pulled, the other machine is off, asleep or stopped the process.";
+            remedy "Join the cable, start the other end, run this one again; 'send' and 'recv' go on where they were. A longer --grace at both ends survives longer outages.";
+        PEER_RESTARTED = "peer-restarted", Exit::Lost;
+            says ["{port}: the peer was restarted, this session is lost"];
+            cause "The far hardline ended without a word (killed, power) and a new one calls. It does not know what the old one had taken.";
+            remedy "Run it again. What was not acknowledged may or may not have arrived: the line says how much was.";
+        PEER_LEFT = "peer-left", Exit::Lost;
+            says ["{port}: the peer has left"];
+            cause "The far hardline ended in order, with no channel of its own in use, while this end still wanted something of it.";
+            remedy "Start it again there; 'hardline link' at the far end stays.";
+        PEER_INTERRUPTED = "peer-interrupted", Exit::Lost;
+            says ["{port}: the peer was interrupted"];
+            cause "The far hardline was ended by a signal (Ctrl-C, a service manager) in the middle of the session.";
+            remedy "See who ended it there, and run both again.";
+        PEER_FAILED = "peer-failed", Exit::Lost;
+            says ["{port}: the peer failed ({code})"];
+            cause "The far hardline ended with an error of its own: its input could not be read, or its command was killed. Its own stderr says which.";
+            remedy "Read the far end's last line and mend it there.";
+        PEER_OUTPUT_CLOSED = "peer-output-closed", Exit::Lost;
+            says ["the peer's output was closed before it had everything"];
+            cause "The program that reads the far hardline's stdout ended before it had read everything that was sent.";
+            remedy "See why the far program ended; 'head' and the like do so on purpose.";
+        VERSION_MISMATCH = "version-mismatch", Exit::Refused;
+            says [
+                "the peer speaks version {n} of the protocol, this is version {n}; update the older",
+                "the other end speaks version {n} of file transfer, this is version {n}; update the older",
+                "the sender speaks version {n} of the one-way mode, this is version {n}",
+            ];
+            cause "The two ends are releases with different protocols.";
+            remedy "'hardline --version' at both ends; update the older.";
+        MODE_MISMATCH = "mode-mismatch", Exit::Refused;
+            says ["one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends", "{port}: another command of hardline's runs at the other end; run 'hardline test' there", "{port}: what comes back is not what was sent: is something else on the wire?"];
+            cause "'pipe' carries one stream and talks to 'pipe' only; 'link', 'open', 'console', 'send' and 'recv' talk to each other, and 'test' to 'test'.";
+            remedy "Start 'pipe' (or 'test') at both ends or at none.";
+        CLOSED_HERE = "closed-here", Exit::Failed;
+            says ["{port}: closed"];
+            cause "This end closed the session itself before it was over; a line before it says why.";
+            remedy "Read the line before it (-v shows more), mend that and run it again.";
+        INTERRUPTED = "interrupted", Exit::Signal(0);
+            says [
+                "interrupted by signal {n}; {n} bytes sent and acknowledged, {n} received",
+                "ended by signal {n}",
+                "interrupted; the receiver does not know",
+                "interrupted; {port} was not there yet",
+                "interrupted",
+            ];
+            cause "Somebody or a service manager ended hardline: 2 is Ctrl-C, 15 'kill' or a shutdown, 1 the terminal or ssh went away. The exit code is 128 and the number.";
+            remedy "Run it again. What was not acknowledged may or may not have arrived; 'send' and 'recv' go on where they were.";
+    }
+
+    notices {
+        NO_ANSWER = "no-answer";
+            says ["{port}: no answer from the peer yet; calling on"];
+            cause "The port is open, but nothing at all came for 5 s: the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
+            remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
+        PEER_UNPROVED = "peer-unproved";
+            says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent; calling on"];
+            cause "Frames come, but no session opens, and only the far end can know why.";
+            remedy "Read the far end's stderr; 'hardline key list' there must have the fingerprint 'hardline key show FILE' prints here, or --psk be the same at both.";
+        OWN_ECHO = "own-echo";
+            says ["{port}: our own frames come back; a loopback plug?", "{port}: our own frames come back; a loopback plug, or a terminal that echoes?"];
+            cause "What this end sends comes back to it: TX and RX are joined, or a login, a modem or a terminal server echoes.";
+            remedy "Take the loopback plug out (the adapter works), stop what echoes, or join the other machine.";
+        SESSION_LOST = "session-lost";
+            says ["{why}; its channels have ended, calling for the next session"];
+            cause "'hardline link' lost its session; the reason stands first. Channels ended with it; the wire is held, and a new session begins by itself.";
+            remedy "Nothing, if the peer was restarted on purpose; else 'hardline explain' has the reason's own entry.";
+    }
+}
