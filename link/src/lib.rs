@@ -65,6 +65,7 @@ mod stats;
 mod time;
 pub mod wire;
 
+pub use arq::climb::{LADDER, RateNews, Rates};
 pub use arq::{Event, Loss, State, goodput};
 pub use config::Config;
 #[cfg(feature = "noise")]

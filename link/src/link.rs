@@ -1,5 +1,8 @@
 //! [`Link`]: deframer, session and pacing in one; the type most users touch.
 
+mod rates;
+
+use crate::arq::climb::Climb;
 use crate::arq::endpoint::{Damage, Endpoint, Outgoing, SURE, Unsealed};
 use crate::arq::{Event, State};
 use crate::config::Config;
@@ -33,6 +36,8 @@ pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain> {
     endpoint: Endpoint<B, N, C>,
     door: Door<H>,
     pace: Pace,
+    /// The rate of the port, where it can change.
+    climb: Option<Climb>,
     slack_us: u32,
     pause: Option<Instant>,
     /// When the last bytes of a frame that is not whole yet came.
@@ -63,6 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
             pace: Pace::new(config.rate, config.slack_us),
             endpoint: Endpoint::new(config, session, now, sole),
             door: Door::new(Plain, &config, now),
+            climb: None,
             slack_us: config.slack_us,
             pause: None,
             coming: None,
@@ -81,6 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
             endpoint: self.endpoint,
             door: self.door.with(handshake),
             pace: self.pace,
+            climb: self.climb,
             slack_us: self.slack_us,
             pause: self.pause,
             coming: self.coming,
@@ -219,6 +226,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
                     Unsealed::Wrong => endpoint.stats.forged += 1,
                 },
             }
+            self.serve_rate(now);
             if let Some(fragment) = self.deframer.take_fragment()
                 && self.endpoint.state() == State::Open
             {
@@ -241,7 +249,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
             self.deframer.doubt();
             self.drain(now);
         }
-        self.endpoint.handle_timeout(now);
+        if !self.serve_climb(now) {
+            self.endpoint.handle_timeout(now);
+        }
     }
 
     /// The port was lost and is open again: bytes of before do not go on, and the peer is asked at
@@ -268,6 +278,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
         if !self.pace.ready(now) {
             return None;
         }
+        if let Some(sent) = self.transmit_rate(out, now) {
+            return sent;
+        }
         if self.endpoint.take_call(now) {
             self.door.call();
         }
@@ -282,12 +295,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
             }
             None => self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), now)?,
         };
+        Some(self.transmit_segment(outgoing, out, now))
+    }
+
+    fn transmit_segment(&mut self, outgoing: Outgoing, out: &mut [u8], now: Instant) -> usize {
         let Outgoing { tx, len, level } = outgoing;
         let head = self.endpoint.seal(tx, Head::open(len, level), &self.body[..len], &mut out[body_at(level)..], now);
         let wire = write_frame(out, head);
         let left = self.pace.take(wire, now);
         self.endpoint.handle_sent(wire, left, now);
-        Some(self.count_sent(wire))
+        self.count_sent(wire)
     }
 
     fn count_sent(&mut self, wire: usize) -> usize {
@@ -298,11 +315,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
 
     /// Whether anything waits to be sent, now or once the wire is free.
     pub fn is_transmit_due(&self) -> bool {
-        self.door.is_due() || self.endpoint.is_due(0, self.now)
+        self.is_rate_due() || self.door.is_due() || self.endpoint.is_due(0, self.now)
     }
 
     /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if let Some(timeout) = self.rate_timeout() {
+            return [timeout, self.pause].into_iter().flatten().min();
+        }
         // what is due waits for the wire; a short piece waits until the wire is all but free
         let ready = self.pace.ready_at();
         let wire = if self.door.is_due() || self.endpoint.is_due(u64::MAX, self.now) {
@@ -312,7 +332,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
         } else {
             None
         };
-        [self.endpoint.poll_timeout(), wire, self.pause].into_iter().flatten().min()
+        [self.endpoint.poll_timeout(), wire, self.pause, self.climb_timeout()].into_iter().flatten().min()
     }
 
     /// How long nothing was heard from the peer, in microseconds; none without a session. A long frame

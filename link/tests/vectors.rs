@@ -10,7 +10,7 @@ use link::hello::Handshake;
 use link::sim::Random;
 use link::wire::frame::{FRAME_MAX, body_at};
 use link::wire::seal::{self, Key};
-use link::wire::segment::{Ack, Close, Hello, Open, Parts, Record, VERSION, Writer};
+use link::wire::segment::{Ack, Close, Hello, Open, Parts, Rate, RateStep, Record, VERSION, Writer};
 use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, check, write_frame};
 use link::{CloseCode, Noise, Note, ResetCode};
 
@@ -180,6 +180,20 @@ fn says(body: &[u8]) -> String {
                 write!(text, " PARTS of={} start={} end={}", p.tx, hex(&p.from_start), hex(&p.from_end))
             }
             Record::Fill { tx, from, payload } => write!(text, " FILL of={tx} from={from} payload={}", hex(payload)),
+            Record::Rate(r) => write!(
+                text,
+                " RATE step={} attempt={} rung={} rates={} index={} span={} good={} wrong={} slips={} padding={}",
+                r.step.to_wire(),
+                r.attempt,
+                r.rung,
+                r.rates,
+                r.index,
+                r.span,
+                r.good,
+                r.wrong,
+                r.slips,
+                hex(r.padding)
+            ),
             Record::Note { channel, kind, value } => write!(text, " NOTE channel={channel} kind={kind} value={value}"),
             Record::Reset { channel, reason } => write!(text, " RESET channel={channel} reason={reason}"),
             Record::Window { channel: 0, limit } => write!(text, " WINDOW limit={limit}"),
@@ -270,6 +284,17 @@ fn segments() {
         }),
     );
     add("fill", &build(25, &|w| w.fill(7, 256, 3, |out| out.copy_from_slice(b"xyz"))));
+    let rate = Rate { attempt: 3, rung: 6, rates: 0x01FF, ..Rate::default() };
+    add("rate-propose", &build(26, &|w| w.rate(&rate, 0)));
+    add(
+        "rate-agree",
+        &build(27, &|w| {
+            w.ack(&ack(26, 27, &[]));
+            w.rate(&Rate { step: RateStep::Agree, ..rate }, 0);
+        }),
+    );
+    let test = Rate { step: RateStep::Test, index: 9, span: 8, good: 7, wrong: 513, slips: 1, ..rate };
+    add("rate-test", &build(28, &|w| w.rate(&test, 16)));
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);
@@ -305,6 +330,9 @@ fn segments() {
         ("bad-call-caller-0", "0000f201010000000000000000ab"),
         ("bad-call-number", "0100f201010500000000000000ab"),
         ("bad-call-long", &format!("0000f201010500000000000000{}", "ab".repeat(193))),
+        ("bad-rate-step-0", "0500f400030601ff010000000000000000"),
+        ("bad-rate-step-8", "0500f408030601ff010000000000000000"),
+        ("bad-rate-cut", "0500f401030601ff01000000"),
         ("bad-empty-data", "050070010000"),
         ("bad-open-id-0", &changed(4, &[0; 8])),
         ("bad-open-payload-0", &changed(23, &[0; 2])),

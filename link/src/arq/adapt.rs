@@ -178,7 +178,7 @@ impl Adapt {
         self.choose();
     }
 
-    fn noise(&self) -> Noise {
+    pub(crate) fn noise(&self) -> Noise {
         Noise { wrong: self.wrong.now(), slips: self.slips.now() }
     }
 

@@ -8,9 +8,10 @@
 //! ```
 
 mod adapt;
+pub(crate) mod climb;
 pub(crate) mod endpoint;
 mod heard;
-mod plan;
+pub(crate) mod plan;
 mod rtt;
 mod timer;
 

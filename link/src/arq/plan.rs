@@ -97,6 +97,11 @@ impl Noise {
     }
 }
 
+/// The [`goodput`] at this noise.
+pub(crate) fn share(noise: Noise) -> f64 {
+    goodput(noise.wrong, noise.slips)
+}
+
 /// `x` to the `n`th.
 fn power(x: f64, n: usize) -> f64 {
     let (mut result, mut square, mut n) = (1.0, x, n);

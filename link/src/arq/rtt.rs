@@ -51,6 +51,10 @@ impl Rtt {
         (self.recent_us, self.recent) = (u64::MAX, 0);
         Some(lag).filter(|lag| *lag >= LAG_MIN_US + back_us)
     }
+    /// The shortest ever; none before the first sample.
+    pub(crate) fn floor_us(&self) -> Option<u64> {
+        Some(self.floor_us).filter(|us| *us < u64::MAX)
+    }
     pub(crate) fn smoothed_us(&self) -> u64 {
         self.smoothed_us.unwrap_or(0)
     }

@@ -267,6 +267,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
 
     // ---- the session --------------------------------------------------------------------------
 
+    /// Bytes per second of the wire from now on.
+    pub(crate) fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
+    }
+
     /// The session is open; our channels have odd numbers or even ones.
     pub(crate) fn opened(&mut self, odd: bool) {
         self.odd = odd;

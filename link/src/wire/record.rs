@@ -130,6 +130,8 @@ pub struct Open {
 
 /// Feature bit 0: the session has channels, and no stream of its own.
 pub const FEATURE_CHANNELS: u16 = 1;
+/// Feature bit 1: the rate of the port can change: see [`Rate`].
+pub const FEATURE_RATES: u16 = 2;
 
 /// BEGIN: a channel is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +207,64 @@ pub struct Parts {
     pub from_end: heapless::Vec<u8, PARTS_MAX>,
 }
 
+/// What a [`Rate`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RateStep {
+    /// 1: let us try this rate.
+    #[default]
+    Propose,
+    /// 2: yes; nothing else is said before the rate is set.
+    Agree,
+    /// 3: no.
+    Refuse,
+    /// 4: a test at the new rate.
+    Test,
+    /// 5: the new rate is kept.
+    Keep,
+    /// 6: so it is.
+    Kept,
+    /// 7: the new rate is not kept.
+    Back,
+}
+
+impl RateStep {
+    const ALL: [RateStep; 7] =
+        [RateStep::Propose, RateStep::Agree, RateStep::Refuse, RateStep::Test, RateStep::Keep, RateStep::Kept, RateStep::Back];
+    /// The number on the wire.
+    pub const fn to_wire(self) -> u8 {
+        self as u8 + 1
+    }
+    /// The step with this number.
+    pub fn from_wire(n: u8) -> Option<RateStep> {
+        RateStep::ALL.get(usize::from(n).checked_sub(1)?).copied()
+    }
+}
+
+/// RATE: the rate of both ports is agreed on (PROTOCOL 4.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Rate<'a> {
+    /// What it is about.
+    pub step: RateStep,
+    /// Number of the proposal.
+    pub attempt: u8,
+    /// Number of the rate on the [`LADDER`](crate::LADDER).
+    pub rung: u8,
+    /// The rates the sender's port has: bit n is rung n.
+    pub rates: u16,
+    /// Number of the test.
+    pub index: u8,
+    /// From the first to the last test that was heard.
+    pub span: u8,
+    /// How many of these were heard.
+    pub good: u8,
+    /// Wrong bytes in between, as in [`Ack::damage`].
+    pub wrong: u16,
+    /// Slips in between.
+    pub slips: u8,
+    /// Bytes that make a test long.
+    pub padding: &'a [u8],
+}
+
 /// One thing a segment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -252,6 +312,8 @@ pub enum Record<'a> {
         /// The bytes, one at least.
         payload: &'a [u8],
     },
+    /// See [`Rate`].
+    Rate(Rate<'a>),
     /// See [`Begin`].
     Begin(Begin<'a>),
     /// The channel is open; the answering end's receive limit.

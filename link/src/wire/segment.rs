@@ -18,6 +18,7 @@
 //!  15 argument 0 PARTS: tx (2) | n (1) | n checks from the start (1 each) | n from the end
 //!     1 FILL: tx (2) | place (2) | payload up to the end of the segment
 //!     2 CALL, 3 ANSWER: version (1) | pattern (1) | the caller's id (8) | message up to the end of the segment
+//!     4 RATE: step (1) | attempt (1) | rung (1) | rates (2) | index (1) | span (1) | good (1) | wrong (2) | slips (1) | padding up to the end of the segment
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -166,6 +167,7 @@ impl<'a> Reader<'a> {
                 if payload.is_empty() { Err(Malformed) } else { Ok(Record::Fill { tx, from, payload }) }
             }
             (15, 2 | 3) => self.hello(argument == 3).map(Record::Hello),
+            (15, 4) => self.rate().map(Record::Rate),
             _ => Err(Malformed),
         }
     }
@@ -177,6 +179,21 @@ impl<'a> Reader<'a> {
             return Err(Malformed);
         }
         Ok(Hello { answer, version, pattern, caller, message })
+    }
+
+    fn rate(&mut self) -> Result<Rate<'a>, Malformed> {
+        Ok(Rate {
+            step: RateStep::from_wire(self.u8()?).ok_or(Malformed)?,
+            attempt: self.u8()?,
+            rung: self.u8()?,
+            rates: self.u16()?,
+            index: self.u8()?,
+            span: self.u8()?,
+            good: self.u8()?,
+            wrong: self.u16()?,
+            slips: self.u8()?,
+            padding: core::mem::take(&mut self.0),
+        })
     }
 
     fn parts(&mut self) -> Result<Parts, Malformed> {
@@ -364,6 +381,21 @@ impl<'a> Writer<'a> {
         self.put(&[parts.from_start.len() as u8]);
         self.put(&parts.from_start);
         self.put(&parts.from_end);
+    }
+    /// Adds RATE, the last record there can be, with so many bytes of padding in the place of its own.
+    pub fn rate(&mut self, rate: &Rate<'_>, padding: usize) {
+        self.tag(15, 4);
+        self.put(&[rate.step.to_wire(), rate.attempt, rate.rung]);
+        self.put(&rate.rates.to_le_bytes());
+        self.put(&[rate.index, rate.span, rate.good]);
+        self.put(&rate.wrong.to_le_bytes());
+        self.put(&[rate.slips]);
+        // no two bytes in a row alike, nor two tests
+        let mut mixed = u32::from(rate.index) << 8 | u32::from(rate.attempt) | 1 << 16;
+        for _ in 0..padding {
+            mixed = mixed.wrapping_mul(0x9E37_79B1).wrapping_add(1);
+            self.put(&[(mixed >> 24) as u8]);
+        }
     }
     /// Adds FILL, the last record there can be; `fill` writes the `len` payload bytes.
     pub fn fill(&mut self, tx: u64, from: u16, len: usize, fill: impl FnOnce(&mut [u8])) {

@@ -42,6 +42,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                     self.handle_ack(&ack, now);
                     continue;
                 }
+                Record::Rate(rate) => {
+                    self.rates.hear(&rate);
+                    continue;
+                }
                 Record::Parts(parts) => {
                     self.handle_parts(&parts);
                     continue;
@@ -73,6 +77,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             }
         }
         let gap = self.heard.note(tx);
+        self.rates.taken(wants_ack);
         if self.state == State::Finished {
             // the peer missed our last acknowledgement
             self.farewells = self.farewells.max(u8::from(wants_ack));
@@ -152,6 +157,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         if self.state != State::Open && open.you == self.me {
             self.state = State::Open;
             self.adapt.limit(open.payload_max);
+            self.rates.opened(&open);
             self.mux.opened(self.me > self.peer);
             self.mux.sole_limit(u64::from(open.limit));
             self.timers.clear(Timer::Open);
@@ -193,6 +199,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
         self.newest_acked = Some(newest);
         let (damage, slips) = (ack.damage.wrapping_sub(self.peer_damage.0), ack.slips.wrapping_sub(self.peer_damage.1));
+        let (damage, slips) = if self.rates.take_changed() { (0, 0) } else { (damage, slips) };
         self.peer_damage = (ack.damage, ack.slips);
         let mut batch = Batch::new(damage, slips);
         let mut progress = false;

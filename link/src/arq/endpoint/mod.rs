@@ -4,6 +4,7 @@
 mod input;
 mod output;
 mod patch;
+mod rates;
 mod sealing;
 
 use heapless::Deque;
@@ -98,6 +99,8 @@ pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     farewells: u8,
     closing: Option<CloseCode>,
     echo_told: bool,
+    /// What came of the rate of the port, and what is known of the peer in that.
+    rates: rates::Heard,
     rtt: Rtt,
     adapt: Adapt,
     timers: Timers,
@@ -149,6 +152,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             farewells: 0,
             closing: None,
             echo_told: false,
+            rates: rates::Heard::default(),
             rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
             adapt: Adapt::new(&config, 0),
             timers,

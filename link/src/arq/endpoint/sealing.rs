@@ -79,7 +79,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     /// What this end says of itself.
     pub(crate) fn introduce(&self) -> Open {
         let limit = self.sole().map_or(0, |sole| sole.receive_limit());
-        introduce(self.me, limit, segment::PAYLOAD_MAX as u16, self.channels)
+        let open = introduce(self.me, limit, segment::PAYLOAD_MAX as u16, self.channels);
+        Open { features: open.features | self.rates.feature(), ..open }
     }
     /// Whether a call is due now.
     pub(crate) fn take_call(&mut self, now: Instant) -> bool {
