@@ -14,7 +14,7 @@ pub use self::host::{CheckArgs, ExplainArgs, PortsArgs};
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
 pub use self::test::{OneWay, TestArgs};
-use crate::port::{Flow, Options, Spec};
+use crate::port::{Baud, Flow, Options, Spec, one_way};
 
 /// A bare serial wire, made trustworthy.
 #[derive(Debug, Parser)]
@@ -121,7 +121,7 @@ pub struct OneWayPort {
     #[arg(value_name = "PORT")]
     pub port: Spec,
     /// Baud rate of a serial port (8N1)
-    #[arg(short, long, default_value_t = 115_200)]
+    #[arg(short, long, default_value = "115200", value_parser = one_way)]
     pub baud: u32,
     /// Only `none`: flow control would be a way back
     #[arg(long, default_value = "none", hide = true)]
@@ -233,9 +233,9 @@ pub struct PortArgs {
     /// unix-listen:PATH, exec:COMMAND LINE, stdio:
     #[arg(value_name = "PORT")]
     pub port: Spec,
-    /// Baud rate of a serial port (8N1)
-    #[arg(short, long, default_value_t = 115_200)]
-    pub baud: u32,
+    /// Baud rate of a serial port (8N1); auto: the ends begin at 115200 and climb as far as ports and wire can
+    #[arg(short, long, value_name = "BAUD", default_value_t = Baud::Fixed(115_200))]
+    pub baud: Baud,
     /// Flow control of a serial port
     #[arg(long, default_value = "none")]
     pub flow: Flow,
@@ -277,7 +277,7 @@ pub struct SealArgs {
 impl PortArgs {
     /// How to open the port.
     pub fn options(&self) -> Options {
-        Options { baud: self.baud, flow: self.flow }
+        Options { baud: self.baud.first(), auto: self.baud == Baud::Auto, flow: self.flow }
     }
 }
 
@@ -467,9 +467,13 @@ pub struct SimArgs {
     /// Bits per second on the wire, 10 per byte
     #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(50..=100_000_000))]
     pub baud: u32,
-    /// Each way at the rate that the program at its end sets on the port (a virtual machine, say)
+    /// Each way at the rate that the program at its end sets on the port (a virtual machine, say); ends with
+    /// different rates hear garbage
     #[arg(long)]
     pub follow_baud: bool,
+    /// Above this rate bits turn, the more the further above; with :TIME from then on; may be given several times
+    #[arg(long, value_name = "N[:TIME]", value_parser = max_baud)]
+    pub max_baud: Vec<MaxBaud>,
     /// Chance of each data bit to be flipped
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     pub ber: f64,
@@ -510,6 +514,15 @@ pub struct Span {
     pub start: Duration,
     /// How long it lasts.
     pub length: Duration,
+}
+
+/// The highest rate a wire can do, from some moment on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxBaud {
+    /// Bits per second.
+    pub baud: u32,
+    /// Since the start of the simulation.
+    pub from: Duration,
 }
 
 /// Gilbert-Elliott bursts.
@@ -600,6 +613,12 @@ fn drop_(text: &str) -> Result<(f64, u32), String> {
         None => Ok((chance(text)?, 1)),
         Some((p, len)) => Ok((chance(p)?, len.parse().map_err(|_| format!("'{len}' is not a number of bytes"))?)),
     }
+}
+
+fn max_baud(text: &str) -> Result<MaxBaud, String> {
+    let (baud, from) = text.split_once(':').unwrap_or((text, "0"));
+    let baud = baud.parse().map_err(|_| format!("'{baud}' is not a number of bits per second"))?;
+    Ok(MaxBaud { baud, from: duration(from)? })
 }
 
 fn span(text: &str) -> Result<Span, String> {

@@ -48,8 +48,8 @@ impl Rig {
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
-    /// `hardline pipe` on end `a` or `b`; statistics go to `END.json`.
-    pub fn pipe(&self, end: &str, baud: u32) -> Command {
+    /// `hardline pipe` on end `a` or `b`, at this rate or `auto`; statistics go to `END.json`.
+    pub fn pipe(&self, end: &str, baud: impl std::fmt::Display) -> Command {
         let mut command = Command::new(&self.hardline);
         command.arg("pipe").arg(self.path(end)).arg("-b").arg(baud.to_string());
         command.arg("--stats").arg(self.path(&format!("{end}.json")));

@@ -72,7 +72,7 @@ pub struct TestArgs {
 impl TestArgs {
     /// How to open the port.
     pub fn options(&self) -> Options {
-        Options { baud: self.baud, flow: self.flow }
+        Options { baud: self.baud, auto: false, flow: self.flow }
     }
 }
 

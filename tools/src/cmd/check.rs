@@ -5,6 +5,7 @@ use crate::config::{self, File};
 use crate::drive::wire::Identity;
 use crate::error::Failure;
 use crate::names::printable;
+use crate::port::Baud;
 use crate::{port, say};
 
 /// Prints the command line that the file stands for.
@@ -34,7 +35,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 /// What the parser cannot know: of the port, the keys and the services together.
 fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Failure> {
     let at = |keys: &[&str], failure: Failure| file.fail_at(keys, &failure.message);
-    port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == 0 { &["baud"] } else { &["port"] }, e))?;
+    port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == Baud::Fixed(0) { &["baud"] } else { &["port"] }, e))?;
     let identity = Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?;
     let Some(link) = link else { return Ok(()) };
     super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;

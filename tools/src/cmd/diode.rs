@@ -36,7 +36,7 @@ pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
 }
 
 fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -> Result<T, Failure>) -> Result<T, Failure> {
-    let options = Options { baud: port.baud, flow: port.flow };
+    let options = Options { baud: port.baud, auto: false, flow: port.flow };
     if port.baud == 0 {
         return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
     }

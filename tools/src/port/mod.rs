@@ -1,5 +1,6 @@
 //! Ports: opened byte pipes. One file per kind; the table `KINDS` is the one list of them.
 
+mod baud;
 pub(crate) mod exec;
 pub(crate) mod serial;
 pub(crate) mod socket;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{Failure, kinds};
+pub use baud::{Baud, one_way};
 
 /// Flow control of a serial port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -28,6 +30,8 @@ pub enum Flow {
 pub struct Options {
     /// Bits per second on a serial line; other kinds ignore it.
     pub baud: u32,
+    /// The rate can change: what the port can do is found out, and it may be opened at the lowest.
+    pub auto: bool,
     /// Flow control on a serial line.
     pub flow: Flow,
 }
@@ -155,6 +159,8 @@ pub struct Port {
     writer: Option<OwnedFd>,
     /// A serial line: paced, and with an output queue that may have to be discarded.
     tty: bool,
+    /// The rates it has and the one it is at, where that can change.
+    pub(crate) rates: Option<(link::Rates, u32)>,
     /// Flags of inherited descriptors, put back at the end.
     restore: Vec<(OwnedFd, nix::fcntl::OFlag)>,
     /// Ended once its pipes above are closed: fields are dropped in order.
@@ -166,7 +172,7 @@ impl Port {
     fn new(reader: OwnedFd, writer: OwnedFd) -> io::Result<Port> {
         set_nonblocking(reader.as_fd())?;
         set_nonblocking(writer.as_fd())?;
-        Ok(Port { reader: Some(reader), writer: Some(writer), tty: false, restore: Vec::new(), child: None })
+        Ok(Port { reader: Some(reader), writer: Some(writer), tty: false, rates: None, restore: Vec::new(), child: None })
     }
     /// What to poll and read.
     pub fn reader(&self) -> BorrowedFd<'_> {
@@ -193,6 +199,15 @@ impl Port {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(0),
             Err(e) => Err(e.into()),
         }
+    }
+    /// Changes the rate; what is still on its way out is spoiled.
+    pub fn set_baud(&mut self, baud: u32) -> io::Result<()> {
+        let Some((rates, at)) = self.rates else { return Ok(()) };
+        if at != baud {
+            serial::set_baud(self.writer(), baud, at)?;
+            self.rates = Some((rates, baud));
+        }
+        Ok(())
     }
     /// Bytes of output the kernel still holds; 0 where it cannot say.
     pub fn queued(&self) -> usize {
@@ -255,6 +270,14 @@ impl Opener {
     /// Bytes per second the wire carries, 0 when not known.
     pub fn baud(&self) -> u32 {
         if matches!(self.spec.kind, Kind::Serial | Kind::Usb) { self.options.baud } else { 0 }
+    }
+    /// Whether the rate can change.
+    pub fn is_auto(&self) -> bool {
+        self.options.auto && self.baud() > 0
+    }
+    /// The next time it is opened at this rate.
+    pub fn set_baud(&mut self, baud: u32) {
+        self.options.baud = baud;
     }
     /// Whether a lost port can come back at all.
     pub fn can_reopen(&self) -> bool {

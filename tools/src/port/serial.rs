@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use link::{LADDER, Rates};
 use nix::sys::termios::FlushArg;
 
 use super::termios;
@@ -52,13 +53,17 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
         Flow::None => serialport::FlowControl::None,
         Flow::Rtscts => serialport::FlowControl::Hardware,
     };
-    let tty = serialport::new(path, options.baud)
-        .flow_control(flow)
-        .open_native()
-        .map_err(|e| explain(&fail, path, &e, options.baud))?;
-    let port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
-    if let Err(real) = termios::check_rate(port.reader(), options.baud) {
-        return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {} baud (it chose {real})", options.baud)));
+    let first = if options.auto { LADDER[0] } else { options.baud };
+    let tty = serialport::new(path, first).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, first))?;
+    let mut port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
+    if let Err(real) = termios::check_rate(port.reader(), first) {
+        return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {first} baud (it chose {real})")));
+    }
+    if options.auto {
+        let rates = rates(port.reader());
+        let baud = if rates.contains(options.baud) { options.baud } else { first };
+        termios::set_rate(port.reader(), baud).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
+        port.rates = Some((rates, baud));
     }
     low_latency(path, port.reader());
     Ok(port)
@@ -74,6 +79,20 @@ fn port(tty: serialport::TTYPort) -> io::Result<Port> {
     let mut port = Port::new(reader, writer)?;
     port.tty = true;
     Ok(port)
+}
+
+/// Which rates the driver takes and reports to have.
+fn rates(tty: BorrowedFd<'_>) -> Rates {
+    let rates = Rates::of(|baud| termios::set_rate(tty, baud).is_ok());
+    tracing::debug!("the port can do {} baud at most, by what its driver says", rates.highest());
+    rates
+}
+
+/// Another rate for an open port; the one before, where the driver does not take it.
+pub(super) fn set_baud(tty: BorrowedFd<'_>, baud: u32, before: u32) -> io::Result<()> {
+    termios::set_rate(tty, baud).inspect_err(|_| {
+        let _ = termios::set_rate(tty, before);
+    })
 }
 
 fn explain(fail: &dyn Fn(Kind, String) -> Failure, path: &str, error: &serialport::Error, baud: u32) -> Failure {

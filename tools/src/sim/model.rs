@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use link::sim::{Noise, NoiseConfig, NoiseStats};
 
+use super::mismatch::Mismatch;
 use crate::cli::Span;
 
 /// What the driver and the UART hold on the way out (Linux tty buffer).
@@ -51,6 +52,7 @@ pub struct Counters {
 pub struct Direction {
     settings: Settings,
     noise: Noise,
+    mismatch: Mismatch,
     /// Waiting in the sender's driver.
     queue: VecDeque<u8>,
     /// Busy since then, with so many bytes sent: exact, so the rate does not drift.
@@ -67,6 +69,7 @@ impl Direction {
     pub fn new(settings: Settings, seed: u64) -> Direction {
         Direction {
             noise: Noise::new(settings.noise, seed),
+            mismatch: Mismatch::new(None, seed),
             settings,
             queue: VecDeque::new(),
             busy_since_ns: 0,
@@ -106,11 +109,12 @@ impl Direction {
                 continue;
             }
             let arrival = left + self.settings.latency.as_nanos() as u64;
-            let flight = &mut self.flight;
+            let (flight, noise) = (&mut self.flight, &mut self.noise);
             if flight.is_empty() {
                 self.timer_began_ns = self.timer_began_ns.max(arrival);
             }
-            self.noise.pass(byte, |b| flight.push_back((arrival, b)));
+            let baud = self.settings.baud;
+            self.mismatch.pass(byte, baud, |b| noise.pass(b, |b| flight.push_back((arrival, b))));
         }
     }
     /// Another rate from now on, for what has not left yet too.
@@ -122,6 +126,20 @@ impl Direction {
         // a byte that is half out begins anew
         (self.busy_since_ns, self.sent_in_row) = (now_ns.max(self.byte_done_ns(0)), 0);
         self.settings.baud = baud;
+    }
+    /// The receiver listens at this rate from now on; none: at the sender's.
+    pub fn set_heard(&mut self, baud: Option<u32>, now_ns: u64) {
+        if baud != self.mismatch.heard {
+            self.advance(now_ns);
+            self.mismatch.heard = baud;
+        }
+    }
+    /// Above this rate the wire is bad from now on; none: at no rate.
+    pub fn set_limit(&mut self, baud: Option<u32>, now_ns: u64) {
+        if baud != self.mismatch.limit {
+            self.advance(now_ns);
+            self.mismatch.limit = baud;
+        }
     }
     /// Other noise from now on.
     pub fn set_noise(&mut self, noise: NoiseConfig, now_ns: u64) {

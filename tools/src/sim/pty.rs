@@ -21,6 +21,8 @@ pub struct Pty {
     /// What the link leads to.
     name: PathBuf,
     path: PathBuf,
+    /// The rate before any program has set one.
+    unset: Option<u32>,
     /// Bound while this is there, however it ends: tells others that the link is not stale.
     _claim: UnixDatagram,
 }
@@ -44,7 +46,9 @@ impl Pty {
         // the slave is let go: once nobody has it open, the master says so
         drop(pty.slave);
         std::os::unix::fs::symlink(&name, path)?;
-        Ok(Pty { master: pty.master, name, path: path.to_owned(), _claim: claim })
+        let mut pty = Pty { master: pty.master, name, path: path.to_owned(), unset: None, _claim: claim };
+        pty.unset = pty.baud();
+        Ok(pty)
     }
     /// What to poll.
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -60,6 +64,10 @@ impl Pty {
     pub fn baud(&self) -> Option<u32> {
         // the master shares the settings of its slave
         crate::port::termios::baud(self.fd()).ok().filter(|&b| b > 0)
+    }
+    /// The same, if any program has set one.
+    pub fn set_baud(&self) -> Option<u32> {
+        self.baud().filter(|_| self.baud() != self.unset)
     }
     /// Reads what was written to the other side; 0 when nothing is there.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

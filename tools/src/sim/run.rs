@@ -35,6 +35,8 @@ pub struct Simulation {
     ends: [End; 2],
     unplugs: Vec<Span>,
     follow_baud: bool,
+    /// From when on which rate is the highest the wire can do.
+    limits: Vec<(Duration, u32)>,
     buffer: Vec<u8>,
 }
 
@@ -65,7 +67,9 @@ impl Simulation {
         let seed = args.seed.wrapping_mul(2);
         let ends = [end(&args.a, seed, false)?, end(&args.b, seed.wrapping_add(1), args.one_way)?];
         let (began, unplugs, follow_baud) = (Instant::now(), args.unplug.clone(), args.follow_baud);
-        Ok(Simulation { began, ends, unplugs, follow_baud, buffer: vec![0; 4096] })
+        let mut limits: Vec<(Duration, u32)> = args.max_baud.iter().map(|limit| (limit.from, limit.baud)).collect();
+        limits.sort();
+        Ok(Simulation { began, ends, unplugs, follow_baud, limits, buffer: vec![0; 4096] })
     }
 
     fn now_ns(&self) -> u64 {
@@ -115,6 +119,7 @@ impl Simulation {
                 }
             }
         }
+        self.set_rates(now);
         let [a, b] = &mut self.ends;
         let mut out = Vec::new();
         for (from, to) in [(&mut a.away, (&b.pty, b.open)), (&mut b.away, (&a.pty, a.open))] {
@@ -127,6 +132,18 @@ impl Simulation {
             from.unread(out.len() - taken);
         }
         Ok(())
+    }
+
+    /// What is heard where the ends have different rates, and what the wire can do by now.
+    fn set_rates(&mut self, now: u64) {
+        let limit = self.limits.iter().rfind(|limit| limit.0.as_nanos() as u64 <= now).map(|limit| limit.1);
+        let set = self.ends.each_ref().map(|end| end.pty.as_ref().filter(|_| self.follow_baud).and_then(Pty::set_baud));
+        let [a, b] = &mut self.ends;
+        // an end that has set none hears all
+        for (from, [sent, heard]) in [(a, [set[0], set[1]]), (b, [set[1], set[0]])] {
+            from.away.set_heard(sent.and(heard), now);
+            from.away.set_limit(limit, now);
+        }
     }
 
     fn unplugged(&self, at: Duration) -> bool {

@@ -30,6 +30,7 @@ fn arguments(a: &Path, b: &Path, baud: u32, seed: u64) -> SimArgs {
         b: b.to_owned(),
         baud,
         follow_baud: false,
+        max_baud: Vec::new(),
         ber: 0.0,
         burst: None,
         drop: None,

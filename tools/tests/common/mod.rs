@@ -129,8 +129,13 @@ impl Wire {
     /// `hardline link` on end `a` or `b`, with its control socket at `END.sock`.
     #[track_caller]
     pub fn link(&self, end: &str, args: &[&str]) -> Running {
+        self.link_at(end, &BAUD.to_string(), args)
+    }
+    /// The same at another rate.
+    #[track_caller]
+    pub fn link_at(&self, end: &str, baud: &str, args: &[&str]) -> Running {
         let mut command = Command::new(HARDLINE);
-        command.args(["link", "--plain"]).arg(self.path(end)).args(["-v", "-b"]).arg(BAUD.to_string()).args(args);
+        command.args(["link", "--plain"]).arg(self.path(end)).args(["-v", "-b", baud]).args(args);
         command.arg("--control").arg(self.path(&format!("{end}.sock"))).stdin(Stdio::null()).stdout(Stdio::null());
         self.start(&format!("link-{end}"), &mut command)
     }

@@ -32,7 +32,7 @@ impl Hub {
     }
     /// Asks the peer for those that are wanted; the session is open.
     pub(super) fn begin_consoles(&mut self) {
-        let baud = self.wire.baud();
+        let baud = self.wire.buffer_baud();
         for console in self.consoles.iter_mut().filter(|c| c.channel.is_none() && !c.has_ended()) {
             let (out, into) = buffers(baud);
             let service = with_size(&console.service, console.size());

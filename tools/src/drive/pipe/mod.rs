@@ -9,7 +9,7 @@ use link::{CloseCode, Config, Event, Link, State};
 use nix::poll::PollFlags;
 
 use super::user::User;
-use super::wire::{Settings, Wire};
+use super::wire::{Settings, Wire, buffer_baud};
 use super::{shorter, wait};
 use crate::error::{Failure, kinds};
 use crate::port::Opener;
@@ -37,6 +37,8 @@ pub struct Session {
     /// Bytes on their way to the user.
     pending: Vec<u8>,
     read_least: usize,
+    /// Bytes of the buffer on the way out.
+    room: usize,
     hung_up: Option<Instant>,
     hung_up_progress: (Instant, u64),
     input_ended: bool,
@@ -60,13 +62,14 @@ fn new_link(config: Config, id: u64, now: link::Instant, baud: u32) -> Link<Box<
 impl Session {
     /// Opens the port (unless it is to be waited for) and begins to call.
     pub fn open(opener: Opener, settings: Settings, signals: Signals) -> Result<Session, Failure> {
-        let (out, _) = buffers(opener.baud());
+        let (out, _) = buffers(buffer_baud(&opener));
         Ok(Session {
             wire: Wire::open(opener, settings, new_link)?,
             user: User::none(),
             signals,
             pending: Vec::new(),
             read_least: READ_LEAST.min(out / 4),
+            room: out,
             hung_up: None,
             hung_up_progress: (Instant::now(), 0),
             input_ended: false,
@@ -123,7 +126,10 @@ impl Session {
         let (mut timeout, port) = self.wire.wait_for(&mut fds);
         let link = &self.wire.link;
         // nothing is read before somebody can take it: a command that fails then can still be told
-        let reading = link.state() == State::Open && link.writable() >= self.read_least;
+        let writable = link.writable();
+        // where the rate can change, the buffer may hold more than half a second
+        let few = self.room - writable.min(self.room) < buffers(self.wire.baud()).0;
+        let reading = link.state() == State::Open && writable >= self.read_least && few;
         let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
             fds.len() - 1

@@ -2,6 +2,7 @@
 
 mod absence;
 mod identity;
+mod rate;
 mod watch;
 
 use std::io;
@@ -18,6 +19,7 @@ use crate::error::{Doing, Exit, Failure, Kind, kinds};
 use crate::port::{Opener, Port, Spec};
 use absence::Absence;
 pub use identity::Identity;
+pub(in crate::drive) use rate::buffer_baud;
 
 /// How often a lost port is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -81,6 +83,9 @@ pub struct Wire<const C: usize> {
     said_plain: bool,
     /// Since when a peer is heard that does not prove itself.
     heard_since: Option<Instant>,
+    /// What the port can do, where its rate can change; and a change that waits for it.
+    rates: link::Rates,
+    draining: Option<rate::Draining>,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
 }
@@ -94,11 +99,16 @@ fn begin<const C: usize>(
     new: NewLink<C>,
     settings: &Settings,
     opener: &Opener,
+    rates: link::Rates,
     now: link::Instant,
 ) -> Result<Protocol<C>, Failure> {
     let handshake = settings.identity.handshake(opener.spec())?;
-    let link = new(config(settings, opener.baud()), new_id()?, now, opener.baud());
-    Ok(Box::new(link.sealed(handshake)))
+    let link = new(config(settings, opener.baud()), new_id()?, now, buffer_baud(opener));
+    let mut link = Box::new(link.sealed(handshake));
+    if opener.is_auto() {
+        link.set_rates(rates, now);
+    }
+    Ok(link)
 }
 
 fn new_id() -> Result<u64, Failure> {
@@ -118,8 +128,9 @@ impl<const C: usize> Wire<C> {
             Err(failure) => return Err(failure),
         };
         let clock = Clock::new();
+        let rates = port.as_ref().and_then(|port| port.rates).map_or_else(rate::unknown, |(rates, _)| rates);
         Ok(Wire {
-            link: begin(new_link, &settings, &opener, clock.now())?,
+            link: begin(new_link, &settings, &opener, rates, clock.now())?,
             new_link,
             clock,
             began: Instant::now(),
@@ -139,13 +150,15 @@ impl<const C: usize> Wire<C> {
             callers: identity::Callers::default(),
             said_plain: false,
             heard_since: None,
+            rates,
+            draining: None,
             outcome: None,
         })
     }
 
     /// Begins a new session on the same port.
     pub(super) fn renew(&mut self) -> Result<(), Failure> {
-        self.link = begin(self.new_link, &self.settings, &self.opener, self.clock.now())?;
+        self.link = begin(self.new_link, &self.settings, &self.opener, self.rates, self.clock.now())?;
         self.callers.renew();
         (self.strange_since, self.warned, self.lost_frames) = (None, false, 0);
         Ok(())
@@ -153,10 +166,6 @@ impl<const C: usize> Wire<C> {
     /// Which port it is.
     pub(super) fn spec(&self) -> &Spec {
         self.opener.spec()
-    }
-    /// Bits per second, 0 when not known.
-    pub(super) fn baud(&self) -> u32 {
-        self.opener.baud()
     }
     /// Whether the port is there.
     pub(super) fn has_port(&self) -> bool {
@@ -191,6 +200,9 @@ impl<const C: usize> Wire<C> {
             fds.extend(listener.map(|fd| (fd, PollFlags::POLLIN)));
             return (Some(look), None);
         };
+        if let Some(look) = self.drain_look() {
+            timeout = Some(timeout.map_or(look, |t| t.min(look)));
+        }
         let writing = self.frame_at < self.frame_len;
         if writing {
             // what is due waits for the port to take this frame; timers still count
@@ -228,9 +240,10 @@ impl<const C: usize> Wire<C> {
                     let now = self.clock.now();
                     self.link.handle_bytes(&buffer[..n], now);
                     self.gather_until = None;
-                    if self.opener.baud() > 0 {
+                    let baud = self.baud();
+                    if baud > 0 {
                         let bytes = self.link.missing().min(GATHER_BYTES) as u64;
-                        let wait = bytes * 10_000_000 / u64::from(self.opener.baud());
+                        let wait = bytes * 10_000_000 / u64::from(baud);
                         self.gather_until = (bytes > 0).then(|| now.after(wait.min(GATHER_US) + GATHER_MORE_US));
                     }
                 }
@@ -283,6 +296,7 @@ impl<const C: usize> Wire<C> {
         match self.opener.open() {
             Ok(Some(port)) => {
                 self.opened();
+                self.tell_port(&port);
                 self.port = Some(port);
                 self.link.handle_reopen(self.clock.now());
             }
@@ -297,11 +311,18 @@ impl<const C: usize> Wire<C> {
 
     /// Sends what is due, as far as the port takes it.
     pub(super) fn transmit(&mut self) {
-        while let Some(port) = &self.port {
+        if self.port.is_none() {
+            self.follow_rate();
+        }
+        while self.port.is_some() {
             if self.frame_at == self.frame_len {
+                if !self.follow_rate() {
+                    return;
+                }
                 let Some(len) = self.link.poll_transmit(&mut self.frame[..], self.clock.now()) else { return };
                 (self.frame_at, self.frame_len) = (0, len);
             }
+            let Some(port) = &self.port else { return };
             match port.write(&self.frame[self.frame_at..self.frame_len]) {
                 Ok(0) => return,
                 Ok(n) => self.frame_at += n,

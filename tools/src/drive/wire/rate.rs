@@ -1,0 +1,104 @@
+//! The rate of the port, where the link decides on it (`--baud auto`).
+
+use std::time::{Duration, Instant};
+
+use link::{LADDER, RateNews, Rates};
+
+use super::Wire;
+use crate::port::Port;
+
+/// What is still queued after this time is not waited for: a stuck port changes its rate, too.
+const STUCK: Duration = Duration::from_millis(300);
+/// What an adapter holds beside the driver's queue has left after this time, where that was late.
+const CHIP: Duration = Duration::from_millis(10);
+/// How often a queue is looked at that has to become empty.
+const LOOK: Duration = Duration::from_millis(1);
+/// Buffers are made for this rate at most, where it can change.
+const BUFFER_BAUD: u32 = 4_000_000;
+
+/// A change of the rate that waits for the port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draining {
+    since: Instant,
+    /// When something was queued last.
+    busy: Option<Instant>,
+}
+
+impl Draining {
+    fn is_over(&mut self, port: &Port) -> bool {
+        let now = Instant::now();
+        if port.queued() > 0 {
+            self.busy = Some(now);
+        }
+        self.busy.is_none_or(|busy| now - busy >= CHIP) || now - self.since >= STUCK
+    }
+}
+
+impl<const C: usize> Wire<C> {
+    /// Bits per second now, 0 when not known.
+    pub(in crate::drive) fn baud(&self) -> u32 {
+        self.link.baud().unwrap_or(self.opener.baud())
+    }
+    /// Bits per second that stream buffers are made for.
+    pub(in crate::drive) fn buffer_baud(&self) -> u32 {
+        buffer_baud(&self.opener)
+    }
+    /// The port that is open now can do this, and is at the link's rate or at the lowest.
+    pub(super) fn tell_port(&mut self, port: &Port) {
+        if let Some((rates, baud)) = port.rates {
+            self.rates = rates;
+            self.link.handle_port(rates, baud, self.clock.now());
+            self.opener.set_baud(self.baud());
+        }
+    }
+    /// Sets the port to the rate that the link wants, if it can be done now; says whether the link may send.
+    pub(super) fn follow_rate(&mut self) -> bool {
+        self.tell_rate();
+        let now = self.clock.now();
+        let Some(baud) = self.link.port_rate(now) else { return true };
+        if let Some(port) = &mut self.port {
+            let draining = self.draining.get_or_insert(Draining { since: Instant::now(), busy: None });
+            if !draining.is_over(port) {
+                return false;
+            }
+            self.draining = None;
+            if let Err(why) = port.set_baud(baud) {
+                tracing::debug!("{}: cannot be set to {baud} baud: {why}", self.opener.spec());
+                self.link.handle_rate_refused(now);
+                return true;
+            }
+        }
+        self.opener.set_baud(baud);
+        self.link.handle_rate(self.clock.now());
+        self.gather_until = None;
+        true
+    }
+    /// How soon to look whether everything has left a port whose rate is to change.
+    pub(super) fn drain_look(&self) -> Option<Duration> {
+        self.port.as_ref().and_then(|_| self.link.port_rate(self.clock.now())).map(|_| LOOK)
+    }
+    fn tell_rate(&mut self) {
+        while let Some(news) = self.link.poll_rate_news() {
+            let spec = self.opener.spec();
+            match news {
+                RateNews::Kept(baud) => tracing::info!("{spec}: now at {baud} baud: both ends have proved it"),
+                RateNews::Silent(baud) => {
+                    tracing::info!("{spec}: nothing was heard at {baud} baud any more: back to {} baud", LADDER[0]);
+                }
+                RateNews::Failed(baud) => tracing::debug!("{spec}: {baud} baud was tried, and is no gain on this wire"),
+                RateNews::Refused(baud) => tracing::debug!("{spec}: the peer does not agree to {baud} baud"),
+                RateNews::Seeking(baud) => tracing::debug!("{spec}: looking for the peer at {baud} baud"),
+            }
+        }
+    }
+}
+
+/// Bits per second that stream buffers are made for.
+pub(in crate::drive) fn buffer_baud(opener: &crate::port::Opener) -> u32 {
+    if opener.is_auto() { BUFFER_BAUD } else { opener.baud() }
+}
+
+/// What is believed of a port that was not opened yet.
+pub(super) fn unknown() -> Rates {
+    Rates::of(|_| true)
+}
