@@ -420,6 +420,61 @@ fn lost_lines_are_named() {
     assert!(says.contains(&format!("lines {first} to {last} are lost")), "{says}");
 }
 
+/// Waits until the report has so many events of a kind.
+fn await_reported(wire: &Wire, event: &str, count: usize) -> Vec<Value> {
+    until(event, || Some(wire.reported(event)).filter(|found| found.len() >= count))
+}
+
+#[test]
+fn lost_lines_are_named_while_the_sender_goes_on() {
+    let wire = Wire::new(&["--outage", "1:1.5"]);
+    let recv = wire.recv(&["--lines", "--forever"]);
+    let mut send = wire.start("send", wire.send().args(["--lines", "--survive", "100ms"]).stdin(Stdio::piped()));
+    let mut input = send.child.stdin.take().unwrap();
+    writeln!(input, "{}", line(0)).unwrap();
+    until("the first line", || (!recv.out().is_empty()).then_some(()));
+    until("the outage", || (wire.began.elapsed() > Duration::from_millis(1200)).then_some(()));
+    writeln!(input, "{}", line(1)).unwrap();
+    let missing = await_reported(&wire, "missing", 1);
+    assert_eq!((&missing[0]["first"], &missing[0]["last"]), (&1.into(), &1.into()), "{missing:?}");
+    assert!(send.child.try_wait().unwrap().is_none(), "the sender goes on");
+}
+
+#[test]
+fn a_receiver_that_goes_on_names_what_a_session_lacks_at_its_end() {
+    let wire = Wire::new(&["--outage", "1:1.5"]);
+    let recv = wire.recv(&["--lines", "--forever"]);
+    let start = || wire.start("send", wire.send().args(["--lines", "--survive", "100ms"]).stdin(Stdio::piped()));
+    let mut send = start();
+    let mut input = send.child.stdin.take().unwrap();
+    for (number, after) in [(0, 0), (1, 1200), (2, 2600)] {
+        until("the time", || (wire.began.elapsed() > Duration::from_millis(after)).then_some(()));
+        writeln!(input, "{}", line(number)).unwrap();
+        until("the line", || (number == 1 || !recv.out().is_empty()).then_some(()));
+    }
+    drop(input);
+    send.ends(0);
+    let missing = await_reported(&wire, "missing", 1);
+    assert_eq!((&missing[0]["first"], &missing[0]["last"]), (&1.into(), &1.into()), "{missing:?}");
+    let mut send = start();
+    writeln!(send.child.stdin.take().unwrap(), "{}", line(3)).unwrap();
+    send.ends(0);
+    until("the line of the next session", || numbers(&recv.out()).contains(&3).then_some(()));
+}
+
+#[test]
+fn streams_of_several_sessions_follow_each_other() {
+    let wire = Wire::new(&[]);
+    let recv = wire.recv(&["--stream", "--forever"]);
+    let sent = [bytes(20_000, 21), bytes(30_000, 22)];
+    for (n, one) in sent.iter().enumerate() {
+        let input = wire.file(&format!("stream-{n}"), one);
+        let mut send = wire.start("send", wire.send().args(["--stream", "--survive", "50ms"]).stdin(File::open(input).unwrap()));
+        send.ends(0);
+    }
+    until("both streams", || (recv.out() == sent.concat()).then_some(()));
+}
+
 // ---- streams ------------------------------------------------------------------------------------
 
 /// Carries a stream; returns what arrived, what the receiver said, and its report of what is missing.

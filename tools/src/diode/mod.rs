@@ -3,6 +3,7 @@
 
 mod guard;
 pub mod lines;
+pub mod numbers;
 pub mod objects;
 pub mod port;
 pub mod receive;

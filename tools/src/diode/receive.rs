@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use diode::receiver::{Datagrams, Event, Receiver};
+use diode::receiver::{Event, Receiver};
 use diode::stream::{Out, StreamReceiver};
 use diode::unseal::Sender;
 use diode::wire::{Beacon, Body, Record};
@@ -13,6 +13,7 @@ use nix::poll::PollFlags;
 use serde_json::json;
 
 use super::guard::Guard;
+use super::numbers::Numbers;
 use super::port::Input;
 use super::report::{Report, cause, line};
 use super::spool::{News, Spool};
@@ -53,7 +54,7 @@ pub enum Sink {
         exec: Option<String>,
     },
     /// Lines to stdout.
-    Lines(Option<Datagrams>),
+    Lines(Option<Numbers>),
     /// The stream to stdout.
     Stream(Option<StreamReceiver>, OnGap),
 }
@@ -113,8 +114,9 @@ impl Receiving {
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
         let (mut ticked, mut reported) = (Instant::now(), Instant::now());
+        let mut ended = false;
         loop {
-            let tick = if matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy()) { BUSY } else { TICK };
+            let tick = if self.is_busy() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
             let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
             let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
@@ -124,12 +126,18 @@ impl Receiving {
             }
             receiver.handle_timeout(clock.now());
             self.collect(receiver, bytes, false)?;
-            over |= self.serve(receiver, guard, bytes)? && !self.forever;
+            ended |= self.serve(receiver, guard, bytes)?;
+            over |= ended && !self.forever;
+            // while it decodes nothing is known to be missing, and the line is not to wait for that
+            if ended && self.forever && !self.is_busy() {
+                ended = false;
+                self.settle(receiver, bytes)?;
+            }
             guard.warn(&receiver.stats(), self.session.is_some());
             self.show(*bytes);
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
-                self.tick()?;
+                self.tick(receiver)?;
                 guard.tick(receiver);
             }
             if reported.elapsed() >= REPORT {
@@ -139,7 +147,7 @@ impl Receiving {
             match signals.take() {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
-                    self.tick()?;
+                    self.tick(receiver)?;
                     return Err(Failure::signal(number, "interrupted"));
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
@@ -191,6 +199,11 @@ impl Receiving {
         Ok(false)
     }
 
+    /// Whether files are being decoded.
+    fn is_busy(&self) -> bool {
+        matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy())
+    }
+
     /// What was decoded meanwhile.
     fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
@@ -199,11 +212,16 @@ impl Receiving {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<(), Failure> {
+    fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Objects { spool, .. } => spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into()),
-            _ => Ok(()),
+            Sink::Objects { spool, .. } => spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?,
+            Sink::Lines(Some(numbers)) => {
+                let gaps = numbers.overdue(Instant::now());
+                self.name_lines(gaps, receiver);
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     fn write_stats(&self, receiver: &Receiver, bytes: u64, began: Instant, now: bool) -> Result<(), Failure> {
@@ -238,16 +256,15 @@ impl Receiving {
                 Event::Accepted { sender, session } => guard.accepted(sender, session, receiver, &mut self.report)?,
                 Event::Replay { sender, session } => guard.replay(sender, session, &mut self.report),
                 Event::Session(beacon) => {
-                    let new = self.session.replace(beacon.session) != Some(beacon.session);
-                    match &mut self.sink {
-                        Sink::Lines(numbers) if new => *numbers = Some(Datagrams::new(beacon.datagrams)),
-                        Sink::Objects { spool, .. } if new => spool.begin_session(),
-                        _ => {}
+                    if self.session.replace(beacon.session) != Some(beacon.session) {
+                        self.begin_session(&beacon, receiver, bytes)?;
                     }
-                    if let Sink::Stream(stream @ None, _) = &mut self.sink
-                        && beacon.shape.data > 0
-                    {
-                        *stream = Some(StreamReceiver::new(beacon.shape));
+                    match &mut self.sink {
+                        Sink::Lines(Some(numbers)) => numbers.note(&beacon, Instant::now()),
+                        Sink::Stream(stream @ None, _) if !beacon.end && beacon.shape.data > 0 => {
+                            *stream = Some(StreamReceiver::new(beacon.shape));
+                        }
+                        _ => {}
                     }
                 }
                 Event::Version(v) => {
@@ -272,6 +289,35 @@ impl Receiving {
             }
         }
         Ok(ended)
+    }
+
+    /// Another session; the one before may have broken off.
+    fn begin_session(&mut self, beacon: &Beacon, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        match &mut self.sink {
+            Sink::Lines(numbers) => {
+                let gaps = numbers.replace(Numbers::new(beacon)).map_or_else(Vec::new, Numbers::break_off);
+                self.name_lines(gaps, receiver);
+            }
+            Sink::Stream(stream, _) => {
+                if let Some(stream) = stream {
+                    stream.finish(None);
+                }
+                self.hand_out(receiver, count)?;
+                if let Sink::Stream(stream, _) = &mut self.sink {
+                    *stream = None;
+                }
+            }
+            Sink::Objects { spool, .. } => spool.begin_session(),
+        }
+        Ok(())
+    }
+
+    fn name_lines(&mut self, gaps: Vec<(u32, u32)>, receiver: &Receiver) {
+        let why = cause(&receiver.stats(), self.input.overruns());
+        for (first, last) in gaps {
+            let fields = json!({"first": first, "last": last, "cause": why});
+            self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
+        }
     }
 
     fn take_body(&mut self, bytes: &[u8], receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
@@ -368,7 +414,7 @@ impl Receiving {
     }
 
     /// The session is over: what is not there now will not come.
-    fn finish(&mut self, receiver: &mut Receiver, count: &mut u64) -> Result<(), Failure> {
+    fn settle(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
         self.collect(receiver, count, true)?;
         let why = cause(&receiver.stats(), self.input.overruns());
         let objects = receiver.beacon().map_or(0, |b| b.objects);
@@ -390,11 +436,8 @@ impl Receiving {
                 }
             }
             Sink::Lines(numbers) => {
-                let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.give_up(datagrams.unwrap_or(0)));
-                for (first, last) in gaps {
-                    let fields = json!({"first": first, "last": last, "cause": why});
-                    self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
-                }
+                let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.end(datagrams.unwrap_or(0)));
+                self.name_lines(gaps, receiver);
             }
             Sink::Stream(stream, _) => {
                 if let Some(stream) = stream {
@@ -403,6 +446,11 @@ impl Receiving {
                 self.hand_out(receiver, count)?;
             }
         }
+        Ok(())
+    }
+
+    fn finish(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        self.settle(receiver, count)?;
         match self.report.count_missing() {
             0 => self.was_meant(receiver.beacon()),
             1 => Err(Failure::new(kinds::INCOMPLETE, "one thing is missing, see above and --report")),
