@@ -15,6 +15,7 @@ use link::Instant;
 use link::wire::Level;
 use link::wire::seal::Key;
 
+// ANCHOR: memory
 /// Longest reading, and how many are kept for their copies: all the memory there is.
 const LEN: usize = 48;
 const SLOTS: usize = 64;
@@ -27,6 +28,7 @@ type Telemetry = Emitter<SLOTS, LEN>;
 const FRAME: usize = sealed_frame_max(LEN, Level::Plain);
 const RAM: usize = size_of::<Telemetry>() + FRAME;
 const _: () = assert!(RAM <= 8192);
+// ANCHOR_END: memory
 
 /// What a board has: a clock, a UART, a sensor.
 struct Board(Clock);
@@ -43,6 +45,7 @@ impl Board {
 
 fn main() {
     let board = Board(Clock::now());
+    // ANCHOR: loop
     // a number that rises and is never used again: here the clock; on a board a counter in flash, written
     // before the first frame leaves
     let session = std::time::UNIX_EPOCH.elapsed().map_or(1, |t| t.as_millis() as u64);
@@ -67,4 +70,5 @@ fn main() {
         }
         std::thread::sleep(std::time::Duration::from_millis(1)); // a board would wait for an interrupt
     }
+    // ANCHOR_END: loop
 }
