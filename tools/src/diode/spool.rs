@@ -201,6 +201,17 @@ impl Spool {
 
     /// A manifest came.
     pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
+        let announced = self.announce(m);
+        self.unless_gone(m.object, announced)
+    }
+    /// A folder that goes while something is put into it ends nobody: the object begins anew.
+    fn unless_gone(&mut self, object: u32, done: io::Result<Vec<News>>) -> io::Result<Vec<News>> {
+        match done {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(self.begin_anew(object).into_iter().collect()),
+            done => done,
+        }
+    }
+    fn announce(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
         if self.heard.len() < REMEMBERED_MAX {
             self.heard.insert(m.object);
         }
@@ -247,6 +258,10 @@ impl Spool {
 
     /// A symbol came.
     pub fn handle_symbol(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
+        let kept = self.keep(object, block, symbol, payload);
+        self.unless_gone(object, kept)
+    }
+    fn keep(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
         if self.done.contains(&object) || self.refused.contains(&object) {
             return Ok(Vec::new());
         }
@@ -320,11 +335,8 @@ impl Spool {
         let mut news = Vec::new();
         while let Some((object, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
             self.decoding.remove(&(object, block));
-            match decoded.and_then(|whole| if whole { self.block_done(object, block) } else { Ok(Vec::new()) }) {
-                Ok(more) => news.extend(more),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => news.extend(self.begin_anew(object)),
-                Err(e) => return Err(e),
-            }
+            let more = decoded.and_then(|whole| if whole { self.block_done(object, block) } else { Ok(Vec::new()) });
+            news.extend(self.unless_gone(object, more)?);
         }
         Ok(news)
     }
@@ -381,8 +393,13 @@ impl Spool {
             }
             return Err(e);
         }
-        File::create(self.path(object, "done"))?;
         self.done.insert(object);
+        // where the folder is gone by now, it is remembered until the end of this process
+        if let Err(e) = File::create(self.path(object, "done"))
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            return Err(e);
+        }
         Ok(vec![News::Delivered(Delivered { path, name: partial.name.clone(), size: m.size, margin: partial.margin })])
     }
 }
