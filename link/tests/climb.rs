@@ -342,7 +342,7 @@ fn busy(world: &World) -> bool {
 /// the middle of a change: both ends meet again at one rate the line can do, and every byte arrives.
 #[test]
 fn any_line_is_climbed() {
-    for_seeds(2000, |seed| {
+    for_seeds(500, |seed| {
         let mut random = Random::new(seed);
         let limit = [120_000, 250_000, 921_600, 1_200_000, 2_000_000, 4_000_000, 12_000_000][random.below(7) as usize];
         let ber = [0.0, 0.0, 1e-6, 1e-5, 1e-4][random.below(5) as usize];
@@ -530,7 +530,7 @@ fn some_noise_is_worth_its_rate() {
 /// with silence it is back at the base.
 #[test]
 fn any_word_at_any_time_is_harmless() {
-    for_seeds(1000, |seed| {
+    for_seeds(300, |seed| {
         let mut random = Random::new(seed);
         let (mut now, mut wire) = (Instant::from_micros(1), vec![0u8; FRAME_MAX]);
         let top = LADDER[random.below(12) as usize];

@@ -137,6 +137,34 @@ fn every_kind_of_key_seals() {
 }
 
 #[test]
+fn keys_that_the_service_manager_hands_over_need_no_name() {
+    for names in [&[("psk", "hardline.psk")][..], &[("sender", "hardline.key"), ("receiver.pub", "peer.pub")]] {
+        let bench = Bench::new();
+        let hand = |names: &[(&str, &str)], folder: &str| {
+            fs::create_dir(bench.path(folder)).unwrap();
+            for (from, to) in names {
+                fs::copy(bench.path(from), bench.path(folder).join(to)).unwrap();
+            }
+            bench.path(folder)
+        };
+        let far = match names.len() {
+            1 => hand(names, "far"),
+            _ => hand(&[("receiver", "hardline.key"), ("sender.pub", "peer.pub")], "far"),
+        };
+        let near = hand(names, "near");
+        fs::write(bench.path("line"), b"").unwrap();
+        let mut send = bench.hardline(&["diode", "send", "./line", "--survive", "0ms", "one"]);
+        said(&send.env("CREDENTIALS_DIRECTORY", near).output().unwrap(), 0);
+        assert!(frames(&fs::read(bench.path("line")).unwrap()).iter().all(|(head, _)| head.sealed));
+        // who has none of them reads nothing
+        bench.recv("line", 5, &[]);
+        let output = bench.recv_command("line", &[]).env("CREDENTIALS_DIRECTORY", far).output().unwrap();
+        said(&output, 0);
+        assert!(bench.has("one"));
+    }
+}
+
+#[test]
 fn who_has_another_key_reads_nothing_and_says_so() {
     let bench = Bench::new();
     for (i, (send, _)) in WAYS.into_iter().enumerate() {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// Keys of `hardline diode send`
+///
+/// Where none is named, the credentials `hardline.key` and `peer.pub`, or `hardline.psk`, of the service manager count.
 #[derive(Args, Clone, Debug)]
 pub struct DiodeSendKeys {
     /// Seal by a key that both ends share ('hardline keygen --psk'); with --key and --peer, by all three
@@ -21,7 +23,7 @@ pub struct DiodeSendKeys {
     pub state: Option<PathBuf>,
 }
 
-/// Keys of `hardline diode recv`
+/// Keys of `hardline diode recv`; credentials as for `send`.
 #[derive(Args, Clone, Debug)]
 pub struct DiodeRecvKeys {
     /// Take nothing but what is sealed by this key; may be given several times, while keys change

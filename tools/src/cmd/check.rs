@@ -4,6 +4,7 @@ use crate::cli::{CheckArgs, Command, LinkArgs, PortArgs};
 use crate::config::{self, File};
 use crate::drive::wire::Identity;
 use crate::error::Failure;
+use crate::keys::file::is_credential;
 use crate::names::printable;
 use crate::port::Baud;
 use crate::{port, say};
@@ -36,10 +37,21 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Failure> {
     let at = |keys: &[&str], failure: Failure| file.fail_at(keys, &failure.message);
     port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == Baud::Fixed(0) { &["baud"] } else { &["port"] }, e))?;
-    let identity = Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?;
+    let identity = match is_handed_over(port) {
+        true => None,
+        false => Some(Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?),
+    };
     let Some(link) = link else { return Ok(()) };
-    super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;
+    if let Some(identity) = identity {
+        super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;
+    }
     super::link::forwards_fit(link).map_err(|e| at(&["forward"], e))
+}
+
+/// Whether the key is a credential, and this no service that could read it.
+fn is_handed_over(port: &PortArgs) -> bool {
+    let named = port.seal.key.iter().chain(&port.seal.psk).any(|path| is_credential(path));
+    named && std::env::var_os("CREDENTIALS_DIRECTORY").is_none()
 }
 
 /// As a shell reads it back.

@@ -1,6 +1,6 @@
 //! From key files to sealed sessions, and to the senders that a receiver takes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use diode::noise::Pair;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::state::{Memory, default_folder, next_session};
 use crate::cli::{DiodeRecvKeys, DiodeSendKeys};
 use crate::error::{Doing, Failure, kinds};
+use crate::keys::file::credential;
 use crate::keys::{Psk, PublicKey, Secret};
 
 /// A new session of a sender.
@@ -23,13 +24,32 @@ pub struct Session {
     pub sealing: Option<Sealing>,
 }
 
+/// Keys that the service manager has handed over; they count where none is named.
+#[derive(Default)]
+struct Handed {
+    psk: Option<PathBuf>,
+    pair: Option<(PathBuf, PathBuf)>,
+}
+
+impl Handed {
+    /// `named`: others are, and so none of these.
+    fn new(named: bool) -> Handed {
+        if named {
+            return Handed::default();
+        }
+        let pair = credential("hardline.key").zip(credential("peer.pub"));
+        Handed { psk: credential("hardline.psk").filter(|_| pair.is_none()), pair }
+    }
+}
+
 impl Session {
     /// A session by these keys; a sealed one has its number on disk before this returns.
     pub fn new(keys: &DiodeSendKeys) -> Result<Session, Failure> {
-        let psk = keys.psk.as_deref().map(Psk::load).transpose()?;
-        let secret = keys.key.as_deref().map(Secret::load).transpose()?;
-        let pair = match (&secret, &keys.peer) {
-            (Some(secret), Some(peer)) => Some(pair(secret, &public(peer)?, psk.as_ref())),
+        let handed = Handed::new(keys.psk.is_some() || keys.key.is_some());
+        let psk = keys.psk.as_deref().or(handed.psk.as_deref()).map(Psk::load).transpose()?;
+        let pair = match (&keys.key, &keys.peer, &handed.pair) {
+            (Some(key), Some(peer), _) => Some(pair(&Secret::load(key)?, &public(peer)?, psk.as_ref())),
+            (.., Some((key, peer))) => Some(pair(&Secret::load(key)?, &PublicKey::load(peer)?.0, psk.as_ref())),
             _ => None,
         };
         if psk.is_none() && pair.is_none() {
@@ -53,16 +73,19 @@ impl Session {
 
 /// The senders a receiver takes, and what it remembers of them; none when it takes plain frames.
 pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec<Sender>, Memory)>, Failure> {
-    let psks = keys.psk.iter().map(|path| Psk::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let handed = Handed::new(!keys.psk.is_empty() || !keys.key.is_empty());
+    let psks = keys.psk.iter().chain(&handed.psk).map(|path| Psk::load(path)).collect::<Result<Vec<_>, _>>()?;
     let mut all: Vec<(String, Vec<Box<dyn Unlock + Send>>)> = Vec::new();
-    let secrets = keys.key.iter().map(|path| Secret::load(path)).collect::<Result<Vec<_>, _>>()?;
-    for peer in &keys.peer {
-        let peer = public(peer)?;
-        let with = |psk| secrets.iter().map(move |secret| Box::new(pair(secret, &peer, psk)) as Box<dyn Unlock + Send>);
+    let (handed_key, handed_peer) = handed.pair.unzip();
+    let secrets = keys.key.iter().chain(&handed_key).map(|path| Secret::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let peers = keys.peer.iter().map(|peer| public(peer)).chain(handed_peer.iter().map(|path| Ok(PublicKey::load(path)?.0)));
+    let peers = peers.collect::<Result<Vec<_>, _>>()?;
+    for peer in &peers {
+        let with = |psk| secrets.iter().map(move |secret| Box::new(pair(secret, peer, psk)) as Box<dyn Unlock + Send>);
         let unlock = if psks.is_empty() { with(None).collect() } else { psks.iter().flat_map(|psk| with(Some(psk))).collect() };
         all.push((peer.fingerprint(), unlock));
     }
-    if keys.peer.is_empty() {
+    if peers.is_empty() {
         for psk in &psks {
             all.push((psk.fingerprint(), vec![Box::new(unseal::Psk(Key::from(*psk.bytes())))]));
         }

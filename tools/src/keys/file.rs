@@ -37,6 +37,18 @@ pub struct KeyFile {
     pub comment: String,
 }
 
+/// Whether a key is named as a credential.
+pub fn is_credential(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(CREDENTIAL.as_bytes())
+}
+
+/// The credential of this name, if the service manager has handed it over: by its name, and not by its path, since what systemd
+/// lets a service's user read has another mode than key files have.
+pub fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then(|| format!("{CREDENTIAL}{name}").into())
+}
+
 /// Reads a key of any kind from a file of at most 64 KiB, or from `credential:NAME`.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 use super::Wire;
 use crate::cli::SealArgs;
 use crate::error::{Failure, Kind, kinds};
+use crate::keys::file::credential;
 use crate::keys::peers::KnownPeers;
 use crate::keys::{Psk, PublicKey, Secret};
 use crate::port::Spec;
@@ -95,12 +95,6 @@ impl Identity {
             }
         })
     }
-}
-
-/// By its name, and not by its path: what systemd lets a service's user read has another mode than key files have.
-fn credential(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
-    path.exists().then(|| format!("credential:{name}").into())
 }
 
 /// What has come of those who asked to be let in.
