@@ -10,7 +10,7 @@ use crate::time::Instant;
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake> Link<B, N, C, H> {
     // ---- the port -----------------------------------------------------------------------------
 
-    /// Before the link is used: its port has these rates, begins at the lowest of the [`LADDER`], and does what
+    /// Before the link is used: its port has these rates, begins at the lowest of the [`LADDER`](crate::LADDER), and does what
     /// [`Link::port_rate`] says. The [`Config::rate`](crate::Config::rate) it was made with counts no more.
     pub fn set_rates(&mut self, rates: Rates, now: Instant) {
         self.endpoint.set_rates();
