@@ -21,7 +21,7 @@ pub fn answer(text: impl Display) -> Result<(), Failure> {
     written.doing(kinds::OUTPUT_FAILED, || "write to stdout".into())
 }
 
-/// Whether a stream takes colours: a terminal that is not `dumb`, unless NO_COLOR (https://no-color.org) has a value.
+/// Whether a stream takes colours: a terminal that is not `dumb`, unless NO_COLOR (<https://no-color.org>) has a value.
 pub fn is_colourful(stream: &impl IsTerminal) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !unwanted && !is_dumb() && std::env::var_os("TERM").is_some()

@@ -5,7 +5,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::{BAUD, HARDLINE, Wire, bytes, echo, until};
+use common::{HARDLINE, Wire, bytes, echo, until};
 
 /// Bits at different rates are garbage; above the limit they turn.
 fn wire(limit: &str, more: &[&str]) -> Wire {
