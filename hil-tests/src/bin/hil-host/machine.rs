@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{ControlFlags, FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
+use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -64,9 +64,6 @@ fn echo(path: &Path) -> Result<(), String> {
     let set_up = || -> nix::Result<()> {
         let mut settings = tcgetattr(&end)?;
         cfmakeraw(&mut settings);
-        // what the wire follows; static glibc has no cfsetspeed for us
-        let others = settings.control_flags.bits() & !libc::CBAUD;
-        settings.control_flags = ControlFlags::from_bits_retain(others | libc::B2000000);
         tcsetattr(&end, SetArg::TCSANOW, &settings)
     };
     set_up().map_err(|e| e.to_string())?;
@@ -205,7 +202,9 @@ fn follow(
 pub(crate) fn run(tools: &Tools, rig: &Rig) -> Result<Count, String> {
     let dir = TempDir::with_prefix("hil-").map_err(|e| e.to_string())?;
     let joined = rig.hardware != Hardware::Gadget;
-    let args = [&["--follow-baud"], rig.wire].concat();
+    // a plug has no rate of its own, so that wire can follow none
+    let rate: &[&str] = if rig.hardware == Hardware::Loop { &["--baud", "2000000"] } else { &["--follow-baud"] };
+    let args = [rate, rig.wire].concat();
     let wire = joined.then(|| wire(tools, dir.path(), &args)).transpose()?;
     if rig.hardware == Hardware::Loop {
         echo(&dir.path().join("b"))?;
