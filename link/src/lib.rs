@@ -54,11 +54,13 @@
 #![forbid(unsafe_code)]
 
 mod arq;
+mod bond;
 mod config;
 pub mod hello;
 mod link;
 mod mux;
 mod pace;
+mod path;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stats;
@@ -66,6 +68,7 @@ mod time;
 pub mod wire;
 
 pub use arq::{Event, Loss, State};
+pub use bond::PATHS_MAX;
 pub use config::Config;
 #[cfg(feature = "noise")]
 pub use hello::Noise;
@@ -73,6 +76,7 @@ pub use hello::{Handshake, Plain};
 pub use link::Link;
 pub use mux::{Asked, CannotOpen, Channel, Class, Note};
 pub use pace::Pace;
+pub use path::Path;
 pub use stats::Stats;
 pub use time::Instant;
 pub use wire::frame::FRAME_MAX;

@@ -186,6 +186,9 @@ fn says(body: &[u8]) -> String {
             Record::Window { channel, limit } => write!(text, " WINDOW channel={channel} limit={limit}"),
             Record::Done { channel: 0 } => write!(text, " DONE"),
             Record::Done { channel } => write!(text, " DONE channel={channel}"),
+            Record::Join { bond } => write!(text, " JOIN bond={bond}"),
+            Record::Path { token } => write!(text, " PATH token={token}"),
+            Record::Skip { token, tx } => write!(text, " SKIP token={token} to={tx}"),
             Record::Ping => write!(text, " PING"),
             Record::Data { channel, offset, fin, payload } => {
                 let channel = if channel == 0 { String::new() } else { format!(" channel={channel}") };
