@@ -34,12 +34,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
     /// # Panics
     /// When a buffer is empty or above 4 MiB.
     pub fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
-        let paths = [Path::new(config, session, now, false)];
+        let paths = [Path::with_id(config, session, now, false)];
         Link { mux: Mux::sole(config.rate, send, recv), paths, group: Group::new(session, now), handshakes: PhantomData }
     }
     /// A link with channels: see [`Link::open`].
     pub fn with_channels(config: Config, session: u64, now: Instant) -> Self {
-        let paths = [Path::new(config, session, now, true)];
+        let paths = [Path::with_id(config, session, now, true)];
         Link { mux: Mux::new(config.rate), paths, group: Group::new(session, now), handshakes: PhantomData }
     }
 
@@ -54,7 +54,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake,
 where
     S: AsRef<[Path<N, H>]> + AsMut<[Path<N, H>]>,
 {
-    /// A link by these paths (1 to [`PATHS_MAX`]; [`Path::of_bond`]) with one stream between these buffers,
+    /// A link by these paths (1 to [`PATHS_MAX`]; [`Path::new`]) with one stream between these buffers,
     /// or with channels. `rate` is that of one path, in bytes per second. With one path this is the same as
     /// [`Link::new`] or [`Link::with_channels`]; with more, the peer must have more than one, too.
     ///
@@ -292,6 +292,10 @@ where
     /// Whether anything waits to be sent by a path, now or once its wire is free.
     pub fn is_transmit_due_of(&self, path: usize) -> bool {
         self.paths.as_ref()[path].is_transmit_due(&self.mux)
+    }
+    /// When a path has something to do, if nothing happens before.
+    pub fn poll_timeout_of(&self, path: usize) -> Option<Instant> {
+        self.paths.as_ref()[path].poll_timeout(&self.mux)
     }
     /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -42,7 +42,7 @@ pub struct Path<const N: usize = 1024, H = Plain> {
 }
 
 impl<const N: usize> Path<N> {
-    pub(crate) fn new(config: Config, session: u64, now: Instant, channels: bool) -> Self {
+    pub(crate) fn with_id(config: Config, session: u64, now: Instant, channels: bool) -> Self {
         let payload_max = config.payload_max.clamp(1, crate::wire::PAYLOAD_MAX as u16);
         let config = Config { payload_max, ..config };
         Path {
@@ -58,8 +58,8 @@ impl<const N: usize> Path<N> {
         }
     }
     /// A wire for [`Link::bonded`](crate::Link::bonded), of a session with channels or with one stream.
-    pub fn of_bond(config: Config, now: Instant, channels: bool) -> Self {
-        Path::new(config, 1, now, channels)
+    pub fn new(config: Config, now: Instant, channels: bool) -> Self {
+        Path::with_id(config, 1, now, channels)
     }
 
     /// The same path, before it was used, with frames sealed under the keys this handshake comes to.

@@ -27,7 +27,7 @@ fn bond(baud: u32, count: usize, id: u64, keys: Keys, sole: Option<usize>) -> Bo
         Keys::Psk => Some(Noise::psk([7; 32]).seeded(seed)),
         Keys::Pair { ours, theirs } => Some(Noise::pair([ours; 32], Some(public(theirs)), false).seeded(seed)),
     };
-    let path = |at: usize| Path::of_bond(config, Instant::default(), sole.is_none()).sealed(handshake(id ^ at as u64));
+    let path = |at: usize| Path::new(config, Instant::default(), sole.is_none()).sealed(handshake(id ^ at as u64));
     let buffers = sole.map(|window| (vec![0; window], vec![0; window]));
     Link::bonded(config.rate, id, Instant::default(), (0..count).map(path).collect(), buffers)
 }

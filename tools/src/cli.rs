@@ -229,6 +229,10 @@ pub struct PortArgs {
     /// unix-listen:PATH, exec:COMMAND LINE, stdio:
     #[arg(value_name = "PORT")]
     pub port: Spec,
+    /// Another port to the same peer: all of them make one faster link, and it goes on while one is left; up to 7 times,
+    /// at both ends as often
+    #[arg(long, value_name = "PORT")]
+    pub also: Vec<Spec>,
     /// Baud rate of a serial port (8N1)
     #[arg(short, long, default_value_t = 115_200)]
     pub baud: u32,

@@ -23,12 +23,18 @@ use std::path::PathBuf;
 use crate::cli::{Common, PortArgs};
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Exit, Failure};
+use crate::port::{self, Opener, Spec};
 use crate::stats;
 
 /// The control socket of a held wire, if that is what stands in the place of a port.
 fn held_wire(port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
     let Some(path) = port.port.path() else { return Ok(None) };
     match std::fs::metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() && !port.also.is_empty() => {
+            let message =
+                format!("{} is a control socket, and --also goes with ports: give it to 'hardline link'", path.display());
+            Err(Failure::new(Exit::Usage, message))
+        }
         Ok(meta) => Ok(meta.file_type().is_socket().then(|| path.to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound && !port.wait => {
             let message = format!(
@@ -48,4 +54,30 @@ fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Fa
     stats::check(common.stats.as_deref())?;
     let identity = Identity::new(&port.seal)?;
     Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity, ask: true })
+}
+
+/// Every port that was named, to be opened.
+fn openers(args: &PortArgs) -> Result<Vec<Opener>, Failure> {
+    also_fits(args)?;
+    let all = std::iter::once(&args.port).chain(&args.also);
+    all.map(|spec| Opener::new(spec.clone(), args.options())).collect()
+}
+
+/// Whether the ports can make one link together.
+fn also_fits(args: &PortArgs) -> Result<(), Failure> {
+    let usage = |message: String| Err(Failure::new(Exit::Usage, message));
+    let all: Vec<&Spec> = std::iter::once(&args.port).chain(&args.also).collect();
+    if all.len() > ::link::PATHS_MAX {
+        return usage(format!("a link has at most {} ports, these are {}", ::link::PATHS_MAX, all.len()));
+    }
+    for (at, spec) in all.iter().enumerate() {
+        port::fits(spec, args.options())?;
+        if all.len() > 1 && !spec.can_be_several() {
+            return usage(format!("{spec} cannot be one of several ports"));
+        }
+        if let Some(other) = all[..at].iter().find(|other| other.is_same(spec)) {
+            return usage(format!("--also {spec} is the same port as {other}: name each one once"));
+        }
+    }
+    Ok(())
 }

@@ -32,9 +32,9 @@ impl Hub {
     }
     /// Asks the peer for those that are wanted; the session is open.
     pub(super) fn begin_consoles(&mut self) {
-        let baud = self.wire.baud();
+        let baud = self.wire.total_baud();
         for console in self.consoles.iter_mut().filter(|c| c.channel.is_none() && !c.has_ended()) {
-            let (out, into) = buffers(baud);
+            let (out, into) = buffers(baud, self.wire.count());
             let service = with_size(&console.service, console.size());
             match self.wire.link.open(service.as_bytes(), Class::Interactive, out, into) {
                 Ok(id) => console.channel = Some(id),
