@@ -51,6 +51,10 @@ impl Rtt {
         (self.recent_us, self.recent) = (u64::MAX, 0);
         Some(lag).filter(|lag| *lag >= LAG_MIN_US + back_us)
     }
+    /// The shortest ever; 0 before the first sample.
+    pub(crate) fn floor_us(&self) -> u64 {
+        if self.floor_us == u64::MAX { 0 } else { self.floor_us }
+    }
     pub(crate) fn smoothed_us(&self) -> u64 {
         self.smoothed_us.unwrap_or(0)
     }

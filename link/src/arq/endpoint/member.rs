@@ -65,7 +65,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(super) fn opened(&mut self, limit: u32) {
-        (self.opened, self.limit, self.told) = (true, limit, None);
+        (self.opened, self.limit, self.told, self.admitted, self.foreign) = (true, limit, None, false, false);
         (self.loaded, self.skipped, self.mark, self.handed) = (None, None, None, None);
     }
     pub(super) fn share(&self, room: Room) -> Room {
@@ -179,9 +179,10 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn is_doubtful(&self) -> bool {
         self.rtt.backoff() > 0
     }
-    /// What a short frame takes to the peer, for a comparison with others (µs): noise counts, for then it takes two.
+    /// What a short frame takes there and back, for a comparison with others (µs). What stands in a queue now may be gone
+    /// the next moment, so the shortest time counts; and noise, for then it takes two.
     pub(crate) fn delay_us(&self) -> u64 {
-        self.rtt.smoothed_us() + self.adapt.ber_ppb() / 100
+        self.rtt.floor_us() + self.adapt.ber_ppb() / 100
     }
 
     // ---- what it has under way ----------------------------------------------------------------

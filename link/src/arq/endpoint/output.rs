@@ -65,6 +65,9 @@ impl<const N: usize> Endpoint<N> {
         let ack = (self.state == State::Finished).then(|| self.heard.ack(self.damage)).flatten()?;
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
+        if self.member.is_some() && !self.sealed {
+            writer.path(self.peer as u32);
+        }
         writer.ack(&ack);
         // the peer may have missed it when we stopped waiting for its answer
         writer.done(0);
