@@ -272,6 +272,16 @@ fn segments() {
             w.ack(&ack(9, 1, &[(1, 7)]));
         }),
     );
+    add("join", &build(26, &|w| w.join(0x0123_4567_89AB_CDEF)));
+    add(
+        "path-ack",
+        &build(27, &|w| {
+            w.path(0x89AB_CDEF);
+            w.ack(&ack(7, 8, &[]));
+        }),
+    );
+    add("skip", &build(28, &|w| w.skip(0x89AB_CDEF, 4660)));
+    add("close-bond", &build(0, &|w| w.close(&Close { version: VERSION, me: 5, you: 6, code: CloseCode::Bond })));
     add("fill", &build(25, &|w| w.fill(7, 256, 3, |out| out.copy_from_slice(b"xyz"))));
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
@@ -299,6 +309,11 @@ fn segments() {
         ("bad-parts-cut", "0500f00700020102"),
         ("bad-parts-many", &format!("0500f0070021{}", "00".repeat(66))),
         ("bad-fill-empty", "0500f107000001"),
+        ("bad-join-0", "0500f40000000000000000"),
+        ("bad-join-cut", "0500f401000000000000"),
+        ("bad-path-cut", "0500f5010203"),
+        ("bad-skip-cut", "0500f60102030405"),
+        ("bad-damage-argument", "0500f7010203040506"),
         ("bad-channel-argument", "0500d601"),
         ("bad-channel-0", "0500e000010000ff"),
         ("bad-begin-without-name", "0500d001000000010000"),
