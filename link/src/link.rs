@@ -275,7 +275,9 @@ where
     /// The port of a path was lost and is open again: bytes of before do not go on, and the peer is asked at
     /// once where it stands.
     pub fn handle_reopen_of(&mut self, path: usize, now: Instant) {
-        self.paths.as_mut()[path].handle_reopen(now);
+        let path = &mut self.paths.as_mut()[path];
+        path.handle_reopen(now);
+        path.endpoint.doubt_wire();
         self.tend(now);
     }
     /// At most one frame for the wire of a path, written to the beginning of `out`; none when there is

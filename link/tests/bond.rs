@@ -473,7 +473,12 @@ fn carries(bytes: u64, mut wires: Wires, blows: &[(u64, Blow)]) -> f64 {
     let mut b = Bulk::new(bond(FAST, count, 9, Keys::Plain, Some(window)), 0, bytes);
     let took = run(&mut a, &mut b, &mut wires, 1, 60_000_000) as f64 / 1e6;
     assert!(a.finished && b.finished);
-    if std::env::var("DBG").is_ok() { println!("{took} {}", describe(&a.bond, Instant::from_micros((took * 1e6) as u64))); for p in a.bond.paths() { println!("{:?}", p.stats()); } }
+    if std::env::var("DBG").is_ok() {
+        println!("{took} {}", describe(&a.bond, Instant::from_micros((took * 1e6) as u64)));
+        for p in a.bond.paths() {
+            println!("{:?}", p.stats());
+        }
+    }
     took
 }
 

@@ -222,6 +222,11 @@ impl<const N: usize> Endpoint<N> {
             member.handed = member.handed.filter(|handed| *handed > upto);
         }
     }
+    /// The port may be another one by now, and lead to somebody else, who in a plain session could not be told.
+    pub(crate) fn doubt_wire(&mut self) {
+        let plain = !self.sealed && self.state == State::Open;
+        self.member.iter_mut().for_each(|member| member.over |= plain);
+    }
     /// Whether the fate of everything that was sent here is known.
     fn is_resolved(&self) -> bool {
         let Some(member) = &self.member else { return true };
