@@ -36,6 +36,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Failure> {
     let at = |keys: &[&str], failure: Failure| file.fail_at(keys, &failure.message);
     port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == Baud::Fixed(0) { &["baud"] } else { &["port"] }, e))?;
+    super::also_fits(port).map_err(|e| at(if port.baud == Baud::Auto { &["also", "baud"] } else { &["also"] }, e))?;
     let identity = Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?;
     let Some(link) = link else { return Ok(()) };
     super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;
