@@ -111,9 +111,7 @@ pub fn loaded_by(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: 
     let link = |end: &str| {
         let mut command = Command::new(hardline);
         command.args(["link", "-q", "--plain"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
-        for other in &others {
-            command.arg("--also").arg(other.path(end));
-        }
+        command.args(others.iter().flat_map(|other| ["--also".into(), other.path(end)]));
         command
     };
     let mut processes = Processes(Vec::new());

@@ -1,9 +1,10 @@
 //! Several ports as one link.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use super::common::{BAUD, HARDLINE, Running, Wire, bytes, echo, until};
+use super::common::{BAUD, HARDLINE, LIMIT, Running, Wire, bytes, echo, free_port, until};
 
 /// Wires side by side: the first has the logs, the control sockets and the files.
 struct Wires(Vec<Wire>);
@@ -45,7 +46,7 @@ impl Wires {
 
 #[test]
 fn files_pass_while_a_port_is_unplugged_and_taken_back() {
-    let wires = Wires::new(&[&[], &["--ber", "1e-5"], &["--unplug", "3:2"], &["--latency", "5ms"]]);
+    let wires = Wires::new(&[&[], &["--ber", "1e-5"], &["--unplug", "3:2"], &["--timer", "16ms"]]);
     let wire = wires.first();
     let data = bytes(1_500_000, 1);
     let served = data.clone();
@@ -56,13 +57,12 @@ fn files_pass_while_a_port_is_unplugged_and_taken_back() {
     let _a = wires.link("a", &["--forward", &format!("unix:{}=source", wire.text("in"))]);
     wire.await_session();
     let unplugged = wires.0[2].text("a");
-    let (mut gone, mut rounds) = (false, 0);
+    let mut rounds = 0;
     until("the port goes and comes back", || {
         let mut got = Vec::new();
         wire.connect("in").read_to_end(&mut got).unwrap();
         assert!(got == data, "{} bytes of {}, or others", got.len(), data.len());
         rounds += 1;
-        gone |= wires.up("a") == 3;
         let log = wire.log("link-a");
         let said = |words: &str| log.lines().any(|line| line.contains(&unplugged) && line.contains(words));
         (said("is gone") && said("is back")).then_some(())
@@ -74,7 +74,6 @@ fn files_pass_while_a_port_is_unplugged_and_taken_back() {
     let text = Command::new(HARDLINE).arg("status").arg(wire.path("a.sock")).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with("path ") && line.contains(" up ")).count(), 4, "{text}");
-    assert!(gone || rounds > 1);
 }
 
 #[test]
@@ -97,14 +96,16 @@ fn a_killed_peer_is_told_and_the_next_one_found() {
     let wire = wires.first();
     wire.listen("echo", echo);
     let service = format!("echo=unix:{}", wire.text("echo"));
-    let _a = wires.link("a", &["--forward", &format!("unix:{}=echo", wire.text("in"))]);
+    let port = free_port();
+    let _a = wires.link("a", &["--forward", &format!("tcp:127.0.0.1:{port}=echo")]);
     let b = wires.link("b", &["--service", &service]);
     wire.await_session();
-    let mut stream = wire.connect("in");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"x").unwrap();
     stream.read_exact(&mut [0]).unwrap();
     b.kill();
     let _b = wires.link("b", &["--service", &service]);
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let end = stream.read(&mut [0]);
     assert!(end.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset), "{end:?}");
     assert!(wire.log("link-a").contains("restarted"));
@@ -147,10 +148,7 @@ fn ports_that_cannot_be_together_are_refused() {
     let link = |also: &[&str], more: &[&str]| {
         let mut command = Command::new(HARDLINE);
         command.args(["link", "--plain"]).arg(wire.path("a")).stdin(Stdio::null());
-        for port in also {
-            command.args(["--also", port]);
-        }
-        command.args(more);
+        command.args(also.iter().flat_map(|port| ["--also", port])).args(more);
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };

@@ -40,9 +40,7 @@ impl Wires {
         // the first may be gone from the start
         let ports: Vec<PathBuf> = self.0.iter().rev().map(|rig| rig.path(end)).collect();
         command.args(["link", "-q", "--plain", "-b", &baud.to_string()]).arg(&ports[0]);
-        for port in &ports[1..] {
-            command.arg("--also").arg(port);
-        }
+        command.args(ports[1..].iter().flat_map(|port| ["--also".into(), port.clone()]));
         Ok(command)
     }
 }
