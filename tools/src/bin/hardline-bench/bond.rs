@@ -19,7 +19,7 @@ const CONDITIONS: [(&str, &[&str], usize, f64); 5] = [
     ("two", &[], 2, 1.9),
     ("four", &[], 4, 3.8),
     ("four, one at 1e-5", &["--ber", "1e-5"], 4, 3.8),
-    ("four, one unplugged", &["--unplug", "0:3600"], 4, 2.8),
+    ("four, one unplugged", &["--unplug", "1:3600"], 4, 2.8),
 ];
 
 /// Wires side by side, and the arguments of an end that name them.
