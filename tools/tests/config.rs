@@ -60,7 +60,7 @@ fn what_is_wrong_is_told_with_its_place() {
     assert_wrong("port = \"./a\"\n", "1:1: 'command' is missing: write which one this is for, such as command = \"link\"");
     assert_wrong("command = \"link\"\n", "1:11: 'hardline link' wants 'port', which is not here");
     let link = |line: &str| format!("command = \"link\"\nport = \"./a\"\n{line}\n");
-    assert_wrong(&link("baud = -1"), "3:8: '-1' is no 'baud': -1 is not in 0..=4294967295");
+    assert_wrong(&link("baud = -1"), "3:8: '-1' is no 'baud': write bits per second, such as 2000000, or auto");
     assert_wrong(&link("baud = true"), "3:8: 'baud' wants a value, not true or false");
     assert_wrong(&link("wait = 'yes'"), "3:8: 'wait' is true or false");
     assert_wrong(&link("flow = 'xon'"), "3:8: 'xon' is no 'flow': it is one of none, rtscts");
