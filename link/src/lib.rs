@@ -54,11 +54,13 @@
 #![forbid(unsafe_code)]
 
 mod arq;
+mod bond;
 mod config;
 pub mod hello;
 mod link;
 mod mux;
 mod pace;
+mod path;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stats;
@@ -67,6 +69,7 @@ pub mod wire;
 
 pub use arq::climb::{LADDER, RateNews, Rates};
 pub use arq::{Event, Loss, State, goodput};
+pub use bond::PATHS_MAX;
 pub use config::Config;
 #[cfg(feature = "noise")]
 pub use hello::Noise;
@@ -74,6 +77,7 @@ pub use hello::{Handshake, Plain};
 pub use link::Link;
 pub use mux::{Asked, CannotOpen, Channel, Class, Note};
 pub use pace::Pace;
+pub use path::Path;
 pub use stats::Stats;
 pub use time::Instant;
 pub use wire::frame::FRAME_MAX;

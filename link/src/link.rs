@@ -1,50 +1,32 @@
-//! [`Link`]: deframer, session and pacing in one; the type most users touch.
+//! [`Link`]: streams and the paths they travel by; the type most users touch.
 
 mod rates;
 
-use crate::arq::climb::Climb;
-use crate::arq::endpoint::{Damage, Endpoint, Outgoing, SURE, Unsealed};
-use crate::arq::{Event, State};
+use core::marker::PhantomData;
+
+use crate::arq::{Event, Loss, State};
+use crate::bond::{Group, PATHS_MAX};
 use crate::config::Config;
-use crate::hello::{Door, Handshake, Heard, Plain};
-use crate::mux::{Asked, CannotOpen, Channel, Class, HOLD_US};
-use crate::pace::Pace;
+use crate::hello::{Handshake, Plain};
+use crate::mux::{Asked, CannotOpen, Channel, Class, Mux, News};
+use crate::path::Path;
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wire::frame::body_at;
-use crate::wire::segment::{CloseCode, Record, ResetCode};
-use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Level, Segment, write_frame};
+use crate::wire::segment::{CloseCode, ResetCode};
 
-/// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
-const PAUSE_US: u64 = 60_000;
-
-/// A hello above this (the answer to a first contact) has less armour, so that both take 250 bytes at most.
-const HELLO_LONG: usize = 100;
-
-/// How far ahead of the wire the sender may run while somebody types (µs).
-const TYPING_SLACK_US: u32 = 300;
-
-/// One end of a wire.
+/// One end of a wire, or of several that carry the same streams together.
 ///
 /// `B` holds a stream on its way out or on its way in (an array, a boxed slice; 1 byte to
 /// 4 MiB; 64 KiB and more serve fast wires, twice the longest frame is the least that makes sense);
 /// `N` is the most transmissions under way at once, 17 or more; `C` the most channels, 1 for a
-/// session with but one stream. `H` is how the ends prove who they are: [`Link::sealed`].
+/// session with but one stream. `H` is how the ends prove who they are: [`Link::sealed`]. `S` holds
+/// the paths: one of them inline, or as many as [`Link::bonded`] was given.
 #[derive(Debug)]
-pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain> {
-    deframer: Deframer,
-    endpoint: Endpoint<B, N, C>,
-    door: Door<H>,
-    pace: Pace,
-    /// The rate of the port, where it can change.
-    climb: Option<Climb>,
-    slack_us: u32,
-    pause: Option<Instant>,
-    /// When the last bytes of a frame that is not whole yet came.
-    coming: Option<Instant>,
-    /// The last time that was told.
-    now: Instant,
-    body: [u8; BODY_MAX],
+pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain, S = [Path<N, H>; 1]> {
+    pub(crate) mux: Mux<B, C>,
+    pub(crate) paths: S,
+    pub(crate) group: Group,
+    handshakes: PhantomData<H>,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C> {
@@ -54,97 +36,106 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Link<B, N, C>
     /// # Panics
     /// When a buffer is empty or above 4 MiB.
     pub fn new(config: Config, session: u64, now: Instant, send: B, recv: B) -> Self {
-        Link::build(config, session, now, Some((send, recv)))
+        let paths = [Path::with_id(config, session, now, false)];
+        Link { mux: Mux::sole(config.rate, send, recv), paths, group: Group::new(session, now), handshakes: PhantomData }
     }
     /// A link with channels: see [`Link::open`].
     pub fn with_channels(config: Config, session: u64, now: Instant) -> Self {
-        Link::build(config, session, now, None)
-    }
-    fn build(config: Config, session: u64, now: Instant, sole: Option<(B, B)>) -> Self {
-        let payload_max = config.payload_max.clamp(1, crate::wire::PAYLOAD_MAX as u16);
-        let config = Config { payload_max, ..config };
-        Link {
-            deframer: Deframer::default(),
-            pace: Pace::new(config.rate, config.slack_us),
-            endpoint: Endpoint::new(config, session, now, sole),
-            door: Door::new(Plain, &config, now),
-            climb: None,
-            slack_us: config.slack_us,
-            pause: None,
-            coming: None,
-            now,
-            body: [0; BODY_MAX],
-        }
+        let paths = [Path::with_id(config, session, now, true)];
+        Link { mux: Mux::new(config.rate), paths, group: Group::new(session, now), handshakes: PhantomData }
     }
 
     /// The same link, before it was used, with frames sealed under the keys this handshake comes to.
-    pub fn sealed<H: Handshake>(mut self, handshake: H) -> Link<B, N, C, H> {
-        if handshake.is_sealed() {
-            self.endpoint.set_sealed();
-        }
-        Link {
-            deframer: self.deframer,
-            endpoint: self.endpoint,
-            door: self.door.with(handshake),
-            pace: self.pace,
-            climb: self.climb,
-            slack_us: self.slack_us,
-            pause: self.pause,
-            coming: self.coming,
-            now: self.now,
-            body: self.body,
-        }
+    pub fn sealed<H: Handshake>(self, handshake: H) -> Link<B, N, C, H> {
+        let [path] = self.paths;
+        Link { mux: self.mux, paths: [path.sealed(handshake)], group: self.group, handshakes: PhantomData }
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake> Link<B, N, C, H> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake, S> Link<B, N, C, H, S>
+where
+    S: AsRef<[Path<N, H>]> + AsMut<[Path<N, H>]>,
+{
+    /// A link by these paths (1 to [`PATHS_MAX`]; [`Path::new`]) with one stream between these buffers,
+    /// or with channels. `rate` is that of one path, in bytes per second. With one path this is the same as
+    /// [`Link::new`] or [`Link::with_channels`]; with more, the peer must have more than one, too.
+    ///
+    /// The methods with a `path` say which of them it is about; the others are about the link.
+    ///
+    /// # Panics
+    /// When there are no paths, or too many; when a buffer is empty or above 4 MiB.
+    pub fn bonded(rate: u32, session: u64, now: Instant, paths: S, sole: Option<(B, B)>) -> Self {
+        let count = paths.as_ref().len();
+        assert!((1..=PATHS_MAX).contains(&count), "a link has 1 to {PATHS_MAX} paths");
+        let mux = match sole {
+            Some((send, recv)) => Mux::sole(rate, send, recv),
+            None => Mux::new(rate),
+        };
+        let mut link = Link { mux, paths, group: Group::new(session, now), handshakes: PhantomData };
+        match link.paths.as_mut() {
+            [path] => path.endpoint.set_id(session),
+            _ => link.bind(),
+        }
+        link
+    }
+
     // ---- the one stream -----------------------------------------------------------------------
 
+    /// A channel of a session that is not over.
+    fn live(&mut self, id: u16) -> Option<&mut Channel<B>> {
+        if self.is_over() { None } else { self.mux.get_mut(id) }
+    }
+    fn is_over(&self) -> bool {
+        matches!(self.state(), State::Finished | State::Ended)
+    }
+    fn first(&self) -> &Path<N, H> {
+        &self.paths.as_ref()[0]
+    }
     /// Adds to the outgoing stream; returns how much was taken (see [`Link::writable`]).
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        self.endpoint.live(0).map_or(0, |sole| sole.write(bytes))
+        self.live(0).map_or(0, |sole| sole.write(bytes))
     }
     /// Bytes [`Link::write`] would take now.
     pub fn writable(&self) -> usize {
-        if self.endpoint.is_over() { 0 } else { self.endpoint.sole().map_or(0, Channel::writable) }
+        if self.is_over() { 0 } else { self.mux.get(0).map_or(0, Channel::writable) }
     }
     /// Ends the outgoing stream; the incoming one goes on (half close).
     pub fn finish(&mut self) {
-        if let Some(sole) = self.endpoint.live(0) {
+        if let Some(sole) = self.live(0) {
             sole.finish();
         }
     }
     /// Takes from the incoming stream; 0 when nothing is there now.
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        self.endpoint.mux.get_mut(0).map_or(0, |sole| sole.read(out))
+        self.mux.get_mut(0).map_or(0, |sole| sole.read(out))
     }
     /// Bytes [`Link::read`] could take now.
     pub fn readable(&self) -> usize {
-        self.endpoint.sole().map_or(0, Channel::readable)
+        self.mux.get(0).map_or(0, Channel::readable)
     }
     /// The peer has ended its stream and all of it was read.
     pub fn at_end(&self) -> bool {
-        self.endpoint.sole().is_some_and(Channel::at_end)
+        self.mux.get(0).is_some_and(Channel::at_end)
     }
     /// Says that everything read, the end included, has reached its destination. Only then does
     /// the peer learn that its stream was delivered; does nothing before [`Link::at_end`].
     pub fn confirm(&mut self, now: Instant) {
-        if let Some(sole) = self.endpoint.live(0) {
+        if let Some(sole) = self.live(0) {
             sole.confirm();
         }
         self.handle_timeout(now);
     }
     /// Everything was delivered both ways; at most the peer does not know yet.
     pub fn is_delivered(&self) -> bool {
-        self.endpoint.sole().is_some_and(Channel::is_delivered)
+        self.mux.get(0).is_some_and(Channel::is_delivered)
     }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
-        self.endpoint.sole().is_some_and(Channel::is_sent)
+        self.mux.get(0).is_some_and(Channel::is_sent)
     }
     /// User bytes given to the wire so far, each counted once.
     pub fn sent(&self) -> u64 {
-        self.endpoint.sent_end()
+        self.mux.get(0).map_or(0, |sole| sole.sent_end())
     }
 
     // ---- channels -----------------------------------------------------------------------------
@@ -152,35 +143,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
     /// Asks the peer for a channel to this service, with these stream buffers; returns its number.
     /// [`Event::Accepted`] or [`Event::Reset`] follows; what is written before waits.
     pub fn open(&mut self, service: &[u8], class: Class, send: B, recv: B) -> Result<u16, CannotOpen> {
-        if self.endpoint.state() != State::Open || !self.endpoint.is_channels() {
+        if self.state() != State::Open || !self.first().endpoint.is_channels() {
             return Err(CannotOpen::NoSession);
         }
-        self.endpoint.mux.open(service, class, send, recv)
+        self.mux.open(service, class, send, recv)
     }
     /// What the peer asks for with [`Event::Asked`].
     pub fn asked(&self, id: u16) -> Option<&Asked> {
-        self.endpoint.mux.asked(id)
+        self.mux.asked(id)
     }
     /// Says yes to a request; `class` is that of what this end sends. Hands the buffers back when the
     /// peer has given it up, or when there is no room: then say no.
     pub fn accept(&mut self, id: u16, class: Class, send: B, recv: B) -> Result<(), (B, B)> {
-        self.endpoint.mux.accept(id, class, send, recv)
+        self.mux.accept(id, class, send, recv)
     }
     /// Says no to a request, or ends a channel at once, undelivered data and all.
     pub fn reset(&mut self, id: u16, code: ResetCode) {
-        self.endpoint.mux.reset(id, code.to_wire());
+        self.mux.reset(id, code.to_wire());
     }
     /// A channel that is open or opening.
     pub fn channel(&mut self, id: u16) -> Option<&mut Channel<B>> {
-        self.endpoint.mux.get_mut(id)
+        self.mux.get_mut(id)
     }
     /// All of them.
     pub fn channels(&self) -> impl Iterator<Item = &Channel<B>> {
-        self.endpoint.mux.iter()
+        self.mux.iter()
     }
     /// All of them.
     pub fn channels_mut(&mut self) -> impl Iterator<Item = &mut Channel<B>> {
-        self.endpoint.mux.iter_mut()
+        self.mux.iter_mut()
     }
 
     // ---- the session --------------------------------------------------------------------------
@@ -188,251 +179,166 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
     /// Ends the session at once, undelivered data and all, and tells the peer why: send what
     /// [`Link::poll_transmit`] still yields.
     pub fn close(&mut self, code: CloseCode) {
-        self.endpoint.close(code);
-    }
-
-    /// Bytes came from the wire; any cut, any junk.
-    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
-        if bytes.is_empty() {
-            return;
+        let over = self.is_over();
+        for path in self.paths.as_mut() {
+            path.endpoint.close(code);
         }
-        self.now = now;
-        self.endpoint.stats.wire_in += bytes.len() as u64;
-        let bad = self.deframer.bad;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let taken = self.deframer.push(rest);
-            rest = &rest[taken..];
-            self.drain(now);
-            let damage = Damage { wrong: self.deframer.damage, slips: self.deframer.slips };
-            self.endpoint.handle_damage(taken, damage, self.deframer.bad > bad, now);
-        }
-        self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
-        if self.deframer.missing() > 0 {
-            self.coming = Some(now);
+        if self.is_bond() && !over {
+            self.group.end(Loss::Local);
+            self.end_paths();
         }
     }
-
-    fn drain(&mut self, now: Instant) {
-        while let Some(frame) = self.deframer.next_frame() {
-            let (head, endpoint, door) = (frame.head, &mut self.endpoint, &mut self.door);
-            match (door.handshake.is_sealed(), head.sealed) {
-                (false, false) => take(endpoint, Segment::parse(frame.body).ok(), now),
-                (false, true) => take(endpoint, None, now),
-                (true, false) => greet(endpoint, door, frame.body, now),
-                (true, true) => match unseal(endpoint, door, head, frame.body, &mut self.body, now) {
-                    Unsealed::Segment(len) => take(endpoint, Segment::parse_sealed(&self.body[..len]).ok(), now),
-                    Unsealed::Copy => {}
-                    Unsealed::Wrong => endpoint.stats.forged += 1,
-                },
-            }
-            self.serve_rate(now);
-            if let Some(fragment) = self.deframer.take_fragment()
-                && self.endpoint.state() == State::Open
-            {
-                self.endpoint.handle_fragment(fragment.head, fragment.bytes);
-            }
+    /// News.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let last = matches!(self.events().front(), Some(Event::Lost(_)));
+        // what had ended before the session did, did end
+        let news = if last { self.mux.poll_news() } else { None };
+        let event = if news.is_none() { self.events().pop_front() } else { None };
+        event.or_else(|| {
+            Some(match news.or_else(|| self.mux.poll_news())? {
+                News::Asked(id) => Event::Asked(id),
+                News::Accepted(id) => Event::Accepted(id),
+                News::Noted(id, note, value) => Event::Noted(id, note, value),
+                News::Closed(id) => Event::Closed(id),
+                News::Reset(id, reason) => Event::Reset(id, ResetCode::from_wire(reason)),
+            })
+        })
+    }
+    fn events(&mut self) -> &mut heapless::Deque<Event, 8> {
+        if self.is_bond() { &mut self.group.events } else { self.paths.as_mut()[0].endpoint.events() }
+    }
+    /// Where the session stands; of a link with several paths the first of them counts that leads to the peer.
+    pub fn state(&self) -> State {
+        if !self.is_bond() {
+            return self.first().state();
         }
+        self.group.state().unwrap_or_else(|| {
+            let greets = |path: &Path<N, H>| matches!(path.state(), State::Greeting | State::Open);
+            if self.paths.as_ref().iter().any(greets) { State::Greeting } else { State::Opening }
+        })
     }
-
-    /// Bytes missing until the frame under way is whole; 0 when not known. On a paced wire nothing
-    /// can be done before they have come, so a host may sleep that long (but not longer: the
-    /// estimate is wrong when a head was damaged).
-    pub fn missing(&self) -> usize {
-        self.deframer.missing()
+    /// The public key the peer of this session has proved to have; none in a plain one, or by a shared secret.
+    pub fn peer_key(&self) -> Option<[u8; 32]> {
+        if self.is_bond() { self.group.key() } else { self.first().endpoint.peer_key }
     }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
-        if self.pause.take_if(|at| *at <= now).is_some() {
-            self.deframer.doubt();
-            self.drain(now);
-        }
-        if !self.serve_climb(now) {
-            self.endpoint.handle_timeout(now);
-        }
-    }
-
-    /// The port was lost and is open again: bytes of before do not go on, and the peer is asked at
-    /// once where it stands.
-    pub fn handle_reopen(&mut self, now: Instant) {
-        self.deframer.reset();
-        self.pause = None;
-        self.endpoint.handle_reopen(now);
-    }
-
-    /// At most one frame for the wire, written to the beginning of `out`; none when there is
-    /// nothing to send, or when the wire must first take what it has.
-    ///
-    /// # Panics
-    /// When `out` is shorter than [`FRAME_MAX`].
-    pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
-        assert!(out.len() >= FRAME_MAX, "a frame needs up to {FRAME_MAX} bytes");
-        self.now = now;
-        let slack = self.slack_us;
-        self.pace.set_slack(if self.endpoint.is_typing(now) { slack.min(TYPING_SLACK_US) } else { slack });
-        if let Some(lag) = self.endpoint.lag_us(now) {
-            self.pace.delay(lag);
-        }
-        if !self.pace.ready(now) {
-            return None;
-        }
-        if let Some(sent) = self.transmit_rate(out, now) {
-            return sent;
-        }
-        if self.endpoint.take_call(now) {
-            self.door.call();
-        }
-        let outgoing = match self.door.poll(&mut self.body, &self.endpoint.introduce(), now) {
-            Some(len) => {
-                let level = if len > HELLO_LONG { Level::Two } else { SURE };
-                let start = body_at(level);
-                out[start..start + len].copy_from_slice(&self.body[..len]);
-                let wire = write_frame(out, Head::open(len, level));
-                self.pace.take(wire, now);
-                return Some(self.count_sent(wire));
-            }
-            None => self.endpoint.poll_segment(&mut self.body, self.pace.backlog_us(now), now)?,
-        };
-        Some(self.transmit_segment(outgoing, out, now))
-    }
-
-    fn transmit_segment(&mut self, outgoing: Outgoing, out: &mut [u8], now: Instant) -> usize {
-        let Outgoing { tx, len, level } = outgoing;
-        let head = self.endpoint.seal(tx, Head::open(len, level), &self.body[..len], &mut out[body_at(level)..], now);
-        let wire = write_frame(out, head);
-        let left = self.pace.take(wire, now);
-        self.endpoint.handle_sent(wire, left, now);
-        self.count_sent(wire)
-    }
-
-    fn count_sent(&mut self, wire: usize) -> usize {
-        self.endpoint.stats.wire_out += wire as u64;
-        self.endpoint.stats.frames_out += 1;
-        wire
-    }
-
-    /// Whether anything waits to be sent, now or once the wire is free.
-    pub fn is_transmit_due(&self) -> bool {
-        self.is_rate_due() || self.door.is_due() || self.endpoint.is_due(0, self.now)
-    }
-
-    /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        if let Some(timeout) = self.rate_timeout() {
-            return [timeout, self.pause].into_iter().flatten().min();
-        }
-        // what is due waits for the wire; a short piece waits until the wire is all but free
-        let ready = self.pace.ready_at();
-        let wire = if self.door.is_due() || self.endpoint.is_due(u64::MAX, self.now) {
-            Some(ready)
-        } else if self.endpoint.is_due(0, self.now) {
-            Some(ready.max(self.pace.free_at(HOLD_US)))
-        } else {
-            None
-        };
-        [self.endpoint.poll_timeout(), wire, self.pause, self.climb_timeout()].into_iter().flatten().min()
-    }
-
     /// How long nothing was heard from the peer, in microseconds; none without a session. A long frame
     /// on a slow wire is heard while it comes.
     pub fn silence_us(&self, now: Instant) -> Option<u64> {
-        let coming = self.coming.map_or(u64::MAX, |at| now.since(at));
-        self.endpoint.silence_us(now).map(|us| us.min(coming))
+        if !self.is_bond() {
+            return self.first().silence_us(now);
+        }
+        let coming = self.paths.as_ref().iter().filter_map(|path| path.silence_us(now)).min();
+        self.group.silence_us(now).map(|us| us.min(coming.unwrap_or(u64::MAX)))
     }
     /// Whether that is longer than a peer that lives would be silent; the session goes on until the
     /// grace time is over.
     pub fn is_silent(&self, now: Instant) -> bool {
-        self.silence_us(now).is_some_and(|us| us > self.endpoint.silent_after_us())
+        self.silence_us(now).is_some_and(|us| us > self.first().endpoint.silent_after_us())
+    }
+    /// User bytes a frame of bulk would carry now, on the path that carries most.
+    pub fn frame_payload(&self) -> usize {
+        self.paths.as_ref().iter().map(|path| path.frame_payload(&self.mux)).max().unwrap_or(0)
+    }
+    /// The counters, of all paths together; of round trip and noise those of the path that is quickest.
+    pub fn stats(&self) -> Stats {
+        let paths = self.paths.as_ref();
+        let mut stats = paths.iter().map(Path::stats).fold(Stats::default(), Stats::plus);
+        let first = if self.is_bond() { &paths[self.group.fast()] } else { self.first() }.stats();
+        (stats.rtt_us, stats.ber_ppb) = (first.rtt_us, first.ber_ppb);
+        (stats.bytes_in, stats.bytes_out) = self.mux.bytes();
+        stats
     }
 
-    /// User bytes a frame of bulk would carry now.
-    pub fn frame_payload(&self) -> usize {
-        self.endpoint.frame_payload(self.now)
+    // ---- the paths ----------------------------------------------------------------------------
+
+    /// All of them, in the order they were given in.
+    pub fn paths(&self) -> &[Path<N, H>] {
+        self.paths.as_ref()
     }
-    /// News.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.endpoint.poll_event()
+    /// The handshake of a path.
+    pub fn handshake_of(&mut self, path: usize) -> &mut H {
+        self.paths.as_mut()[path].handshake()
     }
-    /// Where the session stands.
-    pub fn state(&self) -> State {
-        self.endpoint.state()
+    /// Bytes came from the wire of a path; any cut, any junk.
+    pub fn handle_bytes_of(&mut self, path: usize, bytes: &[u8], now: Instant) {
+        if self.is_bond() {
+            self.look_at_others(path, now);
+        }
+        self.paths.as_mut()[path].handle_bytes(&mut self.mux, &mut self.group, bytes, now);
+        self.tend(now);
     }
-    /// The public key the peer of this session has proved to have; none in a plain one, or by a shared secret.
-    pub fn peer_key(&self) -> Option<[u8; 32]> {
-        self.endpoint.peer_key
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for path in self.paths.as_mut() {
+            path.handle_timeout(&mut self.mux, &mut self.group, now);
+        }
+        self.tend(now);
+    }
+    /// The port of a path was lost and is open again: bytes of before do not go on, and the peer is asked at
+    /// once where it stands.
+    pub fn handle_reopen_of(&mut self, path: usize, now: Instant) {
+        let path = &mut self.paths.as_mut()[path];
+        path.handle_reopen(now);
+        path.endpoint.doubt_wire();
+        self.tend(now);
+    }
+    /// At most one frame for the wire of a path, written to the beginning of `out`; none when there is
+    /// nothing to send, or when the wire must first take what it has.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`FRAME_MAX`](crate::FRAME_MAX).
+    pub fn poll_transmit_of(&mut self, path: usize, out: &mut [u8], now: Instant) -> Option<usize> {
+        if self.is_bond() {
+            self.share(now);
+        }
+        self.paths.as_mut()[path].poll_transmit(&mut self.mux, out, now)
+    }
+    /// Whether anything waits to be sent by a path, now or once its wire is free.
+    pub fn is_transmit_due_of(&self, path: usize) -> bool {
+        self.paths.as_ref()[path].is_transmit_due(&self.mux)
+    }
+    /// When a path has something to do, if nothing happens before.
+    pub fn poll_timeout_of(&self, path: usize) -> Option<Instant> {
+        self.paths.as_ref()[path].poll_timeout(&self.mux)
+    }
+    /// When to call [`Link::handle_timeout`] and [`Link::poll_transmit`] again, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let paths = self.paths.as_ref().iter().filter_map(|path| path.poll_timeout(&self.mux));
+        paths.chain(self.is_bond().then(|| self.lost_at()).flatten()).min()
+    }
+}
+
+/// With one path there is no need to say which.
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake> Link<B, N, C, H> {
+    /// Bytes came from the wire; any cut, any junk.
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        self.handle_bytes_of(0, bytes, now);
+    }
+    /// Bytes missing until the frame under way is whole; 0 when not known. On a paced wire nothing
+    /// can be done before they have come, so a host may sleep that long (but not longer: the
+    /// estimate is wrong when a head was damaged).
+    pub fn missing(&self) -> usize {
+        self.first().missing()
+    }
+    /// The port was lost and is open again: bytes of before do not go on, and the peer is asked at
+    /// once where it stands.
+    pub fn handle_reopen(&mut self, now: Instant) {
+        self.handle_reopen_of(0, now);
+    }
+    /// At most one frame for the wire, written to the beginning of `out`; none when there is
+    /// nothing to send, or when the wire must first take what it has.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`FRAME_MAX`](crate::FRAME_MAX).
+    pub fn poll_transmit(&mut self, out: &mut [u8], now: Instant) -> Option<usize> {
+        self.poll_transmit_of(0, out, now)
+    }
+    /// Whether anything waits to be sent, now or once the wire is free.
+    pub fn is_transmit_due(&self) -> bool {
+        self.is_transmit_due_of(0)
     }
     /// The handshake.
     pub fn handshake(&mut self) -> &mut H {
-        &mut self.door.handshake
+        self.handshake_of(0)
     }
-    /// The counters.
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.endpoint.stats();
-        stats.frames_bad += self.deframer.bad;
-        stats.junk = self.deframer.junk;
-        stats.corrected = self.deframer.corrected;
-        stats
-    }
-}
-
-/// A segment came, or something that is none.
-fn take<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize>(
-    endpoint: &mut Endpoint<B, N, C>,
-    segment: Option<Segment<'_>>,
-    now: Instant,
-) {
-    match segment {
-        Some(segment) => {
-            endpoint.stats.frames_in += 1;
-            endpoint.handle_segment(&segment, now);
-        }
-        None => endpoint.stats.frames_bad += 1,
-    }
-}
-
-/// Something plain came to a sealed end.
-fn greet<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>(
-    endpoint: &mut Endpoint<B, N, C>,
-    door: &mut Door<H>,
-    body: &[u8],
-    now: Instant,
-) {
-    let Ok(segment) = Segment::parse(body) else { return endpoint.stats.frames_bad += 1 };
-    endpoint.stats.frames_in += 1;
-    let hello = match segment.records().next() {
-        Some(Record::Hello(hello)) => hello,
-        Some(Record::Open(_)) => return endpoint.refused(Event::Plain),
-        _ => return endpoint.stats.forged += 1,
-    };
-    let ours = endpoint.introduce();
-    // an answer is to our own call, and says only inside from whom it is
-    if !hello.answer && hello.caller != ours.me && !endpoint.is_stranger(hello.caller) {
-        return;
-    }
-    match door.handle(&hello, &ours, now) {
-        Heard::Nothing => {}
-        Heard::Echo => endpoint.handle_echo(),
-        Heard::Refused => endpoint.refused(Event::Refused),
-        Heard::Opened(opened) => endpoint.handle_opened(opened, now),
-    }
-}
-
-/// A sealed body: of the session, or the first of a caller that was answered.
-fn unseal<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>(
-    endpoint: &mut Endpoint<B, N, C>,
-    door: &mut Door<H>,
-    head: Head,
-    body: &[u8],
-    text: &mut [u8],
-    now: Instant,
-) -> Unsealed {
-    let of_session = endpoint.unseal(head, body, text);
-    if of_session != Unsealed::Wrong || endpoint.is_over() {
-        return of_session;
-    }
-    let Some(opened) = door.prove(head, body, text) else { return Unsealed::Wrong };
-    endpoint.handle_opened(opened, now);
-    endpoint.unseal(head, body, text)
 }

@@ -35,3 +35,25 @@ pub struct Stats {
     /// Estimated bit error rate of the direction sent to, in 1e-9.
     pub ber_ppb: u64,
 }
+
+impl Stats {
+    /// The counters of two wires together; of the estimates those of the first.
+    pub(crate) fn plus(self, other: Stats) -> Stats {
+        Stats {
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_out: self.bytes_out + other.bytes_out,
+            wire_in: self.wire_in + other.wire_in,
+            wire_out: self.wire_out + other.wire_out,
+            frames_in: self.frames_in + other.frames_in,
+            frames_out: self.frames_out + other.frames_out,
+            frames_bad: self.frames_bad + other.frames_bad,
+            junk: self.junk + other.junk,
+            corrected: self.corrected + other.corrected,
+            patched: self.patched + other.patched,
+            forged: self.forged + other.forged,
+            refused: self.refused + other.refused,
+            resends: self.resends + other.resends,
+            ..self
+        }
+    }
+}

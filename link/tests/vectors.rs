@@ -200,6 +200,9 @@ fn says(body: &[u8]) -> String {
             Record::Window { channel, limit } => write!(text, " WINDOW channel={channel} limit={limit}"),
             Record::Done { channel: 0 } => write!(text, " DONE"),
             Record::Done { channel } => write!(text, " DONE channel={channel}"),
+            Record::Join { bond } => write!(text, " JOIN bond={bond}"),
+            Record::Path { token } => write!(text, " PATH token={token}"),
+            Record::Skip { token, tx } => write!(text, " SKIP token={token} to={tx}"),
             Record::Ping => write!(text, " PING"),
             Record::Data { channel, offset, fin, payload } => {
                 let channel = if channel == 0 { String::new() } else { format!(" channel={channel}") };
@@ -283,6 +286,16 @@ fn segments() {
             w.ack(&ack(9, 1, &[(1, 7)]));
         }),
     );
+    add("join", &build(29, &|w| w.join(0x0123_4567_89AB_CDEF)));
+    add(
+        "path-ack",
+        &build(30, &|w| {
+            w.path(0x89AB_CDEF);
+            w.ack(&ack(7, 8, &[]));
+        }),
+    );
+    add("skip", &build(31, &|w| w.skip(0x89AB_CDEF, 4660)));
+    add("close-bond", &build(0, &|w| w.close(&Close { version: VERSION, me: 5, you: 6, code: CloseCode::Bond })));
     add("fill", &build(25, &|w| w.fill(7, 256, 3, |out| out.copy_from_slice(b"xyz"))));
     let rate = Rate { attempt: 3, rung: 6, rates: 0x01FF, ..Rate::default() };
     add("rate-propose", &build(26, &|w| w.rate(&rate, 0)));
@@ -321,6 +334,11 @@ fn segments() {
         ("bad-parts-cut", "0500f00700020102"),
         ("bad-parts-many", &format!("0500f0070021{}", "00".repeat(66))),
         ("bad-fill-empty", "0500f107000001"),
+        ("bad-join-0", "0500f50000000000000000"),
+        ("bad-join-cut", "0500f501000000000000"),
+        ("bad-path-cut", "0500f6010203"),
+        ("bad-skip-cut", "0500f70102030405"),
+        ("bad-damage-argument", "0500f8010203040506"),
         ("bad-channel-argument", "0500d601"),
         ("bad-channel-0", "0500e000010000ff"),
         ("bad-begin-without-name", "0500d001000000010000"),

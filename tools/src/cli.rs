@@ -233,6 +233,10 @@ pub struct PortArgs {
     /// unix-listen:PATH, exec:COMMAND LINE, stdio:
     #[arg(value_name = "PORT")]
     pub port: Spec,
+    /// Another port to the same peer: all of them make one faster link, and it goes on while one is left; up to 7 times,
+    /// at both ends as often
+    #[arg(long, value_name = "PORT")]
+    pub also: Vec<Spec>,
     /// Baud rate of a serial port (8N1); auto: the ends begin at 115200 and climb as far as ports and wire can
     #[arg(short, long, value_name = "BAUD", default_value_t = Baud::Fixed(115_200))]
     pub baud: Baud,

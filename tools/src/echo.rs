@@ -98,12 +98,20 @@ impl Drop for Processes {
 
 /// Echo through one channel while another sends as much as it can; `both` ways or only there.
 pub fn loaded(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: bool) -> Fallible<Loaded> {
+    loaded_by(hardline, wire, baud, count, both, 1)
+}
+
+/// The same with so many wires as one link.
+pub fn loaded_by(hardline: &Path, wire: &[&str], baud: u32, count: usize, both: bool, wires: usize) -> Fallible<Loaded> {
     let rig = Rig::start(hardline, &arguments(&baud.to_string(), wire))?;
+    let others = (1..wires).map(|_| Rig::start(hardline, &arguments(&baud.to_string(), wire)));
+    let others = others.collect::<Result<Vec<_>, _>>()?;
     let control = rig.path("control");
     let bulk = if both { "bulk=exec:cat" } else { "bulk=exec:cat >/dev/null" };
     let link = |end: &str| {
         let mut command = Command::new(hardline);
         command.args(["link", "-q", "--plain"]).arg(rig.path(end)).args(["-b", &baud.to_string()]);
+        command.args(others.iter().flat_map(|other| ["--also".into(), other.path(end)]));
         command
     };
     let mut processes = Processes(Vec::new());

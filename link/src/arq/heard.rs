@@ -9,16 +9,25 @@ use crate::wire::seq;
 pub(crate) struct Heard {
     /// First and last of each run, the newest run first.
     runs: heapless::Vec<(u64, u64), { ACK_PAIRS + 1 }>,
+    /// Nothing below is taken any more.
+    floor: u64,
 }
 
 impl Heard {
     /// The full number of a transmission that came in.
     pub(crate) fn number(&self, low: u16) -> u64 {
-        seq::expand(u32::from(low), TX_BITS, self.runs.first().map_or(0, |r| r.1 + 1))
+        seq::expand(u32::from(low), TX_BITS, self.next())
     }
     /// Whether `tx` lies above all that was noted.
     pub(crate) fn is_new(&self, tx: u64) -> bool {
-        self.runs.first().is_none_or(|r| tx > r.1)
+        tx >= self.next()
+    }
+    fn next(&self) -> u64 {
+        self.runs.first().map_or(0, |r| r.1 + 1).max(self.floor)
+    }
+    /// The peer sends again what it said up to this transmission: should that come, it is too late.
+    pub(crate) fn skip(&mut self, low: u16) {
+        self.floor = self.floor.max(self.number(low) + 1);
     }
     /// Notes a new transmission; says whether some before it are missing.
     pub(crate) fn note(&mut self, tx: u64) -> bool {

@@ -48,6 +48,8 @@ pub enum Loss {
     Version(u8),
     /// One end has channels, the other one stream.
     Mode,
+    /// One end has several ports for one link, the other has not.
+    Bond,
     /// The peer is sealed, this end is not.
     Sealed,
     /// Closed here.

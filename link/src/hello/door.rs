@@ -7,7 +7,7 @@ use super::{ANSWER_TEXT, CALL_TEXT, Handshake, Keys, Message, Screen};
 use crate::config::Config;
 use crate::time::Instant;
 use crate::wire::frame::Head;
-use crate::wire::record::{FEATURE_CHANNELS, Hello, Open, VERSION};
+use crate::wire::record::{Hello, Open, VERSION};
 use crate::wire::seal::Sealed;
 use crate::wire::segment::Writer;
 
@@ -195,6 +195,12 @@ impl<H: Handshake> Door<H> {
         Some(Opened { open: caller.open, keys: caller.keys, answered: false })
     }
 
+    /// Another session is called for: what was said for the one before is of no more use.
+    pub(crate) fn forget(&mut self) {
+        (self.answer_due, self.call_due) = (None, false);
+        self.callers.clear();
+        self.handshake.forget();
+    }
     /// The session calls.
     pub(crate) fn call(&mut self) {
         self.call_due = true;
@@ -224,7 +230,6 @@ impl<H: Handshake> Door<H> {
 }
 
 /// What an end says of itself.
-pub(crate) fn introduce(me: u64, limit: u64, payload_max: u16, channels: bool) -> Open {
-    let features = if channels { FEATURE_CHANNELS } else { 0 };
+pub(crate) fn introduce(me: u64, limit: u64, payload_max: u16, features: u16) -> Open {
     Open { version: VERSION, answer: false, me, you: 0, limit: limit as u32 & 0xFF_FFFF, payload_max, features }
 }

@@ -60,6 +60,8 @@ pub trait Handshake {
     /// A call that says `text`, and its pattern. May be one that was made before and was not answered yet.
     /// `caller` is this end's session id.
     fn call(&mut self, caller: u64, text: &[u8; CALL_TEXT]) -> Option<(u8, Message)>;
+    /// Calls made before are for a session that is no more wanted.
+    fn forget(&mut self) {}
     /// A call that is not answered, because this end calls: whether it shows the key of a peer that is not known.
     fn glance(&mut self, _pattern: u8, _call: &[u8]) -> bool {
         false
@@ -101,6 +103,9 @@ impl<H: Handshake> Handshake for Option<H> {
     }
     fn call(&mut self, caller: u64, text: &[u8; CALL_TEXT]) -> Option<(u8, Message)> {
         self.as_mut()?.call(caller, text)
+    }
+    fn forget(&mut self) {
+        self.iter_mut().for_each(H::forget);
     }
     fn glance(&mut self, pattern: u8, call: &[u8]) -> bool {
         self.as_mut().is_some_and(|handshake| handshake.glance(pattern, call))

@@ -171,6 +171,10 @@ impl Handshake for Noise {
         Some((pattern, message))
     }
 
+    fn forget(&mut self) {
+        self.calls.clear();
+    }
+
     fn glance(&mut self, pattern: u8, call: &[u8]) -> bool {
         // of IX both keys of the caller stand open; whether they are its own is proved later
         let presented = call.get(KEY..2 * KEY).and_then(|key| <[u8; KEY]>::try_from(key).ok());

@@ -1,150 +1,49 @@
-//! A link whose port can change its rate (PROTOCOL 4.8): what the port is to do, and who may speak meanwhile.
+//! A link whose port can change its rate (PROTOCOL 4.8).
 
 use super::Link;
-use crate::arq::climb::{Climb, RateNews, Rates, Say, View};
-use crate::arq::endpoint::Damage;
+use crate::arq::climb::{RateNews, Rates};
 use crate::hello::Handshake;
-use crate::pace::Pace;
+use crate::path::Path;
 use crate::time::Instant;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake> Link<B, N, C, H> {
-    // ---- the port -----------------------------------------------------------------------------
-
+/// Of a link with one path; with several, the rates stay.
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake, S> Link<B, N, C, H, S>
+where
+    S: AsRef<[Path<N, H>]> + AsMut<[Path<N, H>]>,
+{
     /// Before the link is used: its port has these rates, begins at the lowest of the [`LADDER`](crate::LADDER), and does what
     /// [`Link::port_rate`] says. The [`Config::rate`](crate::Config::rate) it was made with counts no more.
+    ///
+    /// # Panics
+    /// When the link has several paths.
     pub fn set_rates(&mut self, rates: Rates, now: Instant) {
-        self.endpoint.set_rates();
-        self.climb = Some(Climb::new(rates, now));
-        self.adopt_rate(now);
+        assert!(!self.is_bond(), "the rates of a link with several paths cannot change");
+        self.paths.as_mut()[0].set_rates(&mut self.mux, rates, now);
     }
     /// The rate, in bits per second, that the port is to be set to now, once everything it was given has left
     /// it: then call [`Link::handle_rate`], or [`Link::handle_rate_refused`]. Until then nothing is sent.
     pub fn port_rate(&self, now: Instant) -> Option<u32> {
-        self.climb.as_ref()?.wanted(now)
+        self.first().port_rate(now)
     }
     /// The port has the rate that was asked for.
     pub fn handle_rate(&mut self, now: Instant) {
-        let view = self.view(now);
-        if let Some(climb) = &mut self.climb {
-            climb.set(&view, now);
-        }
-        self.adopt_rate(now);
+        self.paths.as_mut()[0].handle_rate(&mut self.mux, now);
     }
     /// The port cannot have the rate that was asked for, and has the one of before.
     pub fn handle_rate_refused(&mut self, now: Instant) {
-        if let Some(climb) = &mut self.climb {
-            climb.refused(now);
-        }
-        self.serve_climb(now);
+        self.paths.as_mut()[0].handle_rate_refused(&self.mux, now);
     }
     /// The port is open again, maybe another one: it has these rates, and now this one. Call it before
-    /// [`Link::handle_reopen`].
+    /// [`Link::handle_reopen`] or [`Link::handle_reopen_of`].
     pub fn handle_port(&mut self, rates: Rates, baud: u32, now: Instant) {
-        let view = self.view(now);
-        if let Some(climb) = &mut self.climb {
-            climb.reopened(rates, baud, &view, now);
-        }
-        self.adopt_rate(now);
+        self.paths.as_mut()[0].handle_port(&mut self.mux, rates, baud, now);
     }
     /// Bits per second of the port, where that can change.
     pub fn baud(&self) -> Option<u32> {
-        self.climb.as_ref().map(Climb::baud)
+        self.first().baud()
     }
     /// What became of the rate.
     pub fn poll_rate_news(&mut self) -> Option<RateNews> {
-        self.climb.as_mut()?.take_news()
-    }
-
-    /// Everything that depends on the rate begins anew.
-    fn adopt_rate(&mut self, now: Instant) {
-        let Some(climb) = &self.climb else { return };
-        let rate = climb.baud() / 10;
-        self.pace = Pace::new(rate, self.slack_us);
-        self.endpoint.set_rate(rate, now);
-        self.deframer.reset();
-        (self.pause, self.coming) = (None, None);
-        self.serve_climb(now);
-    }
-
-    // ---- who may speak ------------------------------------------------------------------------
-
-    fn view(&self, now: Instant) -> View {
-        let damage = Damage { wrong: self.deframer.damage, slips: self.deframer.slips };
-        self.endpoint.view(self.pace.free_at(0), self.endpoint.stats.wire_in, damage, now)
-    }
-
-    /// A frame came: what it says of the rate.
-    pub(super) fn serve_rate(&mut self, now: Instant) {
-        if self.climb.is_none() {
-            return;
-        }
-        let (rate, other) = self.endpoint.take_rate();
-        let view = self.view(now);
-        let Some(climb) = &mut self.climb else { return };
-        climb.handle_frame(now);
-        self.endpoint.heard_frame(now);
-        if let Some(rate) = rate {
-            climb.handle(&rate, &view, now);
-        }
-        if other {
-            climb.handle_other(now);
-        }
-        self.resume(now);
-    }
-
-    /// Time has passed; says whether the timers of the session stand still.
-    pub(super) fn serve_climb(&mut self, now: Instant) -> bool {
-        if self.climb.is_none() {
-            return false;
-        }
-        let view = self.view(now);
-        let Some(climb) = &mut self.climb else { return false };
-        climb.handle_timeout(&view, now);
-        self.resume(now);
-        self.climb.as_ref().is_some_and(Climb::is_busy)
-    }
-
-    /// What was under way at a change of the rate is asked for.
-    fn resume(&mut self, now: Instant) {
-        if self.climb.as_mut().is_some_and(Climb::take_resumed) {
-            self.endpoint.handle_reopen(now);
-        }
-    }
-
-    /// A word about the rate, or none and nothing else either; nothing where the session may speak.
-    pub(super) fn transmit_rate(&mut self, out: &mut [u8], now: Instant) -> Option<Option<usize>> {
-        self.climb.as_ref()?;
-        let view = self.view(now);
-        match self.climb.as_mut()?.poll(&view, now) {
-            Say::Session => None,
-            Say::Nothing => Some(None),
-            Say::Rate(rate, padding) => {
-                let outgoing = self.endpoint.rate_segment(&rate, padding, &mut self.body);
-                let wire = self.transmit_segment(outgoing, out, now);
-                let left = self.pace.free_at(0);
-                if let Some(climb) = &mut self.climb {
-                    climb.sent(left);
-                }
-                Some(Some(wire))
-            }
-        }
-    }
-
-    pub(super) fn is_rate_due(&self) -> bool {
-        self.climb.as_ref().is_some_and(|climb| climb.is_due(&self.view(self.now), self.now))
-    }
-    /// When to go on while the session is silent.
-    pub(super) fn rate_timeout(&self) -> Option<Option<Instant>> {
-        let climb = self.climb.as_ref().filter(|climb| climb.is_busy())?;
-        let due = self.is_rate_due().then(|| self.pace.ready_at());
-        // what may be said now waits for the wire
-        let timeout = climb.poll_timeout(&self.view(self.now), self.now).filter(|at| due.is_none() || *at > self.now);
-        Some([due, timeout].into_iter().flatten().min())
-    }
-    /// When to look at the rate while the session goes on.
-    pub(super) fn climb_timeout(&self) -> Option<Instant> {
-        let climb = self.climb.as_ref()?;
-        let due = self.is_rate_due().then(|| self.pace.ready_at());
-        [due, climb.poll_timeout(&self.view(self.now), self.now)].into_iter().flatten().min()
+        self.paths.as_mut()[0].poll_rate_news()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::recv::{RecvStream, Refused};
 use super::send::{Piece, SendStream};
-use super::{Class, Control, Note, Service};
+use super::{Class, Control, Note, Room, Service};
 use crate::time::Instant;
 use crate::wire::segment::OFFSET_BITS;
 use crate::wire::seq;
@@ -24,6 +24,9 @@ impl Due {
     }
     fn clear(&mut self, control: Control) {
         self.0 &= !control.bit();
+    }
+    fn has(self, control: Control) -> bool {
+        self.0 & control.bit() != 0
     }
     fn is_empty(self) -> bool {
         self.0 == 0
@@ -58,6 +61,8 @@ pub struct Channel<B> {
     due: Due,
     /// Notes told to the peer and not acknowledged yet, and their values.
     notes_open: Due,
+    /// Notes under way.
+    notes_flying: Due,
     notes_out: [u32; Note::ALL.len()],
     /// Notes of the peer the user does not know yet.
     notes_in: [Option<u32>; Note::ALL.len()],
@@ -101,6 +106,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             recv: RecvStream::new(recv),
             due: Due::default(),
             notes_open: Due::default(),
+            notes_flying: Due::default(),
             notes_out: [0; Note::ALL.len()],
             notes_in: [None; Note::ALL.len()],
             reason: 0,
@@ -252,11 +258,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
     pub(super) fn note_value(&self, note: Note) -> u32 {
         self.notes_out[note as usize]
     }
-    pub(super) fn handle_data(&mut self, offset: u32, fin: bool, payload: &[u8]) -> Result<(), Refused> {
+    /// `overtakes`: data may come before the ACCEPT, by another path.
+    pub(super) fn handle_data(&mut self, offset: u32, fin: bool, payload: &[u8], overtakes: bool) -> Result<(), Refused> {
         match self.stage {
             Stage::Open => self.recv.insert(offset, payload, fin).map(drop),
             // the ACCEPT before it was lost: both come again
-            Stage::Asking => Err(Refused),
+            Stage::Asking if !overtakes => Err(Refused),
+            Stage::Asking => self.recv.insert(offset, payload, fin).map(drop),
             Stage::Resetting | Stage::Reset => Ok(()),
         }
     }
@@ -266,42 +274,51 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
         self.send.restart();
         self.recv.restart();
         (self.due, self.confirmed, self.done_acked, self.peer_done) = (Due::default(), false, false, false);
+        self.notes_flying = Due::default();
     }
 
     // ---- what goes out ------------------------------------------------------------------------
 
-    pub(super) fn control_due(&self) -> Option<Control> {
+    pub(super) fn control_due(&self, room: Room) -> Option<Control> {
         let next = self.due.first().or((self.stage == Stage::Open && self.recv.window_due()).then_some(Control::Window));
         // notes wait for the peer to know the channel, and the end for the notes
         next.filter(|control| match control {
-            Control::Note(_) => self.stage == Stage::Open,
+            // on several paths the later one could come first
+            Control::Note(_) => self.stage == Stage::Open && !(room.bonded && self.notes_flying.has(*control)),
             Control::Done => self.notes_open.is_empty(),
+            Control::Begin | Control::Window => room.fresh,
             _ => true,
         })
     }
     /// The control was written.
     pub(super) fn control_sent(&mut self, control: Control) {
         self.due.clear(control);
+        if matches!(control, Control::Note(_)) {
+            self.notes_flying.set(control);
+        }
     }
     pub(super) fn control_lost(&mut self, control: Control) {
+        self.notes_flying.clear(control);
         let still = match control {
             Control::Begin => self.stage == Stage::Asking,
             Control::Accept | Control::Window | Control::Note(_) => self.stage == Stage::Open,
             Control::Done => !self.done_acked && self.stage == Stage::Open,
             Control::Reset => self.stage == Stage::Resetting,
+            Control::Skip => false,
         };
         if still {
             self.due.set(control);
         }
     }
     pub(super) fn control_arrived(&mut self, control: Control) {
+        self.notes_flying.clear(control);
         match control {
             Control::Done => self.done_acked = true,
             // both know now
             Control::Reset => self.stage = Stage::Reset,
             // not when it was told anew since
             Control::Note(_) if self.due.0 & control.bit() == 0 => self.notes_open.clear(control),
-            Control::Begin | Control::Accept | Control::Window | Control::Note(_) => {}
+            Control::Begin | Control::Accept | Control::Window | Control::Note(_) | Control::Skip => {}
         }
     }
 

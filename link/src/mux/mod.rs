@@ -25,6 +25,10 @@ use crate::wire::segment::{Begin, Record, SERVICE_MAX};
 use recv::Refused;
 use schedule::Schedule;
 
+/// What holds a stream: the caller's buffer.
+pub(crate) trait Bytes: AsRef<[u8]> + AsMut<[u8]> {}
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Bytes for B {}
+
 /// Name of a service, 1 to 64 bytes.
 pub(crate) type Service = heapless::Vec<u8, SERVICE_MAX>;
 
@@ -69,6 +73,8 @@ pub(crate) enum Control {
     Window,
     Note(Note),
     Done,
+    /// Of a path: see [`Mux::skips`].
+    Skip,
 }
 
 impl Control {
@@ -92,6 +98,7 @@ impl Control {
             Control::Window => 1 << 3,
             Control::Done => 1 << 4,
             Control::Note(note) => 1 << (5 + note as u16),
+            Control::Skip => 0,
         }
     }
 }
@@ -108,6 +115,16 @@ impl Load {
         self.control.is_none() && self.piece.is_none()
     }
 }
+
+/// What became of SKIPs, a bit for each path they are about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skips {
+    pub(crate) arrived: u8,
+    pub(crate) lost: u8,
+}
+
+/// What a channel begun adds to [`Mux::progress`]: 4 MiB, for a quarter of the numbers there are.
+const BEGIN_COSTS: u64 = (1 << 22) >> (NUMBER_BITS - 2);
 
 /// News of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +169,11 @@ pub(crate) struct Mux<B, const C: usize> {
     next_number: u64,
     schedule: Schedule,
     rate: u32,
+    /// How far this end has gone on: new bytes sent, receive limits raised, and [`BEGIN_COSTS`] for
+    /// each channel begun. Bounds how old a number may be that stands truncated on a wire.
+    pub(crate) progress: u64,
+    /// SKIPs about these paths, a bit each, that have arrived or were lost since this was looked at.
+    pub(crate) skips: Skips,
     /// User bytes of channels that are gone.
     gone_in: u64,
     gone_out: u64,
@@ -168,6 +190,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             next_number: 0,
             schedule: Schedule::default(),
             rate,
+            progress: 0,
+            skips: Skips::default(),
             gone_in: 0,
             gone_out: 0,
         }
@@ -293,8 +317,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         }
     }
 
-    /// Takes a record that is about a channel.
-    pub(crate) fn handle(&mut self, record: &Record<'_>, now: Instant) -> Result<(), Refused> {
+    /// Takes a record that is about a channel; `bonded`: it came by one path of several, and may
+    /// have overtaken others.
+    pub(crate) fn handle(&mut self, record: &Record<'_>, bonded: bool, now: Instant) -> Result<(), Refused> {
         match *record {
             Record::Begin(begin) => self.handle_begin(&begin)?,
             Record::Accept { channel, limit } => {
@@ -304,6 +329,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             }
             Record::Reset { channel, reason } => {
                 self.asked.retain(|a| a.id != channel || a.refused.is_some());
+                // its BEGIN, should that be under way still, is about nothing any more
+                if let Some(number) = self.begun.number(channel, !self.odd).filter(|n| bonded && !self.begun.contains(*n)) {
+                    self.begun.insert(number);
+                }
                 if let Some(channel) = self.get_mut(channel).filter(|c| c.id() != 0) {
                     channel.handle_reset(reason);
                 }
@@ -326,7 +355,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             Record::Data { channel, offset, fin, payload } => {
                 // of a channel that is gone it was said why
                 let Some(channel) = self.get_mut(channel) else { return Ok(()) };
-                channel.handle_data(offset, fin, payload)?;
+                channel.handle_data(offset, fin, payload, bonded)?;
                 if channel.class() == Class::Interactive && payload.len() <= schedule::TYPED_MAX {
                     self.schedule.typed(true, now);
                 }
@@ -364,9 +393,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         self.get_mut(id).is_some_and(|channel| channel.may_send() && channel.send.fill(fill))
     }
 
+    /// A path is gone, and with it what it was to fill.
+    pub(crate) fn drop_fills(&mut self, path: u8) {
+        self.channels.iter_mut().for_each(|channel| channel.send.drop_fills(path));
+    }
+
     /// What a transmission carried has arrived.
     pub(crate) fn arrived(&mut self, load: Load) {
-        if let Some((id, control)) = load.control {
+        if let Some((path, Control::Skip)) = load.control {
+            self.skips.arrived |= 1 << path;
+        } else if let Some((id, control)) = load.control {
             self.asked.retain(|a| a.id != id || a.refused.is_none() || control != Control::Reset);
             if let Some(channel) = self.get_mut(id) {
                 channel.control_arrived(control);
@@ -380,7 +416,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
     }
     /// What a transmission carried was lost.
     pub(crate) fn lost(&mut self, load: Load) {
-        if let Some((id, control)) = load.control {
+        if let Some((path, Control::Skip)) = load.control {
+            self.skips.lost |= 1 << path;
+        } else if let Some((id, control)) = load.control {
             if let Some(asked) = self.asked.iter_mut().find(|a| a.id == id && a.refused.is_some()) {
                 asked.refusal_due |= control == Control::Reset;
             } else if let Some(channel) = self.get_mut(id) {

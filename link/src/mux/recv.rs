@@ -56,6 +56,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     pub(crate) fn window_due(&self) -> bool {
         self.end.is_none() && self.limit() - self.advertised >= (self.ring.capacity() / 4).max(1)
     }
+    /// The limit that was told.
+    pub(crate) fn told(&self) -> u64 {
+        self.advertised
+    }
     /// The limit was told.
     pub(crate) fn window_told(&mut self) -> u64 {
         self.advertised = self.limit();

@@ -2,9 +2,9 @@
 
 use super::channel::Channel;
 use super::send::{Fill, Piece};
-use super::{Control, Load, Mux};
+use super::{BEGIN_COSTS, Control, Load, Mux};
 use crate::time::Instant;
-use crate::wire::segment::Writer;
+use crate::wire::segment::{DATA_HEAD, Writer};
 
 /// A short piece of bulk waits while more than this stands before it (µs of sending time).
 pub(crate) const HOLD_US: u64 = 300;
@@ -92,6 +92,14 @@ pub(crate) struct Room {
     pub(crate) payload: usize,
     /// Sending time handed out and not gone yet (µs).
     pub(crate) backlog_us: u64,
+    /// Which path asks, and whether it is one of several.
+    pub(crate) path: u8,
+    pub(crate) bonded: bool,
+    /// Whether it takes what is urgent: control, what is interactive, short pieces. Of several paths the
+    /// quickest does; the others take what fills their frames.
+    pub(crate) urgent: bool,
+    /// Whether new bytes may be sent, and channels begun: not while something too old may be under way.
+    pub(crate) fresh: bool,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
@@ -100,53 +108,62 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         self.schedule.typing_until.is_some_and(|until| now < until)
     }
 
-    /// What a bulk frame would keep waiting.
-    pub(crate) fn traffic(&self, now: Instant) -> Traffic {
-        if self.is_typing(now) {
+    /// What a bulk frame would keep waiting on a path that takes what is urgent, or on another one.
+    pub(crate) fn traffic(&self, urgent: bool, now: Instant) -> Traffic {
+        let typing = self.is_typing(now);
+        if typing && urgent {
             Traffic::Typing
-        } else if self.channels.iter().filter(|c| c.class() != Class::Bulk).count() > 1 {
+        } else if typing || self.channels.iter().filter(|c| c.class() != Class::Bulk).count() > 1 {
             Traffic::Shared
         } else {
             Traffic::Alone { busy: self.schedule.busy }
         }
     }
 
-    pub(crate) fn control_due(&self) -> bool {
-        self.asked.iter().any(|a| a.refusal_due) || self.channels.iter().any(|c| c.control_due().is_some())
+    pub(crate) fn control_due(&self, room: Room) -> bool {
+        let due = || self.asked.iter().any(|a| a.refusal_due) || self.channels.iter().any(|c| c.control_due(room).is_some());
+        room.urgent && due()
     }
     /// Whether data are to be sent with so much room.
     pub(crate) fn data_due(&self, room: Room, now: Instant) -> bool {
         room.payload > 0 && self.channels.iter().any(|c| self.wants(c, room, now))
     }
     fn wants(&self, channel: &Channel<B>, room: Room, now: Instant) -> bool {
-        let fresh = channel.send.fresh();
-        channel.may_send()
-            && (channel.send.urgent()
-                || fresh >= room.payload
-                || (fresh > 0 && (room.backlog_us <= HOLD_US || channel.is_interactive(now, self.rate))))
+        if !channel.may_send() {
+            return false;
+        }
+        let fresh = if room.fresh { channel.send.fresh() } else { 0 };
+        if channel.is_interactive(now, self.rate) {
+            return (room.urgent && fresh > 0) || channel.send.urgent(room.path);
+        }
+        let short = room.urgent && fresh > 0 && room.backlog_us <= HOLD_US;
+        channel.send.urgent(room.path) || fresh >= room.payload || short
     }
 
     /// Writes the most urgent records: at most one control and one piece.
     pub(crate) fn write_records(&mut self, writer: &mut Writer<'_>, room: Room, now: Instant) -> (Load, bool) {
-        let control = self.write_control(writer);
+        let control = if room.urgent { self.write_control(writer, room) } else { None };
         // a name makes a long record: data have their own segment
         if control.is_some_and(|c| c.1 == Control::Begin) {
             return (Load { control, piece: None }, false);
         }
+        // what else a segment says is short, but once in a while all of it comes together
+        let payload = room.payload.min(writer.left().saturating_sub(DATA_HEAD + 2));
         let Some(at) = self.next(room, now) else { return (Load { control, piece: None }, false) };
         let rate = self.rate;
         let channel = &mut self.channels[at];
         let interactive = channel.is_interactive(now, rate);
-        if let Some(fill) = channel.send.take_fill(room.payload) {
-            let Fill { tx, piece, from, to } = fill;
+        if let Some(fill) = channel.send.take_fill(room.path, payload) {
+            let Fill { tx, piece, from, to, .. } = fill;
             let part = Piece { start: piece.start + u64::from(from), end: piece.start + u64::from(to), fin: false };
             writer.fill(tx, from, part.len() as usize, |out| channel.send.copy(part, out));
             return (Load { control, piece: Some((channel.id(), piece)) }, true);
         }
-        let Some((piece, repeat)) = channel.send.take(room.payload) else { return (Load { control, piece: None }, false) };
+        let Some((piece, repeat)) = channel.send.take(payload) else { return (Load { control, piece: None }, false) };
         let len = piece.len() as usize;
         writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));
         channel.spend(len as u64, now, rate);
+        self.progress += if repeat { 0 } else { len as u64 };
         let by_class = channel.class() == Class::Interactive;
         let waiting = channel.send.fresh() > 0;
         let load = Load { control, piece: Some((channel.id(), piece)) };
@@ -162,14 +179,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         (load, repeat)
     }
 
-    fn write_control(&mut self, writer: &mut Writer<'_>) -> Option<(u16, Control)> {
+    fn write_control(&mut self, writer: &mut Writer<'_>, room: Room) -> Option<(u16, Control)> {
         if let Some(asked) = self.asked.iter_mut().find(|a| a.refusal_due) {
             asked.refusal_due = false;
             writer.reset(asked.id, asked.refused.unwrap_or(0));
             return Some((asked.id, Control::Reset));
         }
-        let (channel, control) = self.channels.iter_mut().find_map(|c| c.control_due().map(|control| (c, control)))?;
-        let id = channel.id();
+        let (channel, control) = self.channels.iter_mut().find_map(|c| c.control_due(room).map(|control| (c, control)))?;
+        let (id, told) = (channel.id(), channel.recv.told());
         match control {
             Control::Begin => writer.begin(id, channel.class().to_wire(), channel.recv.window_told(), channel.service()),
             Control::Accept => writer.accept(id, channel.recv.window_told()),
@@ -177,7 +194,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             Control::Window => writer.window(id, channel.recv.window_told()),
             Control::Note(note) => writer.note(id, note.to_wire(), channel.note_value(note)),
             Control::Done => writer.done(id),
+            Control::Skip => {}
         }
+        self.progress += channel.recv.told() - told + if control == Control::Begin { BEGIN_COSTS } else { 0 };
         channel.control_sent(control);
         Some((id, control))
     }

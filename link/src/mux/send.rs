@@ -19,10 +19,11 @@ pub(crate) struct Piece {
 /// Pieces of which only a part has to be sent again, at most.
 const FILLS: usize = 8;
 
-/// What was missing at the peer of a piece that went out as transmission `tx`: `from..to` of its
-/// bytes. Once that has arrived, all of the piece has.
+/// What was missing at the peer of a piece that went out as transmission `tx` of a path: `from..to` of
+/// its bytes. Once that has arrived there, all of the piece has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill {
+    pub(crate) path: u8,
     pub(crate) tx: u64,
     pub(crate) piece: Piece,
     pub(crate) from: u16,
@@ -131,9 +132,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     pub(crate) fn fresh(&self) -> usize {
         self.end.min(self.limit).saturating_sub(self.next) as usize
     }
-    /// Whether something waits to be sent again, or the end has to be told.
-    pub(crate) fn urgent(&self) -> bool {
-        !self.lost.is_empty() || !self.fills.is_empty() || self.fin_due()
+    /// Whether something waits to be sent again on this path, or the end has to be told.
+    pub(crate) fn urgent(&self, path: u8) -> bool {
+        !self.lost.is_empty() || self.fills.iter().any(|fill| fill.path == path) || self.fin_due()
     }
     fn fin_due(&self) -> bool {
         self.finished && !self.fin_sent && self.next == self.end
@@ -143,15 +144,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     pub(crate) fn fill(&mut self, fill: Fill) -> bool {
         fill.piece.start >= self.base && self.fills.push_back(fill).is_ok()
     }
-    /// The next fill of at most `max` bytes; a longer one is lost as a whole.
-    pub(crate) fn take_fill(&mut self, max: usize) -> Option<Fill> {
-        while let Some(fill) = self.fills.pop_front() {
-            if usize::from(fill.to - fill.from) <= max {
+    /// The next fill of this path, of at most `max` bytes; a longer one is lost as a whole.
+    pub(crate) fn take_fill(&mut self, path: u8, max: usize) -> Option<Fill> {
+        for _ in 0..self.fills.len() {
+            let fill = self.fills.pop_front()?;
+            if fill.path != path {
+                let _ = self.fills.push_back(fill);
+            } else if usize::from(fill.to - fill.from) <= max {
                 return Some(fill);
+            } else {
+                self.lost(fill.piece);
             }
-            self.lost(fill.piece);
         }
         None
+    }
+    /// This path is gone: what it was to fill is lost as a whole.
+    pub(crate) fn drop_fills(&mut self, path: u8) {
+        while self.take_fill(path, 0).is_some() {}
     }
     /// The next piece of at most `max` bytes; says whether it is a repeat.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Piece, bool)> {
@@ -238,7 +247,7 @@ mod tests {
         let (fin, _) = s.take(5).unwrap();
         assert!(s.take(5).is_none());
         s.lost(fin);
-        assert!(s.urgent());
+        assert!(s.urgent(0));
         assert_eq!(s.take(5).unwrap().0, fin);
     }
 }

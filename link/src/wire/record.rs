@@ -40,6 +40,8 @@ pub enum CloseCode {
     Mode,
     /// 6: the far end has left in order: everything was delivered.
     Left,
+    /// 7: one end has several ports for one link and the other has not.
+    Bond,
     /// A code of a later version.
     Other(u8),
 }
@@ -54,6 +56,7 @@ impl CloseCode {
             CloseCode::Failed => 4,
             CloseCode::Mode => 5,
             CloseCode::Left => 6,
+            CloseCode::Bond => 7,
             CloseCode::Other(n) => n,
         }
     }
@@ -66,6 +69,7 @@ impl CloseCode {
             4 => CloseCode::Failed,
             5 => CloseCode::Mode,
             6 => CloseCode::Left,
+            7 => CloseCode::Bond,
             n => CloseCode::Other(n),
         }
     }
@@ -124,7 +128,7 @@ pub struct Open {
     pub limit: u32,
     /// Most payload the sender takes in one segment.
     pub payload_max: u16,
-    /// Feature bits: [`FEATURE_CHANNELS`]; unknown ones are ignored.
+    /// Feature bits: [`FEATURE_CHANNELS`], [`FEATURE_BOND`]; unknown ones are ignored.
     pub features: u16,
 }
 
@@ -132,6 +136,8 @@ pub struct Open {
 pub const FEATURE_CHANNELS: u16 = 1;
 /// Feature bit 1: the rate of the port can change: see [`Rate`].
 pub const FEATURE_RATES: u16 = 2;
+/// Feature bit 2: the session is one path of a bond of several.
+pub const FEATURE_BOND: u16 = 4;
 
 /// BEGIN: a channel is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,5 +344,22 @@ pub enum Record<'a> {
         channel: u16,
         /// Why: a [`ResetCode`].
         reason: u8,
+    },
+    /// The bond this path is one of.
+    Join {
+        /// The sender's id of it, not 0.
+        bond: u64,
+    },
+    /// Whom the rest of the segment is for: of several plain wires one may stand in the place of another.
+    Path {
+        /// Lowest 32 bits of the receiver's session id on this path.
+        token: u32,
+    },
+    /// What was sent by another path goes by others now: should it come there still, it is too late.
+    Skip {
+        /// Which: lowest 32 bits of the sender's session id on that path.
+        token: u32,
+        /// Lowest 16 bits of the last transmission this is about.
+        tx: u16,
     },
 }

@@ -19,6 +19,7 @@
 //!     1 FILL: tx (2) | place (2) | payload up to the end of the segment
 //!     2 CALL, 3 ANSWER: version (1) | pattern (1) | the caller's id (8) | message up to the end of the segment
 //!     4 RATE: step (1) | attempt (1) | rung (1) | rates (2) | index (1) | span (1) | good (1) | wrong (2) | slips (1) | padding up to the end of the segment
+//!     5 JOIN: bond (8)   6 PATH: token (4)   7 SKIP: token (4) | tx (2)
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -81,6 +82,7 @@ impl<'a> Segment<'a> {
             match reader.record().ok()? {
                 Record::Data { payload, .. } => return Some((tx, body.len() - payload.len())),
                 Record::Ack(_) | Record::Window { .. } | Record::Done { .. } | Record::Parts(_) => {}
+                Record::Join { .. } | Record::Path { .. } => {}
                 _ => return None,
             }
         }
@@ -115,6 +117,9 @@ impl<'a> Reader<'a> {
     }
     fn u24(&mut self) -> Result<u32, Malformed> {
         self.take::<3>().map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
+    }
+    fn u32(&mut self) -> Result<u32, Malformed> {
+        self.take().map(u32::from_le_bytes)
     }
     fn u64(&mut self) -> Result<u64, Malformed> {
         self.take().map(u64::from_le_bytes)
@@ -154,7 +159,7 @@ impl<'a> Reader<'a> {
             (13, 4) => Ok(Record::Done { channel: self.count()? }),
             (13, 5) => {
                 let (channel, kind) = (self.count()?, self.u8()?);
-                Ok(Record::Note { channel, kind, value: self.take().map(u32::from_le_bytes)? })
+                Ok(Record::Note { channel, kind, value: self.u32()? })
             }
             (14, 0 | 1) => {
                 let channel = self.count()?;
@@ -168,6 +173,12 @@ impl<'a> Reader<'a> {
             }
             (15, 2 | 3) => self.hello(argument == 3).map(Record::Hello),
             (15, 4) => self.rate().map(Record::Rate),
+            (15, 5) => match self.u64()? {
+                0 => Err(Malformed),
+                bond => Ok(Record::Join { bond }),
+            },
+            (15, 6) => Ok(Record::Path { token: self.u32()? }),
+            (15, 7) => Ok(Record::Skip { token: self.u32()?, tx: self.u16()? }),
             _ => Err(Malformed),
         }
     }
@@ -264,6 +275,10 @@ impl<'a> Writer<'a> {
     /// Bytes written so far.
     pub fn len(&self) -> usize {
         self.len
+    }
+    /// Bytes there is room for.
+    pub fn left(&self) -> usize {
+        self.out.len() - self.len
     }
     /// Whether there is no record yet.
     pub fn is_empty(&self) -> bool {
@@ -396,6 +411,22 @@ impl<'a> Writer<'a> {
             mixed = mixed.wrapping_mul(0x9E37_79B1).wrapping_add(1);
             self.put(&[(mixed >> 24) as u8]);
         }
+    }
+    /// Adds JOIN; `bond` is not 0.
+    pub fn join(&mut self, bond: u64) {
+        self.tag(15, 5);
+        self.put(&bond.to_le_bytes());
+    }
+    /// Adds PATH.
+    pub fn path(&mut self, token: u32) {
+        self.tag(15, 6);
+        self.put(&token.to_le_bytes());
+    }
+    /// Adds SKIP.
+    pub fn skip(&mut self, token: u32, tx: u16) {
+        self.tag(15, 7);
+        self.put(&token.to_le_bytes());
+        self.put(&tx.to_le_bytes());
     }
     /// Adds FILL, the last record there can be; `fill` writes the `len` payload bytes.
     pub fn fill(&mut self, tx: u64, from: u16, len: usize, fill: impl FnOnce(&mut [u8])) {

@@ -37,6 +37,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Failure> {
     let at = |keys: &[&str], failure: Failure| file.fail_at(keys, &failure.message);
     port::fits(&port.port, port.options()).map_err(|e| at(if port.baud == Baud::Fixed(0) { &["baud"] } else { &["port"] }, e))?;
+    super::also_fits(port).map_err(|e| at(if port.baud == Baud::Auto { &["also", "baud"] } else { &["also"] }, e))?;
     let identity = match is_handed_over(port) {
         true => None,
         false => Some(Identity::new(&port.seal).map_err(|e| at(&["psk", "key"], e))?),

@@ -8,13 +8,12 @@ use crate::drive::console::{self, Record, Wish};
 use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::Settings;
 use crate::error::{Doing, Failure, kinds};
-use crate::port::Opener;
 use crate::signal::Signals;
 
 /// Runs until the far shell has ended, or the user leaves.
 pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
-    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
-    if !opener.can_reopen() {
+    let openers = super::openers(&args.port)?;
+    if !openers[0].can_reopen() {
         return Err(Failure::new(kinds::PORT_MISUSED, "stdio: cannot be the wire of a console: it is the terminal's"));
     }
     let record = match &args.log {
@@ -28,7 +27,7 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
     // what is typed is the far shell's
     let settings = Settings { ask: false, ..super::settings(common, &args.port, false)? };
-    let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
+    let mut hub = Hub::open(openers, settings, Plan::default(), signals)?;
     // a terminal that stands still must not hold up the wire: each has a thread, and a socket between them
     let started = UnixStream::pair().and_then(|(ours, theirs)| {
         hub.serve_alone(theirs)?;

@@ -5,7 +5,6 @@ use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Doing, Failure, kinds};
 use crate::notify;
-use crate::port::Opener;
 use crate::port::socket::is_listened_on;
 use crate::signal::Signals;
 use crate::stats;
@@ -18,11 +17,11 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     forwards_fit(args)?;
     control_is_free(args)?;
     stats::check(common.stats.as_deref())?;
-    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    let openers = super::openers(&args.port)?;
     let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity, ask: true };
     let plan =
         Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
-    let hub = Hub::open(opener, settings, plan, signals)?;
+    let hub = Hub::open(openers, settings, plan, signals)?;
     notify::say("READY=1");
     hub.run()
 }

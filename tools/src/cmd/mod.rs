@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use crate::cli::{Common, PortArgs};
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Failure, kinds};
+use crate::port::{self, Baud, Opener, Spec};
 use crate::stats;
 
 /// The control socket of a held wire, if that is what stands in the place of a port. Its figures are those of its `link`.
@@ -36,6 +37,11 @@ fn held_wire(common: &Common, port: &PortArgs) -> Result<Option<PathBuf>, Failur
                 "--stats is for a wire of one's own: {path} is held by 'hardline link', whose 'hardline status {path} --json' has its figures"
             );
             Err(Failure::new(kinds::STATS_ELSEWHERE, message))
+        }
+        Ok(meta) if meta.file_type().is_socket() && !port.also.is_empty() => {
+            let message =
+                format!("{} is a control socket, and --also goes with ports: give it to 'hardline link'", path.display());
+            Err(Failure::new(kinds::ALSO_IMPOSSIBLE, message))
         }
         Ok(meta) => Ok(meta.file_type().is_socket().then(|| path.to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound && !port.wait => {
@@ -56,4 +62,33 @@ fn settings(common: &Common, port: &PortArgs, hold: bool) -> Result<Settings, Fa
     stats::check(common.stats.as_deref())?;
     let identity = Identity::new(&port.seal)?;
     Ok(Settings { grace: port.grace, wait: port.wait, hold, stats: common.stats.clone(), identity, ask: true })
+}
+
+/// Every port that was named, to be opened.
+fn openers(args: &PortArgs) -> Result<Vec<Opener>, Failure> {
+    also_fits(args)?;
+    let all = std::iter::once(&args.port).chain(&args.also);
+    all.map(|spec| Opener::new(spec.clone(), args.options())).collect()
+}
+
+/// Whether the ports can make one link together.
+fn also_fits(args: &PortArgs) -> Result<(), Failure> {
+    let usage = |message: String| Err(Failure::new(kinds::ALSO_IMPOSSIBLE, message));
+    let all: Vec<&Spec> = std::iter::once(&args.port).chain(&args.also).collect();
+    if all.len() > ::link::PATHS_MAX {
+        return usage(format!("a link has at most {} ports, these are {}", ::link::PATHS_MAX, all.len()));
+    }
+    if all.len() > 1 && args.baud == Baud::Auto {
+        return usage("--also and --baud auto do not go together yet: give all ports one rate, such as --baud 2000000".into());
+    }
+    for (at, spec) in all.iter().enumerate() {
+        port::fits(spec, args.options())?;
+        if all.len() > 1 && !spec.can_be_several() {
+            return usage(format!("{spec} cannot be one of several ports"));
+        }
+        if let Some(other) = all[..at].iter().find(|other| other.is_same(spec)) {
+            return usage(format!("--also {spec} is the same port as {other}: name each one once"));
+        }
+    }
+    Ok(())
 }

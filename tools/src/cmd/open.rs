@@ -9,7 +9,6 @@ use crate::cli::{Common, OpenArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
 use crate::error::{Doing, Failure, kinds};
-use crate::port::Opener;
 use crate::signal::Signals;
 
 /// Runs until the channel has ended.
@@ -22,12 +21,12 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }
     let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
-    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    let openers = super::openers(&args.port)?;
     let settings = super::settings(common, &args.port, false)?;
-    if !opener.can_reopen() {
+    if !openers[0].can_reopen() {
         return Err(Failure::new(kinds::PORT_MISUSED, "stdio: cannot be the wire here: stdin and stdout are the channel's"));
     }
-    let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
+    let mut hub = Hub::open(openers, settings, Plan::default(), signals)?;
     hub.want(&args.name, Class::Learnt, input, output);
     hub.run()
 }

@@ -13,7 +13,6 @@ use crate::files::SERVICE;
 use crate::files::door::{Door, Opened};
 use crate::files::folder::Folder;
 use crate::files::progress::Show;
-use crate::port::Opener;
 use crate::signal::{Signal, Signals};
 
 /// How long the receiver may take to notice that its channel has ended: it may be hashing.
@@ -58,13 +57,13 @@ fn through_link(client: Client, signals: &Signals, opened: Opened) -> Result<(),
 
 /// The wire is held here.
 fn through_port(common: &Common, args: &RecvArgs, signals: Signals, door: &Door, opened: Opened) -> Result<(), Failure> {
-    let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+    let openers = super::openers(&args.port)?;
     let hold = args.forever;
     let settings = super::settings(common, &args.port, hold)?;
     let target = Target::Unix(door.path().to_string_lossy().into_owned());
     let services = vec![Service { name: SERVICE.into(), target }];
     let plan = Plan { services, once: !args.forever, ..Plan::default() };
-    let held = Hub::open(opener, settings, plan, signals)?.run();
+    let held = Hub::open(openers, settings, plan, signals)?.run();
     match (opened.end(NOTICE), held) {
         // everything came: how the channel ended does not matter any more
         (Some(Ok(())), Err(failure)) if failure.exit == Exit::Lost => Ok(()),

@@ -15,7 +15,6 @@ use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::progress::{Progress, Show};
 use crate::files::sources::Sources;
 use crate::files::{SERVICE, Summary, sender};
-use crate::port::Opener;
 use crate::signal::Signals;
 
 /// What the pipe to the wire holds: little, or what was sent is far ahead of what has left.
@@ -41,9 +40,9 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
         }
         None => {
             let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
-            let opener = Opener::new(args.port.port.clone(), args.port.options())?;
+            let openers = super::openers(&args.port)?;
             let settings = super::settings(common, &args.port, false)?;
-            let mut hub = Hub::open(opener, settings, Plan::default(), signals)?;
+            let mut hub = Hub::open(openers, settings, Plan::default(), signals)?;
             let sent = start(sources, input, output, show)?;
             hub.want(SERVICE, Class::Bulk, from_us, to_us);
             (sent, hub.run())

@@ -127,6 +127,19 @@ impl Spec {
     pub(crate) fn path(&self) -> Option<&Path> {
         (self.kind == Kind::Serial).then(|| Path::new(&self.rest))
     }
+    /// Whether both are the same device, by whatever names.
+    pub(crate) fn is_same(&self, other: &Spec) -> bool {
+        let device = |spec: &Spec| match spec.kind {
+            Kind::Serial => std::fs::canonicalize(&spec.rest).ok(),
+            Kind::Usb => usb_path(spec).ok().and_then(|path| std::fs::canonicalize(path).ok()),
+            _ => None,
+        };
+        self == other || device(self).is_some_and(|device_of_self| Some(device_of_self) == device(other))
+    }
+    /// Whether there can be others beside it: stdin and stdout are there once, and end with their peer.
+    pub(crate) fn can_be_several(&self) -> bool {
+        self.kind != Kind::Stdio
+    }
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

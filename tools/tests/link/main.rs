@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bond;
 mod ends;
 mod many;
 mod ports;

@@ -5,8 +5,9 @@ use super::super::heard::{self, Heard};
 use super::super::timer::Timer;
 use super::super::{Event, Loss, State};
 use super::{Damage, Endpoint, FAREWELLS, Sent};
+use crate::mux::{Bytes, Mux};
 use crate::time::Instant;
-use crate::wire::segment::{Ack, Close, CloseCode, FEATURE_CHANNELS, Open, Record, Segment, VERSION};
+use crate::wire::segment::{Ack, Close, CloseCode, FEATURE_BOND, FEATURE_CHANNELS, Open, Record, Segment, VERSION};
 
 /// Received transmissions, or bytes in them, after which an acknowledgement is not held back any longer.
 const ACK_EVERY: u8 = 4;
@@ -19,11 +20,11 @@ pub(super) const LARGE_DELAY_US: u64 = 50_000;
 /// everything is delivered, only the peer may not know yet.
 const LINGER_US: u64 = 10_000_000;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
-    pub(crate) fn handle_segment(&mut self, segment: &Segment<'_>, now: Instant) {
+impl<const N: usize> Endpoint<N> {
+    pub(crate) fn handle_segment<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, segment: &Segment<'_>, now: Instant) {
         let mut records = segment.records().peekable();
         match records.peek() {
-            Some(Record::Open(open)) => return self.handle_open(*open, now),
+            Some(Record::Open(open)) => return self.handle_open(mux, *open, now),
             Some(Record::Close(close)) => return self.handle_close(*close),
             Some(Record::Hello(_)) => return self.handle_hello(),
             _ => {}
@@ -32,14 +33,25 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             return;
         }
         let tx = self.heard.number(segment.tx);
-        if !self.heard.is_new(tx) {
+        if !self.heard.is_new(tx) || !self.is_admitted() {
             return;
         }
+        let (mut addressed, bonded) = (self.sealed || self.member.is_none(), self.member.is_some());
         let (mut wants_ack, mut data, mut hold) = (false, 0, LARGE_DELAY_US);
         for record in records {
             match record {
+                Record::Join { .. } => continue,
+                Record::Path { token } => {
+                    addressed |= self.is_for_us(token);
+                    if !addressed {
+                        return;
+                    }
+                    continue;
+                }
+                // of several wires one may stand in the place of another
+                Record::Ack(_) | Record::Parts(_) if !addressed => continue,
                 Record::Ack(ack) => {
-                    self.handle_ack(&ack, now);
+                    self.handle_ack(mux, &ack, now);
                     continue;
                 }
                 Record::Rate(rate) => {
@@ -47,12 +59,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                     continue;
                 }
                 Record::Parts(parts) => {
-                    self.handle_parts(&parts);
+                    self.handle_parts(mux, &parts);
                     continue;
                 }
                 Record::Fill { tx, from, payload } => {
                     wants_ack = true;
-                    if !self.handle_fill(tx, from, payload, now) {
+                    if !self.handle_fill(mux, tx, from, payload, now) {
                         // not heard: all of it comes again
                         return;
                     }
@@ -70,7 +82,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                 _ => {}
             }
             wants_ack = true;
-            if self.mux.handle(&record, now).is_err() {
+            if mux.handle(&record, bonded, now).is_err() {
                 // not kept, hence not heard: the sender will repeat it
                 self.stats.frames_bad += 1;
                 return;
@@ -84,13 +96,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             return;
         }
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
+        self.member.iter_mut().for_each(|member| member.strays = self.stats.forged);
         if wants_ack {
             self.unacked = self.unacked.saturating_add(1);
             self.unacked_bytes = self.unacked_bytes.saturating_add(data as u16);
             self.ack_now |= gap || self.unacked >= ACK_EVERY || self.unacked_bytes >= ACK_BYTES;
             self.timers.set_earlier(Timer::AckDelay, now.after(hold));
         }
-        self.check_finished(now);
+        self.check_finished(mux, now);
     }
 
     /// `bytes` came in; the deframer counts so much damage by now.
@@ -118,7 +131,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
     }
 
-    pub(super) fn handle_open(&mut self, open: Open, now: Instant) {
+    pub(super) fn handle_open<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, open: Open, now: Instant) {
         if open.me == self.me {
             return self.handle_echo();
         }
@@ -142,11 +155,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             }
             return;
         }
-        if open.me != self.peer && self.state == State::Open {
-            if self.mux.is_used() {
-                return self.end(Loss::PeerRestarted);
+        if (open.features & FEATURE_BOND != 0) != self.member.is_some() {
+            if self.state != State::Open {
+                self.peer = open.me;
+                self.end(Loss::Bond);
+                (self.closing, self.farewells) = (Some(CloseCode::Bond), FAREWELLS);
             }
-            self.restart();
+            return;
+        }
+        if open.me != self.peer && self.state == State::Open && !self.begin_again(mux) {
+            return;
         }
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
         if open.me != self.peer {
@@ -158,8 +176,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             self.state = State::Open;
             self.adapt.limit(open.payload_max);
             self.rates.opened(&open);
-            self.mux.opened(self.me > self.peer);
-            self.mux.sole_limit(u64::from(open.limit));
+            match &mut self.member {
+                // whose path it is has to be said yet
+                Some(member) => member.opened(open.limit),
+                None => {
+                    mux.opened(self.me > self.peer);
+                    mux.sole_limit(u64::from(open.limit));
+                }
+            }
+            self.probe |= self.member.is_some();
             self.timers.clear(Timer::Open);
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.owe_open = false;
@@ -168,9 +193,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.owe_open |= open.answer;
     }
 
-    /// The peer was restarted before anything had passed: begin again with the new one.
+    /// The peer was restarted: begin again with the new one if nothing had passed, or if only this path
+    /// is new; else the session is over.
+    pub(super) fn begin_again<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>) -> bool {
+        if self.member.is_some() {
+            self.hand_over(mux);
+            self.release(mux, u64::MAX);
+        } else if mux.is_used() {
+            self.end(Loss::PeerRestarted);
+            return false;
+        } else {
+            mux.restart();
+        }
+        self.restart();
+        true
+    }
+
+    /// Nothing is known of a peer.
     pub(super) fn restart(&mut self) {
-        self.mux.restart();
         self.heard = Heard::default();
         (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
         self.sent.clear();
@@ -186,12 +226,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             self.end(match close.code {
                 CloseCode::Version => Loss::Version(close.version),
                 CloseCode::Mode => Loss::Mode,
+                CloseCode::Bond => Loss::Bond,
                 code => Loss::PeerClosed(code),
             });
         }
     }
 
-    fn handle_ack(&mut self, ack: &Ack, now: Instant) {
+    fn handle_ack<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, ack: &Ack, now: Instant) {
         let Some(runs) = heard::runs(ack, self.next_tx) else { return };
         let newest = runs[0].1;
         if self.newest_acked.is_some_and(|before| newest < before) {
@@ -213,25 +254,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                     self.rtt.sample(now.since(sent.left));
                 }
                 progress = true;
-                self.mux.arrived(sent.load);
+                mux.arrived(sent.load);
             } else {
                 // first in, first out: a later one arrived, so this one never will
-                self.give_up(sent);
+                self.give_up(mux, sent);
             }
         }
         self.adapt.learn(batch);
         if progress {
             self.rtt.answered();
+            self.member.iter_mut().for_each(|member| member.away = false);
         }
         self.arm_resend();
     }
 
-    pub(super) fn give_up(&mut self, sent: Sent) {
+    pub(super) fn give_up<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, sent: Sent) {
         let mut load = sent.load;
-        if self.fill_instead(&sent) {
+        if self.fill_instead(mux, &sent) {
             load.piece = None;
         }
-        self.mux.lost(load);
+        mux.lost(load);
         // something must follow, or its loss could go unnoticed
         self.probe |= sent.load.is_empty() && self.sent.is_empty();
     }
@@ -248,8 +290,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
 
     /// A session with one stream is over once both ends know that both have everything; one that
     /// knows so itself waits a while for the other.
-    fn check_finished(&mut self, now: Instant) {
-        let Some(sole) = self.sole().filter(|_| self.state == State::Open) else { return };
+    fn check_finished<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) {
+        let Some(sole) = mux.get(0).filter(|_| self.state == State::Open) else { return };
         if sole.is_over() {
             self.finished();
         } else if sole.is_delivered() {
@@ -257,7 +299,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
     }
 
-    pub(super) fn finished(&mut self) {
+    pub(crate) fn finished(&mut self) {
         self.state = State::Finished;
         self.timers.clear_all();
         self.farewells = FAREWELLS;

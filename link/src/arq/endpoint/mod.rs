@@ -2,6 +2,7 @@
 //! `input.rs` and go out through `output.rs`.
 
 mod input;
+mod member;
 mod output;
 mod patch;
 mod rates;
@@ -15,11 +16,12 @@ use super::rtt::Rtt;
 use super::timer::{Timer, Timers};
 use super::{Event, Loss, State};
 use crate::config::Config;
-use crate::mux::{Channel, Load, Mux, News};
+use crate::mux::{Bytes, Load, Mux};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Level;
-use crate::wire::segment::{CloseCode, Parts, ResetCode};
+use crate::wire::segment::{CloseCode, Parts};
+pub(crate) use member::{Member, Skip};
 pub(crate) use output::SURE;
 use patch::{Asked, Damaged};
 pub(crate) use sealing::Unsealed;
@@ -62,9 +64,9 @@ pub(crate) struct Damage {
     pub(crate) slips: u64,
 }
 
-/// `N`: most transmissions under way at once; `C`: most channels.
+/// `N`: most transmissions under way at once.
 #[derive(Debug)]
-pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
+pub(crate) struct Endpoint<const N: usize> {
     config: Config,
     state: State,
     me: u64,
@@ -75,7 +77,8 @@ pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     sealed: bool,
     seal: Option<sealing::Seal>,
     pub(crate) peer_key: Option<[u8; 32]>,
-    pub(crate) mux: Mux<B, C>,
+    /// What it is as one path of several; none when it is alone.
+    pub(crate) member: Option<Member>,
     heard: Heard,
     /// The damaged frame that may be patched, and what the peer is to be told of it.
     damaged: Damaged,
@@ -108,9 +111,9 @@ pub(crate) struct Endpoint<B, const N: usize, const C: usize> {
     pub(crate) stats: Stats,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
-    /// With one stream between these buffers, or with channels.
-    pub(crate) fn new(config: Config, session: u64, now: Instant, sole: Option<(B, B)>) -> Self {
+impl<const N: usize> Endpoint<N> {
+    /// With one stream, or with channels.
+    pub(crate) fn new(config: Config, session: u64, now: Instant, channels: bool) -> Self {
         const { assert!(N > 2 * RESERVE, "a link needs room for more than 16 transmissions under way") };
         let frame_us = config.wire_us(usize::from(config.payload_max));
         // on a slow wire calls and signs of life must not fill it
@@ -124,14 +127,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             state: State::Opening,
             me: session.max(1),
             peer: 0,
-            channels: sole.is_none(),
+            channels,
             sealed: false,
             seal: None,
             peer_key: None,
-            mux: match sole {
-                Some((send, recv)) => Mux::sole(config.rate, send, recv),
-                None => Mux::new(config.rate),
-            },
+            member: None,
             heard: Heard::default(),
             damaged: Damaged::default(),
             parts_due: None,
@@ -162,18 +162,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
     }
 
+    /// This session's id, before it has called.
+    pub(crate) fn set_id(&mut self, session: u64) {
+        self.me = session.max(1);
+    }
+
     // ---- what the user does -------------------------------------------------------------------
 
     pub(crate) fn state(&self) -> State {
         self.state
-    }
-    /// The one stream of a session without channels.
-    pub(crate) fn sole(&self) -> Option<&Channel<B>> {
-        self.mux.get(0)
-    }
-    /// A channel of a session that is not over.
-    pub(crate) fn live(&mut self, id: u16) -> Option<&mut Channel<B>> {
-        if self.is_over() { None } else { self.mux.get_mut(id) }
     }
     pub(crate) fn is_channels(&self) -> bool {
         self.channels
@@ -186,27 +183,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             }
         }
     }
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        let last = matches!(self.events.front(), Some(Event::Lost(_)));
-        // what had ended before the session did, did end
-        let news = if last { self.mux.poll_news() } else { None };
-        let event = if news.is_none() { self.events.pop_front() } else { None };
-        event.or_else(|| {
-            Some(match news.or_else(|| self.mux.poll_news())? {
-                News::Asked(id) => Event::Asked(id),
-                News::Accepted(id) => Event::Accepted(id),
-                News::Noted(id, note, value) => Event::Noted(id, note, value),
-                News::Closed(id) => Event::Closed(id),
-                News::Reset(id, reason) => Event::Reset(id, ResetCode::from_wire(reason)),
-            })
-        })
+    /// News of the session itself.
+    pub(crate) fn events(&mut self) -> &mut Deque<Event, 8> {
+        &mut self.events
     }
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
     pub(crate) fn stats(&self) -> Stats {
-        let (bytes_in, bytes_out) = self.mux.bytes();
-        Stats { bytes_in, bytes_out, rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
+        Stats { rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
     }
 
     /// How long the peer of an open session was not heard (µs).
@@ -222,13 +207,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Finished | State::Ended)
     }
-    fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         if self.events.is_full() {
             self.events.pop_front();
         }
         let _ = self.events.push_back(event);
     }
-    fn end(&mut self, loss: Loss) {
+    pub(crate) fn end(&mut self, loss: Loss) {
         self.state = State::Ended;
         self.timers.clear_all();
         self.sent.clear();
@@ -236,37 +221,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     /// Sending time that stands before the wire unknown to the pacer, while that matters (µs).
-    pub(crate) fn lag_us(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn lag_us<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) -> Option<u64> {
         let back_us = self.config.wire_us(usize::from(self.config.typing_max()) + SHORT_FRAME);
-        if self.mux.is_typing(now) { self.rtt.lag_us(back_us) } else { None }
+        if self.is_typing(mux, now) { self.rtt.lag_us(back_us) } else { None }
     }
-    /// Somebody types: little is sent ahead.
-    pub(crate) fn is_typing(&self, now: Instant) -> bool {
-        self.mux.is_typing(now)
+    /// Somebody types, and what is typed goes this way: little is sent ahead.
+    pub(crate) fn is_typing<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> bool {
+        self.takes_urgent() && mux.is_typing(now)
     }
 
     // ---- time ---------------------------------------------------------------------------------
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, now: Instant) {
         for timer in Timer::ALL {
             if self.timers.expired(timer, now) {
-                self.on_timer(timer, now);
+                self.on_timer(mux, timer, now);
             }
         }
     }
 
-    fn on_timer(&mut self, timer: Timer, now: Instant) {
+    fn on_timer<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, timer: Timer, now: Instant) {
         match timer {
             Timer::Open => self.owe_open = true,
             Timer::AckDelay => self.ack_now = true,
             Timer::KeepAlive => self.probe = true,
             Timer::Resend => {
                 self.rtt.back_off();
+                if self.member.is_some() {
+                    self.yield_newest(mux);
+                    return self.timers.set(Timer::Resend, now.after(self.rtt.wait_us()));
+                }
                 // the newest piece is itself the best probe: if only the tail was lost, it repairs it
                 match if self.rtt.backoff() == 1 { self.sent.pop_back() } else { None } {
                     Some(sent) => {
                         self.in_flight -= usize::from(sent.wire);
-                        self.give_up(sent);
+                        self.give_up(mux, sent);
                     }
                     None => self.probe = true,
                 }
@@ -276,7 +265,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
                 (self.state, self.peer) = (State::Opening, 0);
                 self.call_us = CALL_US.max(4 * self.config.wire_us(SHORT_FRAME));
             }
-            Timer::Silence => self.end(Loss::Silence),
+            Timer::Silence => match &mut self.member {
+                Some(member) => member.over = true,
+                None => self.end(Loss::Silence),
+            },
             Timer::Linger => self.finished(),
         }
     }

@@ -4,9 +4,10 @@ use super::super::State;
 use super::super::plan::Plan;
 use super::super::timer::Timer;
 use super::{Endpoint, Outgoing, RESERVE, Sent};
-use crate::mux::{Load, Room};
+use crate::mux::{Bytes, Control, Load, Mux, Room};
 use crate::time::Instant;
 use crate::wire::Level;
+use crate::wire::seal::SEAL;
 use crate::wire::segment::{self, Close, Open, SEGMENT_HEAD, VERSION, Writer};
 
 /// Longest distance between calls (µs).
@@ -16,26 +17,32 @@ const SHORT: usize = 64;
 /// Armour of a message that nothing follows, and of the calls.
 pub(crate) const SURE: Level = Level::Four;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+impl<const N: usize> Endpoint<N> {
     /// The next segment, written to `out`. `backlog_us`: sending time already handed out and not
     /// gone yet. After sending it, call [`Endpoint::handle_sent`].
-    pub(crate) fn poll_segment(&mut self, out: &mut [u8], backlog_us: u64, now: Instant) -> Option<Outgoing> {
+    pub(crate) fn poll_segment<B: Bytes, const C: usize>(
+        &mut self,
+        mux: &mut Mux<B, C>,
+        out: &mut [u8],
+        backlog_us: u64,
+        now: Instant,
+    ) -> Option<Outgoing> {
         match self.state {
             State::Opening | State::Greeting if self.sealed => None,
-            State::Opening | State::Greeting => self.owe_open.then(|| self.poll_open(out, now)),
-            State::Open if self.owe_open => Some(self.poll_open(out, now)),
-            State::Open => self.poll_data(out, backlog_us, now),
+            State::Opening | State::Greeting => self.owe_open.then(|| self.poll_open(mux, out, now)),
+            State::Open if self.owe_open => Some(self.poll_open(mux, out, now)),
+            State::Open => self.poll_data(mux, out, backlog_us, now),
             State::Finished | State::Ended => self.poll_farewell(out),
         }
     }
 
-    fn poll_open(&mut self, out: &mut [u8], now: Instant) -> Outgoing {
+    fn poll_open<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, out: &mut [u8], now: Instant) -> Outgoing {
         self.owe_open = false;
         if self.state != State::Open {
             self.called(now);
         }
         let mut writer = Writer::new(out, 0);
-        writer.open(&Open { answer: self.state != State::Open, you: self.peer, ..self.introduce() });
+        writer.open(&Open { answer: self.state != State::Open, you: self.peer, ..self.introduce(mux) });
         Outgoing { tx: 0, len: writer.len(), level: SURE }
     }
 
@@ -58,6 +65,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         let ack = (self.state == State::Finished).then(|| self.heard.ack(self.damage)).flatten()?;
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
+        if self.member.is_some() && !self.sealed {
+            writer.path(self.peer as u32);
+        }
         writer.ack(&ack);
         // the peer may have missed it when we stopped waiting for its answer
         writer.done(0);
@@ -65,42 +75,57 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         Some(Outgoing { tx, len: writer.len(), level: self.adapt.short(writer.len()).max(SURE) })
     }
 
-    fn plan(&self, now: Instant) -> Plan {
-        self.adapt.plan(self.mux.traffic(now))
+    fn plan<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> Plan {
+        self.adapt.plan(mux.traffic(self.takes_urgent(), now))
     }
 
-    pub(crate) fn frame_payload(&self, now: Instant) -> usize {
-        self.plan(now).payload
+    pub(crate) fn frame_payload<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> usize {
+        self.plan(mux, now).payload
     }
 
     /// What may be sent: bounded by the table, and on a paced wire by .4 s of it or eight frames.
-    fn room(&self, backlog_us: u64, now: Instant) -> Room {
-        let payload = self.plan(now).payload;
+    fn room<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, backlog_us: u64, now: Instant) -> Room {
+        let payload = self.plan(mux, now).payload;
         let cap = if self.config.rate == 0 { usize::MAX } else { (self.config.rate as usize * 2 / 5).max(8 * payload) };
         let may = self.sent.len() + RESERVE < N && self.in_flight < cap;
-        Room { payload: if may { payload } else { 0 }, backlog_us }
+        let room = Room { payload: if may { payload } else { 0 }, backlog_us, path: 0, bonded: false, urgent: true, fresh: true };
+        self.member.as_ref().map_or(room, |member| member.share(room))
     }
 
-    fn control_due(&self) -> bool {
-        self.ack_now || self.probe || self.mux.control_due()
+    fn control_due<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, room: Room) -> bool {
+        let skip = self.member.as_ref().is_some_and(|member| member.skip_due.is_some());
+        self.ack_now || self.probe || skip || mux.control_due(room)
     }
 
     /// Whether [`Endpoint::poll_segment`] has something to send with this much before it.
-    pub(crate) fn is_due(&self, backlog_us: u64, now: Instant) -> bool {
+    pub(crate) fn is_due<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, backlog_us: u64, now: Instant) -> bool {
         match self.state {
             State::Opening | State::Greeting => self.owe_open,
-            State::Open => self.owe_open || self.control_due() || self.mux.data_due(self.room(backlog_us, now), now),
+            State::Open => {
+                let room = self.room(mux, backlog_us, now);
+                self.owe_open || self.control_due(mux, room) || mux.data_due(room, now)
+            }
             State::Finished | State::Ended => self.farewells > 0,
         }
     }
 
-    fn poll_data(&mut self, out: &mut [u8], backlog_us: u64, now: Instant) -> Option<Outgoing> {
-        let mut room = self.room(backlog_us, now);
-        if !(self.control_due() || self.mux.data_due(room, now)) {
+    fn poll_data<B: Bytes, const C: usize>(
+        &mut self,
+        mux: &mut Mux<B, C>,
+        out: &mut [u8],
+        backlog_us: u64,
+        now: Instant,
+    ) -> Option<Outgoing> {
+        let mut room = self.room(mux, backlog_us, now);
+        if !(self.control_due(mux, room) || mux.data_due(room, now)) {
             return None;
         }
         let tx = self.next_tx;
-        let mut writer = Writer::new(out, tx);
+        let end = out.len() - if self.sealed { SEAL } else { 0 };
+        let mut writer = Writer::new(&mut out[..end], tx);
+        if self.member.is_some() {
+            self.write_member(&mut writer);
+        }
         if self.unacked > 0 || self.ack_now {
             if let Some(parts) = self.parts_due.take() {
                 // before the ACK that says it is lost
@@ -113,27 +138,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             (self.unacked, self.unacked_bytes, self.ack_now) = (0, 0, false);
             self.timers.clear(Timer::AckDelay);
         }
-        let (load, repeat) = self.mux.write_records(&mut writer, room, now);
+        let skip = self.member.as_mut().and_then(|member| member.skip_due.take());
+        let (load, repeat) = match skip {
+            Some(skip) => {
+                writer.skip(skip.token, skip.tx);
+                (Load { control: Some((u16::from(skip.path), Control::Skip)), piece: None }, false)
+            }
+            None => mux.write_records(&mut writer, room, now),
+        };
         self.stats.resends += u64::from(repeat);
         if core::mem::take(&mut self.probe) && load.is_empty() {
             writer.ping();
         } else if load.is_empty() {
             return (writer.len() > SEGMENT_HEAD).then(|| self.outgoing(writer.len(), self.adapt.short(writer.len())));
         }
-        let level = self.level(&load, writer.len(), now);
+        let level = self.level(mux, &load, writer.len(), now);
         // without room it still probes: what it shows is that those before it are lost
+        self.member.iter_mut().filter(|_| !load.is_empty()).for_each(|member| member.loaded = Some(tx));
         let _ = self.sent.push_back(Sent { tx, left: Instant::default(), wire: 0, level, load });
         Some(self.outgoing(writer.len(), level))
     }
 
-    fn level(&self, load: &Load, len: usize, now: Instant) -> Level {
+    fn level<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, load: &Load, len: usize, now: Instant) -> Level {
         if self.rtt.backoff() > 1 && load.piece.is_none() {
             // nothing came through for a while: if that is noise, the strongest armour gets through
             Level::Sixteen
         } else if len < SHORT {
             self.adapt.short(len)
         } else {
-            self.plan(now).level
+            self.plan(mux, now).level
         }
     }
 
@@ -152,10 +185,5 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.arm_resend();
         }
-    }
-
-    /// User bytes given to the wire so far on the one stream, each counted once.
-    pub(crate) fn sent_end(&self) -> u64 {
-        self.sole().map_or(0, |sole| sole.sent_end())
     }
 }

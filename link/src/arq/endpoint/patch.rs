@@ -4,7 +4,7 @@
 //! patched frame is right.
 
 use super::{Endpoint, Sent};
-use crate::mux::Fill;
+use crate::mux::{Bytes, Fill, Mux};
 use crate::wire::check::{self, PART};
 use crate::wire::deframe::FRAGMENT_MAX;
 use crate::wire::frame::{CHECK, Head};
@@ -50,7 +50,7 @@ pub(super) struct Asked {
     to: u16,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+impl<const N: usize> Endpoint<N> {
     // ---- receiver -----------------------------------------------------------------------------
 
     /// A plain frame failed its check; `bytes` came of its body and check.
@@ -99,7 +99,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     /// What was missing of a damaged frame has come; false when it does not make it whole.
-    pub(super) fn handle_fill(&mut self, tx: u16, from: u16, payload: &[u8], now: crate::Instant) -> bool {
+    pub(super) fn handle_fill<B: Bytes, const C: usize>(
+        &mut self,
+        mux: &mut Mux<B, C>,
+        tx: u16,
+        from: u16,
+        payload: &[u8],
+        now: crate::Instant,
+    ) -> bool {
         let damaged = &mut self.damaged;
         let Some(head) = damaged.head.filter(|_| damaged.tx == tx) else { return false };
         damaged.head = None;
@@ -127,11 +134,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
             Segment::parse(body)
         };
         let Ok(segment) = segment else { return false };
-        let mut kept = true;
+        let (mut kept, bonded) = (true, self.member.is_some());
         for record in segment.records() {
             // all else it says is of the past
             if matches!(record, Record::Data { .. }) {
-                kept &= self.mux.handle(&record, now).is_ok();
+                kept &= mux.handle(&record, bonded, now).is_ok();
             }
         }
         self.stats.patched += u64::from(kept);
@@ -141,7 +148,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     // ---- sender -------------------------------------------------------------------------------
 
     /// The peer tells what it has of a transmission that came damaged.
-    pub(super) fn handle_parts(&mut self, parts: &Parts) {
+    pub(super) fn handle_parts<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, parts: &Parts) {
         let tx = seq::expand(u32::from(parts.tx), TX_BITS, self.next_tx);
         let Some((id, piece)) = self.sent.iter().find(|s| s.tx == tx).and_then(|s| s.load.piece) else { return };
         let len = piece.len() as usize;
@@ -150,7 +157,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
         let mut payload = [0u8; BODY_MAX];
         let payload = &mut payload[..len];
-        if !self.mux.copy(id, piece, payload) {
+        if !mux.copy(id, piece, payload) {
             return;
         }
         let agree = |ours: &mut dyn Iterator<Item = u8>, theirs: &[u8]| ours.zip(theirs).take_while(|(a, b)| a == *b).count();
@@ -163,9 +170,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     }
 
     /// A transmission is lost: only what is missing of it is sent again, if the peer has told.
-    pub(super) fn fill_instead(&mut self, sent: &Sent) -> bool {
+    pub(super) fn fill_instead<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, sent: &Sent) -> bool {
         let Some(asked) = self.asked.iter().find(|a| a.tx == sent.tx).copied() else { return false };
         let Some((id, piece)) = sent.load.piece else { return false };
-        self.mux.fill(id, Fill { tx: asked.tx, piece, from: asked.from, to: asked.to })
+        let path = self.member.as_ref().map_or(0, |member| member.path);
+        mux.fill(id, Fill { path, tx: asked.tx, piece, from: asked.from, to: asked.to })
     }
 }

@@ -8,6 +8,7 @@ use super::super::plan::share;
 use super::super::rtt::Rtt;
 use super::super::timer::Timer;
 use super::{Damage, Endpoint, Outgoing};
+use crate::mux::{Bytes, Mux};
 use crate::time::Instant;
 use crate::wire::Level;
 use crate::wire::record::{FEATURE_RATES, Open, Rate, RateStep};
@@ -61,7 +62,7 @@ impl Heard {
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+impl<const N: usize> Endpoint<N> {
     /// The rate of the port can change.
     pub(crate) fn set_rates(&mut self) {
         self.rates.ours = true;
@@ -70,7 +71,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
     /// The port has this rate now, in bytes per second.
     pub(crate) fn set_rate(&mut self, rate: u32, now: Instant) {
         self.config.rate = rate;
-        self.mux.set_rate(rate);
         let known = self.rtt.smoothed_us();
         self.rates.floor_us = self.floor_us();
         let frame_us = self.config.wire_us(usize::from(self.config.payload_max));
@@ -111,8 +111,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.rtt.floor_us().into_iter().chain(self.rates.floor_us).min()
     }
     /// What the rate depends on.
-    pub(crate) fn view(&self, free: Instant, came: u64, damage: Damage, now: Instant) -> View {
-        let ending = self.sole().is_some_and(|sole| sole.is_delivered() || (sole.at_end() && sole.is_sent()));
+    pub(crate) fn view<B: Bytes, const C: usize>(
+        &self,
+        mux: &Mux<B, C>,
+        free: Instant,
+        came: u64,
+        damage: Damage,
+        now: Instant,
+    ) -> View {
+        let ending = mux.get(0).is_some_and(|sole| sole.is_delivered() || (sole.at_end() && sole.is_sent()));
         View {
             state: self.state,
             peer: self.peer,

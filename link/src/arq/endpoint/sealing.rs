@@ -3,10 +3,11 @@
 use super::super::{Event, State};
 use super::Endpoint;
 use crate::hello::{Keys, Opened, introduce};
+use crate::mux::{Bytes, Mux};
 use crate::time::Instant;
 use crate::wire::frame::Head;
 use crate::wire::seal::{self, Key, SEAL, SEALED_HEAD, Sealed};
-use crate::wire::segment::{self, Open, SEGMENT_HEAD};
+use crate::wire::segment::{self, FEATURE_BOND, FEATURE_CHANNELS, Open, SEGMENT_HEAD};
 
 /// A key serves so many frames, and so long (µs).
 const EPOCH_FRAMES: u64 = 1 << 16;
@@ -69,7 +70,7 @@ impl Seal {
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N, C> {
+impl<const N: usize> Endpoint<N> {
     /// This session is sealed: nothing is said before a peer has proved itself.
     pub(crate) fn set_sealed(&mut self) {
         self.sealed = true;
@@ -77,10 +78,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         self.adapt = super::Adapt::new(&self.config, SEAL);
     }
     /// What this end says of itself.
-    pub(crate) fn introduce(&self) -> Open {
-        let limit = self.sole().map_or(0, |sole| sole.receive_limit());
-        let open = introduce(self.me, limit, segment::PAYLOAD_MAX as u16, self.channels);
-        Open { features: open.features | self.rates.feature(), ..open }
+    pub(crate) fn introduce<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>) -> Open {
+        let limit = mux.get(0).map_or(0, |sole| sole.receive_limit());
+        let bit = |has: bool, feature| if has { feature } else { 0 };
+        let features = bit(self.channels, FEATURE_CHANNELS) | bit(self.member.is_some(), FEATURE_BOND);
+        introduce(self.me, limit, segment::PAYLOAD_MAX as u16, features | self.rates.feature())
     }
     /// Whether a call is due now.
     pub(crate) fn take_call(&mut self, now: Instant) -> bool {
@@ -100,22 +102,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize> Endpoint<B, N
         }
     }
     /// A peer has proved itself: begin, or begin again.
-    pub(crate) fn handle_opened(&mut self, opened: Opened, now: Instant) {
+    pub(crate) fn handle_opened<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, opened: Opened, now: Instant) {
         if !self.is_stranger(opened.open.me) {
             return;
         }
-        let again = self.state == State::Open;
-        if again && self.mux.is_used() {
-            return self.end(super::Loss::PeerRestarted);
-        }
-        if again {
-            self.restart();
+        if self.state == State::Open {
+            if !self.begin_again(mux) {
+                return;
+            }
             (self.state, self.peer) = (State::Opening, 0);
         }
         self.peer_key = opened.keys.peer;
         self.seal = Some(Seal::new(opened.keys, now));
-        self.handle_open(opened.open, now);
-        self.probe = opened.answered;
+        self.handle_open(mux, opened.open, now);
+        self.probe |= opened.answered;
     }
     /// A hello was refused, or something plain came.
     pub(crate) fn refused(&mut self, event: Event) {

@@ -3,6 +3,7 @@
 //! ```text
 //! hardline-bench [goodput] [BAUD [ROUNDS]]   share of the line and CPU per condition (2000000, 1)
 //! hardline-bench echo [BAUD [COUNT]]         one-byte echoes, on a quiet wire and under bulk (2000000, 500)
+//! hardline-bench bond [BAUD [ROUNDS]]        four wires as one beside one of them (2000000, 3)
 //! hardline-bench channels [BAUD [COUNT]]     many channels at once beside one alone (2000000, 256)
 //! hardline-bench sealed [BAUD [ROUNDS]]      what sealing costs on a wire, and on a Unix socket (2000000, 3)
 //! hardline-bench unpaced                     a Unix socket as the wire
@@ -12,6 +13,7 @@
 //! The share is user bytes over baud / 10, from the first to the last instant of the sending process;
 //! CPU is that of both pipes together.
 
+mod bond;
 mod channels;
 mod goodput;
 mod sealed;
@@ -47,10 +49,11 @@ fn main() -> Fallible<()> {
             }
             Ok(())
         }
+        "bond" => bond::run(number(first, 2_000_000)? as u32, number(second, 3)?),
         "channels" => channels::run(number(first, 2_000_000)? as u32, number(second, 256)?),
         "sealed" => sealed::run(number(first, 2_000_000)? as u32, number(second, 3)?),
         "unpaced" => unpaced::run(&[]),
         "udp" => udp::run(),
-        other => Err(format!("'{other}' is not goodput, echo, channels, sealed, unpaced or udp").into()),
+        other => Err(format!("'{other}' is not goodput, echo, bond, channels, sealed, unpaced or udp").into()),
     }
 }

@@ -52,6 +52,28 @@ fn trouble(status: &Value) -> String {
     }
 }
 
+/// One of several ports, in a line.
+fn path_words(path: &Value) -> String {
+    let number = |name: &str| path[name].as_f64().unwrap_or(0.0);
+    let state = if path["up"] == true {
+        "up"
+    } else if path["port_open"] == false {
+        "port gone"
+    } else if path["foreign"] == true {
+        "not the peer"
+    } else {
+        "down"
+    };
+    format!(
+        "path {:<24} {state:<12} {:>8.1} kB/s in {:>8.1} out, round trip {:.1} ms, bit error rate {:.1e}",
+        path["port"].as_str().unwrap_or("?"),
+        number("rate_in") / 1000.0,
+        number("rate_out") / 1000.0,
+        number("rtt_us") / 1000.0,
+        number("ber"),
+    )
+}
+
 /// A few lines for people.
 fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
@@ -68,6 +90,10 @@ fn as_text(status: &Value) -> String {
         number("ber"),
         number("frame_payload"),
     );
+    let paths = status["paths"].as_array().map_or(&[][..], Vec::as_slice);
+    for path in paths.iter().filter(|_| paths.len() > 1) {
+        text.push_str(&format!("\n{}", path_words(path)));
+    }
     for channel in status["channels"].as_array().into_iter().flatten() {
         let number = |name: &str| channel[name].as_u64().unwrap_or(0);
         let line = format!(

@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 use serde_json::Value;
 
-use super::{is_well, state_words};
+use super::{is_well, path_words, state_words};
 
 /// Rates kept; wider terminals show no more.
 const HISTORY: usize = 400;
@@ -58,11 +58,17 @@ impl Screen {
 
     /// Draws everything.
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
-        let parts =
-            [Constraint::Length(1), Constraint::Length(3), Constraint::Length(7), Constraint::Min(3), Constraint::Length(1)];
+        let facts = self.facts();
+        let parts = [
+            Constraint::Length(1),
+            Constraint::Length(facts.len() as u16),
+            Constraint::Length(7),
+            Constraint::Min(3),
+            Constraint::Length(1),
+        ];
         let [title, wire, history, channels, foot] = Layout::vertical(parts).areas(frame.area());
         frame.render_widget(self.title(), title);
-        frame.render_widget(Paragraph::new(self.facts()), wire);
+        frame.render_widget(Paragraph::new(facts), wire);
         self.draw_history(frame, history);
         self.draw_channels(frame, channels);
         frame.render_widget(Line::from("q ends").style(Style::new().add_modifier(Modifier::DIM)), foot);
@@ -80,7 +86,7 @@ impl Screen {
 
     fn facts(&self) -> Vec<Line<'_>> {
         let number = |name: &str| number(&self.status, name);
-        vec![
+        let mut facts = vec![
             Line::from(format!("rate        {:>12} in {:>12} out", rate(self.rate.0), rate(self.rate.1))),
             Line::from(format!(
                 "round trip  {:>9.1} ms   bit error rate {:.1e}   frame size {:.0} bytes",
@@ -95,7 +101,14 @@ impl Screen {
                 number("corrected"),
                 number("junk"),
             )),
-        ]
+        ];
+        let paths = self.status["paths"].as_array().map_or(&[][..], Vec::as_slice);
+        let several = paths.iter().filter(|_| paths.len() > 1);
+        facts.extend(several.map(|path| {
+            let colour = if path["up"] == true { Color::Reset } else { Color::Yellow };
+            Line::from(path_words(path)).style(Style::new().fg(colour))
+        }));
+        facts
     }
 
     /// The newest at the right edge.

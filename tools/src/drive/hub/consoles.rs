@@ -34,7 +34,7 @@ impl Hub {
     pub(super) fn begin_consoles(&mut self) {
         let baud = self.wire.buffer_baud();
         for console in self.consoles.iter_mut().filter(|c| c.channel.is_none() && !c.has_ended()) {
-            let (out, into) = buffers(baud);
+            let (out, into) = buffers(baud, self.wire.count());
             let service = with_size(&console.service, console.size());
             match self.wire.link.open(service.as_bytes(), Class::Interactive, out, into) {
                 Ok(id) => console.channel = Some(id),

@@ -24,7 +24,7 @@ impl Hub {
         self.begin_consoles();
         for wanted in std::mem::take(&mut self.wanted) {
             let Wanted { name, class, local, owner, notes } = wanted;
-            let (out, into) = buffers(self.wire.buffer_baud());
+            let (out, into) = buffers(self.wire.buffer_baud(), self.wire.count());
             let size = notes.iter().find(|n| n.0 == Note::Size).map(|n| n.1);
             match self.wire.link.open(with_size(&name, size).as_bytes(), class, out, into) {
                 Ok(id) => {
@@ -98,7 +98,7 @@ impl Hub {
         }
     }
     fn start(&mut self, id: u16, local: Local, class: link::Class) {
-        let (out, into) = buffers(self.wire.buffer_baud());
+        let (out, into) = buffers(self.wire.buffer_baud(), self.wire.count());
         if self.wire.link.accept(id, class, out, into).is_ok() {
             let owner = if self.plan.once { Owner::Process } else { Owner::Nobody };
             self.locals.insert(id, (local, owner));
@@ -209,7 +209,7 @@ impl Hub {
         if !self.wire.settings.hold {
             return self.wire.end(failure);
         }
-        if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Version(_)) {
+        if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Bond | Loss::Version(_)) {
             if self.wire.is_news(&failure.message) {
                 tracing::warn!(code = %failure.kind, "{failure}; calling on");
             }

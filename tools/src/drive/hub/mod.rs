@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use link::{Class, CloseCode, Config, Link, Note, State};
+use link::{Class, CloseCode, Link, Note, State};
 use nix::poll::PollFlags;
 
 pub use control::read_requests;
@@ -33,7 +33,7 @@ pub use forward::Forward;
 pub(crate) use local::status_words;
 pub use service::{Service, Target};
 
-use super::wire::{Settings, Wire};
+use super::wire::{Protocol, Settings, Start, Streams, Wire};
 use super::{shorter, wait};
 use crate::error::{Doing, Failure, kinds};
 use crate::port::Opener;
@@ -109,18 +109,19 @@ pub struct Hub {
 
 /// Stream buffers of a channel: half a second of the wire on the way out, plenty on the way in. Pages
 /// nobody uses cost nothing.
-fn buffers(baud: u32) -> (Box<[u8]>, Box<[u8]>) {
-    let out = if baud == 0 { 1 << 18 } else { (baud as usize / 20).clamp(8192, 1 << 18) };
-    (vec![0u8; out].into_boxed_slice(), vec![0u8; 1 << 18].into_boxed_slice())
+fn buffers(baud: u32, ports: usize) -> (Box<[u8]>, Box<[u8]>) {
+    let most = ports << 18;
+    let out = if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) };
+    (vec![0u8; out].into_boxed_slice(), vec![0u8; most].into_boxed_slice())
 }
 
-fn new_link(config: Config, id: u64, now: link::Instant, _baud: u32) -> Link<Box<[u8]>, 1024, CHANNELS> {
-    Link::with_channels(config, id, now)
+fn new_link(start: Start) -> Protocol<CHANNELS> {
+    Link::bonded(start.rate, start.id, start.now, start.lanes, None)
 }
 
 impl Hub {
-    /// Opens the port (unless it is to be waited for), listens, and begins to call.
-    pub fn open(opener: Opener, settings: Settings, plan: Plan, signals: Signals) -> Result<Hub, Failure> {
+    /// Opens the ports (unless they are to be waited for), listens, and begins to call.
+    pub fn open(openers: Vec<Opener>, settings: Settings, plan: Plan, signals: Signals) -> Result<Hub, Failure> {
         let control = plan.control.as_deref().map(Control::bind).transpose()?;
         let listeners = plan.forwards.iter().map(forward::Listener::bind).collect::<Result<Vec<_>, _>>()?;
         let wake = UnixStream::pair().and_then(|pair| {
@@ -129,7 +130,7 @@ impl Hub {
             Ok(pair)
         });
         Ok(Hub {
-            wire: Wire::open(opener, settings, new_link)?,
+            wire: Wire::open(openers, settings, Streams { channels: true, make: new_link })?,
             plan,
             listeners,
             control,
@@ -205,7 +206,7 @@ impl Hub {
                 Signal::End(number) => self.wire.end(Failure::signal(number, format!("ended by signal {number}"))),
             }
         }
-        self.wire.serve(ready.port, buffer);
+        self.wire.serve(&ready.port, buffer);
         self.wire.link.handle_timeout(self.wire.clock.now());
         self.serve_connections(&ready);
         self.serve_clients(&ready.clients);
@@ -266,7 +267,7 @@ impl Hub {
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i: usize| flags[i]);
         Ok(Ready {
-            port: self.wire.ready(&flags, port),
+            port: self.wire.ready(&flags, &port),
             woken: !flags[wake].is_empty(),
             listeners: flags[listeners].to_vec(),
             clients: flags[clients].to_vec(),
@@ -323,7 +324,7 @@ impl Hub {
 
 /// What is ready.
 struct Ready {
-    port: PollFlags,
+    port: super::wire::Ready,
     woken: bool,
     listeners: Vec<PollFlags>,
     clients: Vec<PollFlags>,

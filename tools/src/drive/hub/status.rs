@@ -51,6 +51,7 @@ impl Hub {
             fields.insert("trouble".into(), json!(self.wire.trouble()));
             fields.insert("silent_seconds".into(), json!(self.wire.link.silence_us(now).map(|us| us as f64 / 1e6)));
             fields.insert("frame_payload".into(), json!(self.wire.link.frame_payload()));
+            fields.insert("paths".into(), json!(self.wire.paths()));
             fields.insert("channels".into(), json!(channels));
         }
         status

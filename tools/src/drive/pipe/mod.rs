@@ -5,11 +5,11 @@ mod user;
 use std::io;
 use std::time::{Duration, Instant};
 
-use link::{CloseCode, Config, Event, Link, State};
+use link::{CloseCode, Event, Link, State};
 use nix::poll::PollFlags;
 
 use super::user::User;
-use super::wire::{Settings, Wire, buffer_baud};
+use super::wire::{Protocol, Settings, Start, Streams, Wire};
 use super::{shorter, wait};
 use crate::error::{Failure, kinds};
 use crate::port::Opener;
@@ -48,23 +48,24 @@ pub struct Session {
 
 /// Stream buffers: half a second of the wire on the way out, so that little is hidden from the
 /// writer; plenty on the way in.
-fn buffers(baud: u32) -> (usize, usize) {
+fn buffers(baud: u32, ports: usize) -> (usize, usize) {
     let out = if baud == 0 { 1 << 20 } else { (baud as usize / 20).clamp(8192, 1 << 20) };
-    (out, if baud == 0 { 1 << 20 } else { 1 << 18 })
+    (out, if baud == 0 { 1 << 20 } else { ports << 18 })
 }
 
-fn new_link(config: Config, id: u64, now: link::Instant, baud: u32) -> Link<Box<[u8]>> {
-    let (out, into) = buffers(baud);
+fn new_link(start: Start) -> Protocol<1> {
+    let (out, into) = buffers(start.baud, start.lanes.len());
     let buffer = |len| vec![0u8; len].into_boxed_slice();
-    Link::new(config, id, now, buffer(out), buffer(into))
+    Link::bonded(start.rate, start.id, start.now, start.lanes, Some((buffer(out), buffer(into))))
 }
 
 impl Session {
-    /// Opens the port (unless it is to be waited for) and begins to call.
-    pub fn open(opener: Opener, settings: Settings, signals: Signals) -> Result<Session, Failure> {
-        let (out, _) = buffers(buffer_baud(&opener));
+    /// Opens the ports (unless they are to be waited for) and begins to call.
+    pub fn open(openers: Vec<Opener>, settings: Settings, signals: Signals) -> Result<Session, Failure> {
+        let wire = Wire::open(openers, settings, Streams { channels: false, make: new_link })?;
+        let (out, _) = buffers(wire.buffer_baud(), wire.count());
         Ok(Session {
-            wire: Wire::open(opener, settings, new_link)?,
+            wire,
             user: User::none(),
             signals,
             pending: Vec::new(),
@@ -90,7 +91,7 @@ impl Session {
                 Err(e) => break Err(Wire::<1>::cannot_wait(&e)),
             };
             self.serve_signals();
-            self.wire.serve(ready.port, &mut buffer);
+            self.wire.serve(&ready.port, &mut buffer);
             self.wire.link.handle_timeout(self.wire.clock.now());
             self.serve_input(ready.input, &mut buffer);
             self.serve_hangup();
@@ -128,7 +129,7 @@ impl Session {
         // nothing is read before somebody can take it: a command that fails then can still be told
         let writable = link.writable();
         // where the rate can change, the buffer may hold more than half a second
-        let few = self.room - writable.min(self.room) < buffers(self.wire.baud()).0;
+        let few = self.room - writable.min(self.room) < buffers(self.wire.total_baud(), self.wire.count()).0;
         let reading = link.state() == State::Open && writable >= self.read_least && few;
         let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
@@ -145,7 +146,7 @@ impl Session {
         }
         let flags = wait(&fds, timeout)?;
         let at = |slot: Option<usize>| slot.map_or(PollFlags::empty(), |i| flags[i]);
-        Ok(Ready { port: self.wire.ready(&flags, port), input: at(input), output: at(output) })
+        Ok(Ready { port: self.wire.ready(&flags, &port), input: at(input), output: at(output) })
     }
 
     // ---- news ---------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ impl Session {
 
 /// What is ready.
 struct Ready {
-    port: PollFlags,
+    port: super::wire::Ready,
     input: PollFlags,
     output: PollFlags,
 }

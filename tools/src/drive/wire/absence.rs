@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use link::State;
 
-use super::{LOOK, Wire};
+use super::{Line, Wire};
 use crate::error::{Failure, kinds};
+use crate::port::Port;
 use crate::port::serial::WAIT_HINT;
 
+/// How often a lost port is looked for.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often it is looked for once it has been away for a while: a look at a busy port costs a
 /// search for whoever has it.
 const LOOK_LATER: Duration = Duration::from_millis(250);
@@ -47,24 +50,10 @@ fn reason(failure: &Failure) -> String {
     failure.message.replace(WAIT_HINT, "")
 }
 
-impl<const C: usize> Wire<C> {
-    /// Why nothing comes from the peer at present; none when something does.
-    pub(in crate::drive) fn trouble(&self) -> Option<String> {
-        let now = self.clock.now();
-        match (&self.port, &self.absence) {
-            (None, Some(absence)) => Some(absence.why.clone()),
-            (None, None) => Some(format!("nobody is connected to {}", self.spec())),
-            (Some(_), _) if self.link.state() != State::Open => Some(match &self.callers.last {
-                Some(complaint) => complaint.clone(),
-                None if self.heard_since.is_some() => super::watch::UNPROVED.into(),
-                None => "no answer from the peer yet".into(),
-            }),
-            (Some(_), _) if self.link.is_silent(now) => {
-                let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;
-                Some(format!("the peer has not been heard for {seconds} s"))
-            }
-            _ => None,
-        }
+impl Line {
+    /// Whether somebody may have connected, who must not wait.
+    pub(super) fn is_due(&self) -> bool {
+        self.opener.listener().is_some()
     }
     /// How long to wait before the port is looked for again.
     pub(super) fn look(&self) -> Duration {
@@ -88,11 +77,41 @@ impl<const C: usize> Wire<C> {
         }
     }
     /// It is open. A port that was lost counts as back only once something came through it.
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, port: Port) {
+        self.port = Some(port);
         let away = self.absence.take().map(|absence| absence.since.elapsed().as_secs_f64());
         match away.filter(|_| self.lost_at.is_none()) {
-            Some(seconds) => tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {seconds:.1} s", self.spec()),
-            None => tracing::info!("{} is open", self.spec()),
+            Some(seconds) => tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {seconds:.1} s", self.opener.spec()),
+            None => tracing::info!("{} is open", self.opener.spec()),
+        }
+    }
+    /// Why it is not there; none when it is.
+    fn why_away(&self) -> Option<String> {
+        match (&self.port, &self.absence) {
+            (Some(_), _) => None,
+            (None, Some(absence)) => Some(absence.why.clone()),
+            (None, None) => Some(format!("nobody is connected to {}", self.opener.spec())),
+        }
+    }
+}
+
+impl<const C: usize> Wire<C> {
+    /// Why nothing comes from the peer at present; none when something does.
+    pub(in crate::drive) fn trouble(&self) -> Option<String> {
+        let now = self.clock.now();
+        if let Some(why) = self.lines[0].why_away().filter(|_| !self.has_port()) {
+            Some(why)
+        } else if self.link.state() != State::Open {
+            Some(match &self.callers.last {
+                Some(complaint) => complaint.clone(),
+                None if self.heard_since.is_some() => super::watch::UNPROVED.into(),
+                None => "no answer from the peer yet".into(),
+            })
+        } else if self.link.is_silent(now) {
+            let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;
+            Some(format!("the peer has not been heard for {seconds} s"))
+        } else {
+            None
         }
     }
 }

@@ -170,6 +170,8 @@ impl<const C: usize> Wire<C> {
             Ok(Some(_)) => tracing::info!("{port}: the peer is {}", key.fingerprint()),
             Ok(None) => match known.trust(&port, key, "", false) {
                 Ok(_) => {
+                    // on every port
+                    self.trust(key);
                     let file = known.path().display();
                     tracing::warn!(code = %kinds::PEER_TRUSTED, "{port}: from now on the peer must be {} ({file})", key.fingerprint());
                 }
@@ -184,7 +186,7 @@ impl<const C: usize> Wire<C> {
     fn peer_refused(&mut self) {
         let identity = self.settings.identity.clone();
         let port = self.spec().to_string();
-        let stranger = self.link.handshake().as_mut().and_then(Noise::stranger);
+        let stranger = (0..self.count()).find_map(|at| self.link.handshake_of(at).as_mut().and_then(Noise::stranger));
         let Identity::Pair { secret, known, .. } = &*identity else {
             let why = format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?");
             return self.complain(kinds::SECRET_MISMATCH, why);
@@ -207,8 +209,10 @@ impl<const C: usize> Wire<C> {
     }
 
     fn trust(&mut self, key: PublicKey) {
-        if let Some(noise) = self.link.handshake() {
-            noise.trust(*key.bytes());
+        for at in 0..self.count() {
+            if let Some(noise) = self.link.handshake_of(at) {
+                noise.trust(*key.bytes());
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! A port and the protocol on it: reading, writing, losing the port and finding it again.
+//! The ports of a link and the protocol on them: reading, writing, losing a port and finding it again.
 
 mod absence;
 mod identity;
+mod line;
 mod rate;
 mod watch;
 
@@ -11,26 +12,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use link::{Config, FRAME_MAX, Link, Loss, Noise, State};
+use link::{Config, Link, Loss, Noise, Path, State};
 use nix::poll::PollFlags;
 
+use super::shorter;
 use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure, Kind, kinds};
-use crate::port::{Opener, Port, Spec};
+use crate::port::{Opener, Spec};
 use absence::Absence;
 pub use identity::Identity;
-pub(in crate::drive) use rate::buffer_baud;
+use line::Line;
+use rate::buffer_baud;
 
-/// How often a lost port is looked for.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long timers may be late while the port takes nothing.
-const BLOCKED: Duration = Duration::from_millis(10);
-/// Longest sleep through the bytes of a frame that is not whole yet, in time and in bytes: well
-/// below what a tty holds (4 KiB).
-const GATHER_US: u64 = 15_000;
-/// A little more, or the last byte is missed by a hair.
-const GATHER_MORE_US: u64 = 100;
-const GATHER_BYTES: usize = 3_000;
 /// Time for a last message to leave a port that takes nothing.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -51,44 +44,53 @@ pub struct Settings {
     pub ask: bool,
 }
 
+/// One of the wires of a link.
+pub(super) type Lane = Path<1024, Option<Noise>>;
+
 /// The link of a wire with up to `C` channels, its buffers on the heap.
-pub(super) type Protocol<const C: usize> = Box<Link<Box<[u8]>, 1024, C, Option<Noise>>>;
+pub(super) type Protocol<const C: usize> = Link<Box<[u8]>, 1024, C, Option<Noise>, Vec<Lane>>;
 
-/// Makes the link of a new session, before it is sealed.
-type NewLink<const C: usize> = fn(Config, u64, link::Instant, u32) -> Link<Box<[u8]>, 1024, C>;
+/// How the streams of a link are made.
+#[derive(Clone, Copy)]
+pub(super) struct Streams<const C: usize> {
+    /// Many of them, or one.
+    pub(super) channels: bool,
+    /// Makes the link of a new session.
+    pub(super) make: fn(Start) -> Protocol<C>,
+}
 
-/// A port, and the session on it.
+/// What a new session begins with.
+pub(super) struct Start {
+    /// Bytes per second of one path, 0 when not known.
+    pub(super) rate: u32,
+    /// Bits per second of all of them.
+    pub(super) baud: u32,
+    pub(super) id: u64,
+    pub(super) now: link::Instant,
+    pub(super) lanes: Vec<Lane>,
+}
+
+/// A port, or several that are bonded, and the session on them.
 pub struct Wire<const C: usize> {
-    pub(super) link: Protocol<C>,
-    new_link: NewLink<C>,
+    pub(super) link: Box<Protocol<C>>,
+    streams: Streams<C>,
     pub(super) clock: Clock,
     pub(super) began: Instant,
-    opener: Opener,
-    port: Option<Port>,
+    /// In the order in which the user named them; the link's paths have the same.
+    lines: Vec<Line>,
     pub(super) settings: Settings,
-    /// The frame on its way into the port: its bytes, how many there are, how many went.
-    frame: Box<[u8; FRAME_MAX]>,
-    frame_len: usize,
-    frame_at: usize,
-    /// Until then the port need not be read: no frame can be whole before.
-    gather_until: Option<link::Instant>,
-    /// Why the port could not be opened the last time.
-    absence: Option<Absence>,
-    lost_at: Option<Instant>,
-    lost_frames: u64,
-    looked: Option<Instant>,
     strange_since: Option<(Instant, u64)>,
     warned: bool,
     callers: identity::Callers,
     said_plain: bool,
     /// Since when a peer is heard that does not prove itself.
     heard_since: Option<Instant>,
-    /// What the port can do, where its rate can change; and a change that waits for it.
-    rates: link::Rates,
-    draining: Option<rate::Draining>,
     /// Set once nothing more is to be done.
     pub(super) outcome: Option<Result<(), Failure>>,
 }
+
+/// What the ports are ready for, in their order.
+pub(super) type Ready = Vec<PollFlags>;
 
 fn config(settings: &Settings, baud: u32) -> Config {
     Config { grace_us: settings.grace.as_micros() as u64, ..Config::for_baud(baud) }
@@ -96,19 +98,32 @@ fn config(settings: &Settings, baud: u32) -> Config {
 
 /// A link that begins to call.
 fn begin<const C: usize>(
-    new: NewLink<C>,
+    streams: Streams<C>,
     settings: &Settings,
-    opener: &Opener,
-    rates: link::Rates,
+    lines: &[Line],
     now: link::Instant,
-) -> Result<Protocol<C>, Failure> {
-    let handshake = settings.identity.handshake(opener.spec())?;
-    let link = new(config(settings, opener.baud()), new_id()?, now, buffer_baud(opener));
-    let mut link = Box::new(link.sealed(handshake));
-    if opener.is_auto() {
-        link.set_rates(rates, now);
+) -> Result<Box<Protocol<C>>, Failure> {
+    // the peer is known by the first port, whichever it answers on
+    let lane = |line: &Line| -> Result<Lane, Failure> {
+        let handshake = settings.identity.handshake(lines[0].opener.spec())?;
+        Ok(Path::new(config(settings, line.opener.baud()), now, streams.channels).sealed(handshake))
+    };
+    let lanes = lines.iter().map(lane).collect::<Result<Vec<_>, _>>()?;
+    let rate = config(settings, lines[0].opener.baud()).rate;
+    let baud = total(lines, buffer_baud);
+    let mut link = Box::new((streams.make)(Start { rate, baud, id: new_id()?, now, lanes }));
+    if let [line] = lines
+        && line.opener.is_auto()
+    {
+        link.set_rates(line.rates, now);
     }
     Ok(link)
+}
+
+/// Bits per second of all together; 0 when one is not known.
+fn total(lines: &[Line], baud: fn(&Opener) -> u32) -> u32 {
+    let known = lines.iter().all(|line| baud(&line.opener) > 0);
+    if known { lines.iter().fold(0u32, |sum, line| sum.saturating_add(baud(&line.opener))) } else { 0 }
 }
 
 fn new_id() -> Result<u64, Failure> {
@@ -116,60 +131,61 @@ fn new_id() -> Result<u64, Failure> {
 }
 
 impl<const C: usize> Wire<C> {
-    /// Opens the port (unless it is to be waited for) and begins to call.
-    pub(super) fn open(mut opener: Opener, settings: Settings, new_link: NewLink<C>) -> Result<Wire<C>, Failure> {
-        let mut absence = None;
-        let port = match opener.open() {
-            Ok(port) => port,
-            Err(failure) if settings.wait && failure.exit == Exit::Port => {
-                absence = Some(Absence::new(&failure));
-                None
+    /// Opens the ports (unless they are to be waited for) and begins to call. Of several, one is enough.
+    pub(super) fn open(openers: Vec<Opener>, settings: Settings, streams: Streams<C>) -> Result<Wire<C>, Failure> {
+        let mut lines: Vec<Line> = openers.into_iter().map(Line::new).collect();
+        let mut failures = Vec::new();
+        for (at, line) in lines.iter_mut().enumerate() {
+            match line.opener.open() {
+                Ok(port) => line.port = port,
+                Err(failure) if failure.exit == Exit::Port => failures.push((at, failure)),
+                Err(failure) => return Err(failure),
             }
-            Err(failure) => return Err(failure),
-        };
+        }
+        if failures.len() == lines.len() && !settings.wait {
+            return Err(failures.swap_remove(0).1);
+        }
+        lines.iter_mut().for_each(Line::learn_rates);
+        failures.iter().for_each(|(at, failure)| lines[*at].absence = Some(Absence::new(failure)));
         let clock = Clock::new();
-        let rates = port.as_ref().and_then(|port| port.rates).map_or_else(rate::unknown, |(rates, _)| rates);
         Ok(Wire {
-            link: begin(new_link, &settings, &opener, rates, clock.now())?,
-            new_link,
+            link: begin(streams, &settings, &lines, clock.now())?,
+            streams,
             clock,
             began: Instant::now(),
-            opener,
-            port,
+            lines,
             settings,
-            frame: Box::new([0; FRAME_MAX]),
-            frame_len: 0,
-            frame_at: 0,
-            gather_until: None,
-            absence,
-            lost_at: None,
-            lost_frames: 0,
-            looked: None,
             strange_since: None,
             warned: false,
             callers: identity::Callers::default(),
             said_plain: false,
             heard_since: None,
-            rates,
-            draining: None,
             outcome: None,
         })
     }
 
-    /// Begins a new session on the same port.
+    /// Begins a new session on the same ports.
     pub(super) fn renew(&mut self) -> Result<(), Failure> {
-        self.link = begin(self.new_link, &self.settings, &self.opener, self.rates, self.clock.now())?;
+        self.link = begin(self.streams, &self.settings, &self.lines, self.clock.now())?;
         self.callers.renew();
-        (self.strange_since, self.warned, self.lost_frames) = (None, false, 0);
+        (self.strange_since, self.warned) = (None, false);
+        self.lines.iter_mut().for_each(Line::renew);
         Ok(())
     }
-    /// Which port it is.
+    /// Which port it is; of several the first.
     pub(super) fn spec(&self) -> &Spec {
-        self.opener.spec()
+        self.lines[0].opener.spec()
     }
-    /// Whether the port is there.
+    /// Whether a port is there.
     pub(super) fn has_port(&self) -> bool {
-        self.port.is_some()
+        self.lines.iter().any(|line| line.port.is_some())
+    }
+    /// How many ports there are.
+    pub(super) fn count(&self) -> usize {
+        self.lines.len()
+    }
+    fn is_bond(&self) -> bool {
+        self.lines.len() > 1
     }
     pub(super) fn fail(&mut self, kind: Kind, message: impl Into<String>) {
         self.end(Failure::new(kind, message));
@@ -188,162 +204,159 @@ impl<const C: usize> Wire<C> {
 
     // ---- waiting ------------------------------------------------------------------------------
 
-    /// Adds what the wire waits for; returns how long it may wait, and the place to give to
+    /// Adds what the wire waits for; returns how long it may wait, and the places to give to
     /// [`Wire::ready`].
-    pub(super) fn wait_for<'a>(&'a self, fds: &mut Vec<(BorrowedFd<'a>, PollFlags)>) -> (Option<Duration>, Option<usize>) {
+    pub(super) fn wait_for<'a>(&'a self, fds: &mut Vec<(BorrowedFd<'a>, PollFlags)>) -> (Option<Duration>, Vec<Option<usize>>) {
         let now = self.clock.now();
-        let mut timeout = self.link.poll_timeout().map(|at| Duration::from_micros(at.since(now)));
-        let Some(port) = &self.port else {
-            // one that could not accept would say at once that it could
-            let listener = self.opener.listener().filter(|_| self.absence.is_none());
-            let look = if listener.is_some() { Duration::from_secs(1) } else { self.look() };
-            fds.extend(listener.map(|fd| (fd, PollFlags::POLLIN)));
-            return (Some(look), None);
-        };
-        if let Some(look) = self.drain_look() {
-            timeout = Some(timeout.map_or(look, |t| t.min(look)));
-        }
-        let writing = self.frame_at < self.frame_len;
-        if writing {
-            // what is due waits for the port to take this frame; timers still count
-            timeout = timeout.map(|t| t.max(BLOCKED));
-        }
-        let reading = match self.gather_until.filter(|&until| until > now) {
-            Some(until) => {
-                let wait = Duration::from_micros(until.since(now));
-                timeout = Some(timeout.map_or(wait, |t| t.min(wait)));
-                PollFlags::empty()
+        let mut least = None;
+        let places = self.lines.iter().enumerate().map(|(at, line)| {
+            let timeout = self.link.poll_timeout_of(at).map(|at| Duration::from_micros(at.since(now)));
+            let timeout = self.drain_look(at).map_or(timeout, |look| shorter(timeout, look));
+            let (timeout, place) = line.wait_for(timeout, fds, now);
+            least = timeout.map_or(least, |timeout| shorter(least, timeout));
+            place
+        });
+        let places = places.collect();
+        (least, places)
+    }
+    /// What the ports are ready for.
+    pub(super) fn ready(&self, flags: &[PollFlags], places: &[Option<usize>]) -> Ready {
+        let now = self.clock.now();
+        self.lines.iter().zip(places).map(|(line, place)| line.ready(flags, *place, now)).collect()
+    }
+
+    // ---- the ports ----------------------------------------------------------------------------
+
+    /// Takes what came, or looks for the ports.
+    pub(super) fn serve(&mut self, ready: &[PollFlags], buffer: &mut [u8]) {
+        for (at, ready) in ready.iter().enumerate() {
+            let line = &mut self.lines[at];
+            let Some(port) = &line.port else {
+                self.look_for_port(at);
+                continue;
+            };
+            if !ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+                continue;
             }
-            None => PollFlags::POLLIN,
-        };
-        fds.push((port.reader(), reading));
-        fds.push((port.writer(), if writing { PollFlags::POLLOUT } else { PollFlags::empty() }));
-        (timeout, Some(fds.len() - 2))
-    }
-    /// What the port is ready for.
-    pub(super) fn ready(&self, flags: &[PollFlags], at: Option<usize>) -> PollFlags {
-        let mut port = at.map_or(PollFlags::empty(), |at| flags[at] | flags[at + 1]);
-        if self.gather_until.is_some_and(|until| until <= self.clock.now()) {
-            port |= PollFlags::POLLIN;
-        }
-        port
-    }
-
-    // ---- the port -----------------------------------------------------------------------------
-
-    /// Takes what came, or looks for the port.
-    pub(super) fn serve(&mut self, ready: PollFlags, buffer: &mut [u8]) {
-        let Some(port) = &self.port else { return self.look_for_port() };
-        if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
             match port.read(buffer) {
                 Ok(Some(n)) => {
                     let now = self.clock.now();
-                    self.link.handle_bytes(&buffer[..n], now);
-                    self.gather_until = None;
-                    let baud = self.baud();
-                    if baud > 0 {
-                        let bytes = self.link.missing().min(GATHER_BYTES) as u64;
-                        let wait = bytes * 10_000_000 / u64::from(baud);
-                        self.gather_until = (bytes > 0).then(|| now.after(wait.min(GATHER_US) + GATHER_MORE_US));
-                    }
+                    self.link.handle_bytes_of(at, &buffer[..n], now);
+                    line.gather(self.link.paths()[at].missing(), now);
                 }
-                Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost("hung up"),
-                Ok(None) => self.gather_until = None,
-                Err(e) => self.port_lost(&e.to_string()),
+                Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost(at, "hung up"),
+                Ok(None) => line.gather_until = None,
+                Err(e) => self.port_lost(at, &e.to_string()),
             }
         }
     }
 
-    fn port_lost(&mut self, why: &str) {
-        // every descriptor must go, or the adapter comes back under another name
-        self.port = None;
-        (self.frame_at, self.frame_len) = (0, 0);
-        let spec = self.opener.spec().clone();
-        if self.link.is_delivered() && self.opener.closes_with_peer() {
+    fn port_lost(&mut self, at: usize, why: &str) {
+        self.lines[at].close();
+        self.link.handle_lost(at, self.clock.now());
+        let line = &self.lines[at];
+        let spec = line.opener.spec().clone();
+        if self.link.is_delivered() && line.opener.closes_with_peer() {
             self.outcome.get_or_insert(Ok(()));
-        } else if !self.opener.can_reopen() {
+        } else if !line.opener.can_reopen() {
             self.fail(
                 kinds::PORT_CLOSED,
                 format!("{spec} was closed ({why}) before everything was delivered; {}", self.undelivered()),
             );
         } else {
             // a port that comes and goes without a frame in between never came back
-            if self.lost_at.is_none() || self.link.stats().frames_in > self.lost_frames {
+            let frames = self.link.paths()[at].stats().frames_in;
+            if line.lost_at.is_none() || frames > line.lost_frames {
                 tracing::warn!(code = %kinds::PORT_LOST, "{spec} is gone ({why}); looking for it{}", self.how_long());
-                self.lost_at = Some(Instant::now());
-                self.lost_frames = self.link.stats().frames_in;
+                let line = &mut self.lines[at];
+                (line.lost_at, line.lost_frames) = (Some(Instant::now()), frames);
             }
             self.check_grace(&format!("{spec} went away ({why})"));
         }
     }
     fn how_long(&self) -> String {
-        if self.settings.hold { String::new() } else { format!(" for {} s", self.settings.grace.as_secs()) }
+        match self.link.paths().iter().filter(|path| path.is_up()).count() {
+            0 if self.settings.hold => String::new(),
+            0 => format!(" for {} s", self.settings.grace.as_secs()),
+            _ if !self.is_bond() && self.settings.hold => String::new(),
+            _ if !self.is_bond() => format!(" for {} s", self.settings.grace.as_secs()),
+            1 => "; going on with one port".into(),
+            n => format!("; going on with {n} ports"),
+        }
     }
 
     fn check_grace(&mut self, why: &str) {
-        if !self.settings.hold && self.lost_at.is_some_and(|at| at.elapsed() >= self.settings.grace) {
+        let away = |line: &Line| line.lost_at.is_some_and(|at| at.elapsed() >= self.settings.grace) && line.port.is_none();
+        if !self.settings.hold && self.lines.iter().all(away) {
             let kind = if self.link.state() == State::Open { kinds::PORT_LOST } else { kinds::PORT_GONE };
             let undelivered = self.undelivered();
             self.fail(kind, format!("{why} and did not come back for {} s; {undelivered}", self.settings.grace.as_secs()));
         }
     }
 
-    fn look_for_port(&mut self) {
-        if self.looked.is_some_and(|at| at.elapsed() < self.opener.pause()) {
+    fn look_for_port(&mut self, at: usize) {
+        let line = &mut self.lines[at];
+        // of several ports the others wake the loop all the time
+        let pause = line.opener.pause().max(if line.is_due() { Duration::ZERO } else { line.look() * 9 / 10 });
+        if line.looked.is_some_and(|looked| looked.elapsed() < pause) {
             return;
         }
-        self.looked = Some(Instant::now());
-        match self.opener.open() {
+        line.looked = Some(Instant::now());
+        match line.opener.open() {
             Ok(Some(port)) => {
-                self.opened();
-                self.tell_port(&port);
-                self.port = Some(port);
-                self.link.handle_reopen(self.clock.now());
+                line.opened(port);
+                self.tell_port(at);
+                self.link.handle_reopen_of(at, self.clock.now());
             }
-            Ok(None) => self.absence = None,
-            Err(failure) if self.lost_at.is_none() && failure.exit != Exit::Port => self.end(failure),
+            Ok(None) => line.absence = None,
+            Err(failure) if line.lost_at.is_none() && failure.exit != Exit::Port => self.end(failure),
             Err(failure) => {
-                self.cannot_open(&failure);
+                line.cannot_open(&failure);
                 self.check_grace(&failure.message);
             }
         }
     }
 
-    /// Sends what is due, as far as the port takes it.
+    /// Sends what is due, as far as the ports take it.
     pub(super) fn transmit(&mut self) {
-        if self.port.is_none() {
-            self.follow_rate();
+        for at in 0..self.lines.len() {
+            self.transmit_by(at);
         }
-        while self.port.is_some() {
-            if self.frame_at == self.frame_len {
-                if !self.follow_rate() {
-                    return;
-                }
-                let Some(len) = self.link.poll_transmit(&mut self.frame[..], self.clock.now()) else { return };
-                (self.frame_at, self.frame_len) = (0, len);
+    }
+    fn transmit_by(&mut self, at: usize) {
+        if self.lines[at].port.is_none() {
+            self.follow_rate(at);
+        }
+        while self.lines[at].port.is_some() {
+            if self.lines[at].is_sent() && !self.follow_rate(at) {
+                return;
             }
-            let Some(port) = &self.port else { return };
-            match port.write(&self.frame[self.frame_at..self.frame_len]) {
+            let line = &mut self.lines[at];
+            let Some(port) = &line.port else { return };
+            if line.is_sent() {
+                let Some(len) = self.link.poll_transmit_of(at, &mut line.frame[..], self.clock.now()) else { return };
+                (line.frame_at, line.frame_len) = (0, len);
+            }
+            match port.write(&line.frame[line.frame_at..line.frame_len]) {
                 Ok(0) => return,
-                Ok(n) => self.frame_at += n,
-                Err(e) => return self.port_lost(&e.to_string()),
+                Ok(n) => line.frame_at += n,
+                Err(e) => return self.port_lost(at, &e.to_string()),
             }
         }
     }
 
-    /// Lets a last message leave, and what was written before it; then the port is let go.
+    /// Lets a last message leave, and what was written before it; then the ports are let go.
     pub(super) fn farewell(&mut self) {
         let until = Instant::now() + FAREWELL;
-        while self.port.is_some() && Instant::now() < until {
+        while self.has_port() && Instant::now() < until {
             self.transmit();
-            let busy = self.frame_at < self.frame_len || self.link.is_transmit_due();
-            let queued = self.port.as_ref().map_or(0, Port::queued);
-            if !busy && queued == 0 {
+            let busy = |(at, line): (usize, &Line)| line.is_busy() || (line.port.is_some() && self.link.is_transmit_due_of(at));
+            if !self.lines.iter().enumerate().any(busy) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        drop(self.port.take());
+        self.lines.iter_mut().for_each(|line| drop(line.port.take()));
     }
 
     /// Writes the statistics, if they were asked for.

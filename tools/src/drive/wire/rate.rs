@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use link::{LADDER, RateNews, Rates};
 
-use super::Wire;
-use crate::port::Port;
+use super::{Line, Wire, total};
+use crate::port::{Opener, Port};
 
 /// What is still queued after this time is not waited for: a stuck port changes its rate, too.
 const STUCK: Duration = Duration::from_millis(300);
@@ -34,52 +34,73 @@ impl Draining {
     }
 }
 
-impl<const C: usize> Wire<C> {
-    /// Bits per second now, 0 when not known.
-    pub(in crate::drive) fn baud(&self) -> u32 {
-        self.link.baud().unwrap_or(self.opener.baud())
-    }
-    /// Bits per second that stream buffers are made for.
-    pub(in crate::drive) fn buffer_baud(&self) -> u32 {
-        buffer_baud(&self.opener)
-    }
-    /// The port that is open now can do this, and is at the link's rate or at the lowest.
-    pub(super) fn tell_port(&mut self, port: &Port) {
-        if let Some((rates, baud)) = port.rates {
+impl Line {
+    /// What the port that is open now can do.
+    pub(super) fn learn_rates(&mut self) {
+        if let Some((rates, _)) = self.port.as_ref().and_then(|port| port.rates) {
             self.rates = rates;
-            self.link.handle_port(rates, baud, self.clock.now());
-            self.opener.set_baud(self.baud());
         }
     }
-    /// Sets the port to the rate that the link wants, if it can be done now; says whether the link may send.
-    pub(super) fn follow_rate(&mut self) -> bool {
+}
+
+impl<const C: usize> Wire<C> {
+    /// Bits per second of a port now, 0 when not known.
+    pub(in crate::drive) fn baud(&self) -> u32 {
+        self.link.baud().unwrap_or(self.lines[0].opener.baud())
+    }
+    /// Bits per second of all ports together now, 0 when not known.
+    pub(in crate::drive) fn total_baud(&self) -> u32 {
+        self.link.baud().unwrap_or(total(&self.lines, Opener::baud))
+    }
+    /// Bits per second of all ports together that stream buffers are made for.
+    pub(in crate::drive) fn buffer_baud(&self) -> u32 {
+        total(&self.lines, buffer_baud)
+    }
+    /// The port that is open now can do this, and is at the link's rate or at the lowest.
+    pub(super) fn tell_port(&mut self, at: usize) {
+        if let Some((rates, baud)) = self.lines[at].port.as_ref().and_then(|port| port.rates) {
+            self.lines[at].rates = rates;
+            self.link.handle_port(rates, baud, self.clock.now());
+            let baud = self.baud();
+            self.lines[at].opener.set_baud(baud);
+        }
+    }
+    /// Sets the port to the rate that the link wants, if it can be done now; says whether the link may send. Of several
+    /// ports the rates stay.
+    pub(super) fn follow_rate(&mut self, at: usize) -> bool {
+        if !self.lines[at].opener.is_auto() {
+            return true;
+        }
         self.tell_rate();
         let now = self.clock.now();
         let Some(baud) = self.link.port_rate(now) else { return true };
-        if let Some(port) = &mut self.port {
-            let draining = self.draining.get_or_insert(Draining { since: Instant::now(), busy: None });
+        let line = &mut self.lines[at];
+        if let Some(port) = &mut line.port {
+            let draining = line.draining.get_or_insert(Draining { since: Instant::now(), busy: None });
             if !draining.is_over(port) {
                 return false;
             }
-            self.draining = None;
+            line.draining = None;
             if let Err(why) = port.set_baud(baud) {
-                tracing::debug!("{}: cannot be set to {baud} baud: {why}", self.opener.spec());
+                tracing::debug!("{}: cannot be set to {baud} baud: {why}", line.opener.spec());
                 self.link.handle_rate_refused(now);
                 return true;
             }
         }
-        self.opener.set_baud(baud);
+        line.opener.set_baud(baud);
         self.link.handle_rate(self.clock.now());
-        self.gather_until = None;
+        line.gather_until = None;
         true
     }
     /// How soon to look whether everything has left a port whose rate is to change.
-    pub(super) fn drain_look(&self) -> Option<Duration> {
-        self.port.as_ref().and_then(|_| self.link.port_rate(self.clock.now())).map(|_| LOOK)
+    pub(super) fn drain_look(&self, at: usize) -> Option<Duration> {
+        let line = &self.lines[at];
+        line.port.as_ref().filter(|_| line.opener.is_auto())?;
+        self.link.port_rate(self.clock.now()).map(|_| LOOK)
     }
     fn tell_rate(&mut self) {
+        let spec = self.lines[0].opener.spec();
         while let Some(news) = self.link.poll_rate_news() {
-            let spec = self.opener.spec();
             match news {
                 RateNews::Kept(baud) => tracing::info!("{spec}: now at {baud} baud: both ends have proved it"),
                 RateNews::Silent(baud) => {
@@ -94,7 +115,7 @@ impl<const C: usize> Wire<C> {
 }
 
 /// Bits per second that stream buffers are made for.
-pub(in crate::drive) fn buffer_baud(opener: &crate::port::Opener) -> u32 {
+pub(super) fn buffer_baud(opener: &Opener) -> u32 {
     if opener.is_auto() { BUFFER_BAUD } else { opener.baud() }
 }
 

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use link::{CloseCode, Loss, State};
+use serde_json::{Value, json};
 
 use super::Wire;
 use crate::error::{Kind, kinds};
@@ -14,6 +15,8 @@ const STRANGE_AFTER: Duration = Duration::from_secs(3);
 /// What a peer may be that is heard, but with which no session opens.
 pub(super) const UNPROVED: &str =
     "the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent";
+/// Nothing has come through one of several ports for so long: worth a word.
+const SILENT: Duration = Duration::from_secs(3);
 /// Nobody has answered for so long: worth a word.
 const NO_ANSWER: Duration = Duration::from_secs(5);
 
@@ -22,6 +25,7 @@ impl<const C: usize> Wire<C> {
     pub(crate) fn watch(&mut self) {
         self.watch_strangers();
         self.watch_return();
+        self.watch_paths();
     }
 
     /// Bytes come, but no frame among them: says so once, and gives up after the grace time.
@@ -32,7 +36,7 @@ impl<const C: usize> Wire<C> {
             return self.watch_unproved();
         }
         if stats.wire_in == 0 {
-            if !self.warned && self.callers.last.is_none() && self.port.is_some() && self.began.elapsed() >= NO_ANSWER {
+            if !self.warned && self.callers.last.is_none() && self.has_port() && self.began.elapsed() >= NO_ANSWER {
                 tracing::warn!(code = %kinds::NO_ANSWER, "{}: no answer from the peer yet; calling on", self.spec());
                 self.warned = true;
             }
@@ -69,14 +73,107 @@ impl<const C: usize> Wire<C> {
         }
     }
 
-    /// A lost port is back once a frame has come through it.
+    /// A lost port is back once a frame has come through it; one of several once it carries again.
     fn watch_return(&mut self) {
-        if let Some(at) = self.lost_at
-            && self.port.is_some()
-            && self.link.stats().frames_in > self.lost_frames
-        {
-            tracing::warn!(code = %kinds::PORT_BACK, "{} is back after {:.1} s", self.spec(), at.elapsed().as_secs_f64());
-            self.lost_at = None;
+        let bond = self.is_bond();
+        for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
+            let back = if bond { path.is_up() } else { path.stats().frames_in > line.lost_frames };
+            if line.port.is_some()
+                && back
+                && let Some(at) = line.lost_at.take()
+            {
+                tracing::warn!(code = %kinds::PORT_BACK, "{} is back after {:.1} s", line.opener.spec(), at.elapsed().as_secs_f64());
+                line.path.down_since = None;
+            }
+        }
+    }
+
+    /// One of several ports through which nothing comes while others carry.
+    fn watch_paths(&mut self) {
+        if !self.is_bond() {
+            return;
+        }
+        let open = self.link.state() == State::Open;
+        let first = self.lines[0].opener.spec().clone();
+        for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
+            line.path.measure(&path.stats());
+            let spec = line.opener.spec();
+            let watched = &mut line.path;
+            if !open || line.port.is_none() || path.is_up() {
+                if path.is_up()
+                    && watched.told
+                    && let Some(since) = watched.down_since
+                {
+                    tracing::warn!(code = %kinds::PORT_BACK, "{spec} is back after {:.1} s", since.elapsed().as_secs_f64());
+                }
+                if path.is_up() {
+                    watched.was_up = true;
+                }
+                (watched.down_since, watched.told) = (None, false);
+                continue;
+            }
+            let since = *watched.down_since.get_or_insert_with(Instant::now);
+            let patience = if watched.was_up { SILENT } else { NO_ANSWER };
+            if since.elapsed() < patience || watched.told || line.lost_at.is_some() {
+                continue;
+            }
+            watched.told = true;
+            if path.is_foreign() {
+                tracing::warn!(code = %kinds::PATH_FOREIGN, "{spec}: somebody else answers there than the peer of {first}; is it wired to another machine?");
+            } else if watched.was_up {
+                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: nothing comes through any more; going on without it");
+            } else {
+                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: no answer from the peer yet; going on without it");
+            }
+        }
+    }
+
+    /// How the paths are, for whoever asks.
+    pub(in crate::drive) fn paths(&self) -> Vec<Value> {
+        let now = self.clock.now();
+        let path = |(line, path): (&super::Line, &super::Lane)| {
+            let stats = path.stats();
+            json!({
+                "port": line.opener.spec().to_string(),
+                "up": line.port.is_some() && path.is_up() && !path.is_silent(now),
+                "port_open": line.port.is_some(),
+                "foreign": path.is_foreign(),
+                "silent_seconds": path.silence_us(now).map(|us| us as f64 / 1e6),
+                "rate_in": line.path.rate.0,
+                "rate_out": line.path.rate.1,
+                "rtt_us": stats.rtt_us,
+                "ber": stats.ber_ppb as f64 / 1e9,
+                "wire_in": stats.wire_in,
+                "wire_out": stats.wire_out,
+                "frames_bad": stats.frames_bad,
+                "resends": stats.resends,
+            })
+        };
+        self.lines.iter().zip(self.link.paths()).map(path).collect()
+    }
+}
+
+/// What is known of a path from looking at it.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    was_up: bool,
+    down_since: Option<Instant>,
+    told: bool,
+    /// Bytes on the wire when the rate was measured, in and out.
+    measured: Option<(Instant, u64, u64)>,
+    /// Bytes per second, in and out.
+    rate: (f64, f64),
+}
+
+impl Watched {
+    fn measure(&mut self, stats: &link::Stats) {
+        let now = Instant::now();
+        let (at, into, out) = *self.measured.get_or_insert((now, stats.wire_in, stats.wire_out));
+        let seconds = now.duration_since(at).as_secs_f64();
+        if seconds >= 1.0 {
+            let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+            self.rate = (rate(stats.wire_in, into), rate(stats.wire_out, out));
+            self.measured = Some((now, stats.wire_in, stats.wire_out));
         }
     }
 }
@@ -98,6 +195,10 @@ pub(super) fn explain(loss: Loss, grace: Duration) -> (Kind, String) {
         Loss::Mode => (
             kinds::MODE_MISMATCH,
             "one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends".into(),
+        ),
+        Loss::Bond => (
+            kinds::BOND_MISMATCH,
+            "one end has several ports (--also), the other has one: give both ends the same number of them".into(),
         ),
         Loss::Sealed => (
             kinds::KEY_NEEDED,

@@ -42,6 +42,10 @@ area! {
             ];
             cause "The two ends are releases with different protocols.";
             remedy "'hardline --version' at both ends; update the older.";
+        BOND_MISMATCH = "bond-mismatch", Exit::Refused;
+            says ["one end has several ports (--also), the other has one: give both ends the same number of them"];
+            cause "A wire that is one of several at one end (--also) is the only one at the other end.";
+            remedy "Name the other ports there with --also, too; their order does not matter.";
         MODE_MISMATCH = "mode-mismatch", Exit::Refused;
             says ["one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends", "{port}: another command of hardline's runs at the other end; run 'hardline test' there", "{port}: what comes back is not what was sent: is something else on the wire?"];
             cause "'pipe' carries one stream and talks to 'pipe' only; 'link', 'open', 'console', 'send' and 'recv' talk to each other, and 'test' to 'test'.";
@@ -71,6 +75,17 @@ area! {
             says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent; calling on"];
             cause "Frames come, but no session opens, and only the far end can know why.";
             remedy "Read the far end's stderr; 'hardline key list' there must have the fingerprint 'hardline key show FILE' prints here, or --psk be the same at both.";
+        PATH_DOWN = "path-down";
+            says [
+                "{port}: nothing comes through any more; going on without it",
+                "{port}: no answer from the peer yet; going on without it",
+            ];
+            cause "Of several ports (--also), this one is open but nothing of the peer comes through it, while others carry the link: a cable is out, an adapter hangs, or the far end has not named its other side.";
+            remedy "See its cable and adapter, and that both ends name as many ports; 'hardline status' shows each. It is used again by itself once something comes through.";
+        PATH_FOREIGN = "path-foreign";
+            says ["{port}: somebody else answers there than the peer of {first}; is it wired to another machine?"];
+            cause "Of several ports (--also), this one leads to a hardline that is not the peer of the others. Nothing is sent or taken there.";
+            remedy "Join it to the machine that the others lead to, or take it out of --also.";
         OWN_ECHO = "own-echo";
             says ["{port}: our own frames come back; a loopback plug?", "{port}: our own frames come back; a loopback plug, or a terminal that echoes?"];
             cause "What this end sends comes back to it: TX and RX are joined, or a login, a modem or a terminal server echoes.";

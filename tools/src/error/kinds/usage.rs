@@ -18,6 +18,16 @@ area! {
             ];
             cause "An unknown flag, a value that cannot be read or is out of its range, something that is missing, or flags that exclude each other. Nothing was opened.";
             remedy "'hardline COMMAND --help' has every flag and examples. A word that begins with a dash and is none of the flags goes behind --.";
+        ALSO_IMPOSSIBLE = "also-impossible", Exit::Usage;
+            says [
+                "a link has at most {n} ports, these are {n}",
+                "{port} cannot be one of several ports",
+                "--also {port} is the same port as {other}: name each one once",
+                "--also and --baud auto do not go together yet: give all ports one rate, such as --baud 2000000",
+                "{path} is a control socket, and --also goes with ports: give it to 'hardline link'",
+            ];
+            cause "The ports of --also cannot make one link: too many, stdio: among them, the same one twice (by whatever names), a control socket in the place of a port, or a rate that is to be found out.";
+            remedy "Name each port once, up to 8, and the same --baud for all; 'hardline test' finds the highest rate of a wire. Clients of a 'hardline link' need no --also: that has it.";
         NO_TERMINAL = "no-terminal", Exit::Usage;
             says [
                 "--watch draws on a terminal, and stdout is none; use --json or --metrics FILE",
