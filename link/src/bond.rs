@@ -297,7 +297,9 @@ where
             let skip = path.endpoint.hand_over(&mut self.mux);
             let Some(member) = path.endpoint.member.as_mut() else { continue };
             // it cannot tell of others either
-            member.skip_due = None;
+            if let Some(due) = member.skip_due.take() {
+                self.mux.skips.lost |= 1 << due.path;
+            }
             if let Some(skip) = skip {
                 match &member.skip {
                     Some((before, _)) if *before == skip => {}

@@ -114,7 +114,10 @@ impl<const N: usize> Endpoint<N> {
         self.rtt.answered();
         self.events.clear();
         if let Some(member) = &mut self.member {
-            (member.told, member.admitted, member.foreign, member.over, member.skip_due) = (None, false, false, false, None);
+            if let Some(due) = member.skip_due.take() {
+                mux.skips.lost |= 1 << due.path;
+            }
+            (member.told, member.admitted, member.foreign, member.over) = (None, false, false, false);
         }
     }
     /// How long nothing may be heard (µs).
