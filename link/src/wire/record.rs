@@ -357,7 +357,7 @@ pub enum Record<'a> {
     },
     /// What was sent by another path goes by others now: should it come there still, it is too late.
     Skip {
-        /// Which: lowest 32 bits of the sender's session id on that path.
+        /// Which: lowest 32 bits of both session ids on that path, by exclusive or.
         token: u32,
         /// Lowest 16 bits of the last transmission this is about.
         tx: u16,

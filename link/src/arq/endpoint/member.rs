@@ -153,7 +153,7 @@ impl<const N: usize> Endpoint<N> {
     }
     /// The peer sends again what it sent on this path up to there.
     pub(crate) fn skip(&mut self, token: u32, tx: u16) {
-        if self.state == State::Open && self.peer as u32 == token {
+        if self.state == State::Open && (self.me ^ self.peer) as u32 == token {
             self.heard.skip(tx);
         }
     }
@@ -211,7 +211,7 @@ impl<const N: usize> Endpoint<N> {
         self.asked = heapless::HistoryBuf::new();
         let last = self.next_tx.checked_sub(1).filter(|_| !self.is_resolved())?;
         self.member.iter_mut().for_each(|member| member.handed = Some(last));
-        Some(Skip { path, token: self.me as u32, tx: last as u16 })
+        Some(Skip { path, token: (self.me ^ self.peer) as u32, tx: last as u16 })
     }
     /// The peer takes nothing any more that was sent here up to this transmission.
     pub(crate) fn release<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, upto: u64) {
