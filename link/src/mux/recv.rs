@@ -56,6 +56,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     pub(crate) fn window_due(&self) -> bool {
         self.end.is_none() && self.limit() - self.advertised >= (self.ring.capacity() / 4).max(1)
     }
+    /// The limit it began with. A BEGIN or ACCEPT that goes out again says this one, too: the peer may have had
+    /// the first, and takes nothing from the second.
+    pub(crate) fn first_limit(&self) -> u64 {
+        self.ring.capacity()
+    }
     /// The limit that was told.
     pub(crate) fn told(&self) -> u64 {
         self.advertised

@@ -188,8 +188,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         let (channel, control) = self.channels.iter_mut().find_map(|c| c.control_due(room).map(|control| (c, control)))?;
         let (id, told) = (channel.id(), channel.recv.told());
         match control {
-            Control::Begin => writer.begin(id, channel.class().to_wire(), channel.recv.window_told(), channel.service()),
-            Control::Accept => writer.accept(id, channel.recv.window_told()),
+            Control::Begin => writer.begin(id, channel.class().to_wire(), channel.recv.first_limit(), channel.service()),
+            Control::Accept => writer.accept(id, channel.recv.first_limit()),
             Control::Reset => writer.reset(id, channel.reason()),
             Control::Window => writer.window(id, channel.recv.window_told()),
             Control::Note(note) => writer.note(id, note.to_wire(), channel.note_value(note)),
