@@ -253,8 +253,7 @@ where
     /// Sessions that are of no more use give way to new ones.
     fn renew_paths(&mut self, now: Instant) {
         for path in self.paths.as_mut() {
-            let endpoint = &mut path.endpoint;
-            let strayed = endpoint.has_strayed(STRAYS) && path.is_silent(now);
+            let strayed = path.has_strayed(STRAYS, now);
             let endpoint = &mut path.endpoint;
             let Some(member) = endpoint.member.as_mut() else { continue };
             if member.over || strayed {

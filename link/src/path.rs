@@ -121,6 +121,12 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     pub fn is_silent(&self, now: Instant) -> bool {
         self.silence_us(now).is_some_and(|us| us > self.endpoint.silent_after_us())
     }
+    /// Whether what comes is of somebody else, and nothing of this session has come for long. A frame that is only
+    /// coming in does not count: it may be one of his.
+    pub(crate) fn has_strayed(&self, frames: u64, now: Instant) -> bool {
+        let silent = self.endpoint.silence_us(now).is_some_and(|us| us > self.endpoint.silent_after_us());
+        silent && self.endpoint.has_strayed(frames)
+    }
     /// The handshake.
     pub fn handshake(&mut self) -> &mut H {
         &mut self.door.handshake
