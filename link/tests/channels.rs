@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Line, Station, for_seeds, on_a_big_stack, run, stream_byte};
 use link::sim::{NoiseConfig, Random};
-use link::{Class, Config, Event, Instant, Link, Note, ResetCode, State};
+use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Note, ResetCode, State};
 
 type Wire = Box<Link<Vec<u8>, 1024, 260>>;
 
@@ -267,6 +267,44 @@ fn many_channels_at_once_and_in_a_row() {
 }
 
 /// 256 channels together carry what one carries alone.
+/// More to tell than transmissions may be under way: what has no room waits, and is not forgotten.
+#[test]
+fn control_waits_for_room() {
+    type Small = Link<Vec<u8>, 24, 60>;
+    let end = |id| Small::with_channels(Config::for_baud(0), id, Instant::default());
+    let (mut a, mut b, mut out) = (end(7), end(9), vec![0; FRAME_MAX]);
+    let (mut now, mut accepted) = (Instant::default(), 0);
+    // all that one end has to say before the other hears any of it
+    let mut turn = |from: &mut Small, to: &mut Small, now| {
+        let mut bytes = Vec::new();
+        while let Some(n) = from.poll_transmit(&mut out, now) {
+            bytes.extend(&out[..n]);
+        }
+        to.handle_bytes(&bytes, now);
+    };
+    while accepted < 60 {
+        a.handle_timeout(now);
+        b.handle_timeout(now);
+        if a.state() == State::Open && a.channels().count() == 0 {
+            for _ in 0..60 {
+                a.open(b"echo", Class::Learnt, vec![0; 64], vec![0; 64]).unwrap();
+            }
+        }
+        turn(&mut a, &mut b, now);
+        while let Some(event) = b.poll_event() {
+            if let Event::Asked(id) = event {
+                b.accept(id, Class::Learnt, vec![0; 64], vec![0; 64]).unwrap();
+            }
+        }
+        turn(&mut b, &mut a, now);
+        while let Some(event) = a.poll_event() {
+            accepted += usize::from(matches!(event, Event::Accepted(_)));
+        }
+        now = now.after(1_000);
+        assert!(now < Instant::from_micros(30_000_000), "{accepted} of 60 accepted");
+    }
+}
+
 #[test]
 fn the_sum_of_many_is_that_of_one() {
     on_a_big_stack(|| {

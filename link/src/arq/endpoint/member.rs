@@ -70,7 +70,14 @@ impl Member {
     }
     pub(super) fn share(&self, room: Room) -> Room {
         let payload = if self.data { room.payload } else { 0 };
-        Room { payload, path: self.path, bonded: true, urgent: self.data && self.urgent, fresh: self.fresh, ..room }
+        Room {
+            payload,
+            path: self.path,
+            bonded: true,
+            urgent: room.urgent && self.data && self.urgent,
+            fresh: self.fresh,
+            ..room
+        }
     }
 }
 

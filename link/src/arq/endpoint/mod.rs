@@ -36,8 +36,9 @@ const HOST_US: u64 = 40_000;
 const MISSED: u64 = 3;
 /// Copies of a last message that nothing will answer.
 const FAREWELLS: u8 = 2;
-/// Transmissions kept free for probes.
+/// Transmissions kept free of data, and those of them that only probes may use.
 const RESERVE: usize = 8;
+const PROBES: usize = 4;
 
 /// A transmission that wants an acknowledgement.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use super::super::State;
 use super::super::plan::Plan;
 use super::super::timer::Timer;
-use super::{Endpoint, Outgoing, RESERVE, Sent};
+use super::{Endpoint, Outgoing, PROBES, RESERVE, Sent};
 use crate::mux::{Bytes, Control, Load, Mux, Room};
 use crate::time::Instant;
 use crate::wire::Level;
@@ -88,12 +88,18 @@ impl<const N: usize> Endpoint<N> {
         let payload = self.plan(mux, now).payload;
         let cap = if self.config.rate == 0 { usize::MAX } else { (self.config.rate as usize * 2 / 5).max(8 * payload) };
         let may = self.sent.len() + RESERVE < N && self.in_flight < cap;
-        let room = Room { payload: if may { payload } else { 0 }, backlog_us, path: 0, bonded: false, urgent: true, fresh: true };
+        let urgent = self.has_room();
+        let room = Room { payload: if may { payload } else { 0 }, backlog_us, path: 0, bonded: false, urgent, fresh: true };
         self.member.as_ref().map_or(room, |member| member.share(room))
     }
 
+    /// Whether there is room to note one more transmission that says anything; without it nobody would know of its loss.
+    fn has_room(&self) -> bool {
+        self.sent.len() + PROBES < N
+    }
+
     fn control_due<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, room: Room) -> bool {
-        let skip = self.member.as_ref().is_some_and(|member| member.skip_due.is_some());
+        let skip = self.has_room() && self.member.as_ref().is_some_and(|member| member.skip_due.is_some());
         self.ack_now || self.probe || skip || mux.control_due(room)
     }
 
@@ -138,7 +144,8 @@ impl<const N: usize> Endpoint<N> {
             (self.unacked, self.unacked_bytes, self.ack_now) = (0, 0, false);
             self.timers.clear(Timer::AckDelay);
         }
-        let skip = self.member.as_mut().and_then(|member| member.skip_due.take());
+        let may = self.has_room();
+        let skip = self.member.as_mut().filter(|_| may).and_then(|member| member.skip_due.take());
         let (load, repeat) = match skip {
             Some(skip) => {
                 writer.skip(skip.token, skip.tx);
