@@ -262,7 +262,7 @@ where
                 let id = self.group.next_id();
                 path.renew(&mut self.mux, id, calls_at);
                 if let (Some(member), Some(skip)) = (path.endpoint.member.as_mut(), skip) {
-                    member.skip.get_or_insert((skip, false));
+                    member.skip = Some((skip, false));
                 }
             }
         }
@@ -273,15 +273,14 @@ where
         for (token, tx) in core::mem::take(&mut self.group.skips) {
             self.paths.as_mut().iter_mut().for_each(|path| path.endpoint.skip(token, tx));
         }
-        let news = core::mem::take(&mut self.mux.skips);
+        let (arrived, lost) = self.mux.skips.take();
         for (at, path) in self.paths.as_mut().iter_mut().enumerate() {
-            let arrived = news.arrived & 1 << at != 0;
             let Some(member) = path.endpoint.member.as_mut() else { continue };
-            if arrived && member.skip.take_if(|skip| skip.1).is_some() {
-                if let Some(upto) = member.handed {
-                    path.endpoint.release(&mut self.mux, upto);
-                }
-            } else if news.lost & 1 << at != 0
+            if arrived & 1 << at != 0
+                && let Some((skip, _)) = member.skip.take_if(|skip| skip.1)
+            {
+                path.endpoint.release(&mut self.mux, skip.upto);
+            } else if lost & 1 << at != 0
                 && let Some(skip) = &mut member.skip
             {
                 skip.1 = false;
@@ -296,8 +295,8 @@ where
             let skip = path.endpoint.hand_over(&mut self.mux);
             let Some(member) = path.endpoint.member.as_mut() else { continue };
             // it cannot tell of others either
-            if let Some(due) = member.skip_due.take() {
-                self.mux.skips.lost |= 1 << due.path;
+            if let Some((order, _)) = member.skip_due.take() {
+                self.mux.skips.answer(order, false);
             }
             if let Some(skip) = skip {
                 match &member.skip {
@@ -321,8 +320,9 @@ where
             let Some(skip) = member.and_then(|member| member.skip.as_mut()).filter(|skip| !skip.1) else { continue };
             skip.1 = true;
             let due: Skip = skip.0;
+            let order = self.mux.skips.order(at);
             if let Some(member) = self.paths.as_mut()[carrier].endpoint.member.as_mut() {
-                member.skip_due = Some(due);
+                member.skip_due = Some((order, due));
             }
         }
     }

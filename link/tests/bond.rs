@@ -373,39 +373,41 @@ fn random_keys(random: &mut Random) -> (Keys, Keys) {
 /// every channel is byte-exact, notes keep their order, and nothing stalls.
 #[test]
 fn any_bond_delivers() {
-    for_seeds(2000, |seed| {
-        let mut random = Random::new(seed);
-        let count = 2 + random.below(3) as usize;
-        let baud = [115_200, 921_600, 2_000_000][random.below(3) as usize];
-        let mut wires = random_wires(&mut random, count, baud, seed);
-        // in any order
-        for w in (1..count).rev() {
-            wires.to.swap(w, random.below(w as u64 + 1) as usize);
-        }
-        if random.chance(0.3) {
-            let hold = Blow::Hold { wire: random.below(count as u64) as usize, us: random.below(5_000_000) };
-            wires.blows.push((random.below(3_000_000), hold));
-        }
-        if random.chance(0.2) {
-            let (x, y) = (random.below(count as u64) as usize, random.below(count as u64) as usize);
-            wires.blows.push((500_000 + random.below(2_000_000), Blow::Swap(x, y)));
-        }
-        let jobs: Vec<Job> = (0..1 + random.below(8))
-            .map(|_| {
-                let class = [Class::Learnt, Class::Interactive, Class::Bulk][random.below(3) as usize];
-                let mut job = job(class, random.below(u64::from(baud) / 100), 256 << random.below(9));
-                if random.chance(0.1) {
-                    job.abort_at = random.below(job.bytes + 1);
-                }
-                job
-            })
-            .collect();
-        let (ours, theirs) = random_keys(&mut random);
-        let mut a = Client::new(bond(baud, count, random.bits(), ours, None), jobs, 1 + random.below(12) as usize);
-        let mut b = Server::new(bond(baud, count, random.bits(), theirs, None), 1024 << random.below(7));
-        run(&mut a, &mut b, &mut wires, seed, 400_000_000);
-        assert_eq!(b.lost, None);
-    });
+    for_seeds(2000, deliver);
+}
+
+fn deliver(seed: u64) {
+    let mut random = Random::new(seed);
+    let count = 2 + random.below(3) as usize;
+    let baud = [115_200, 921_600, 2_000_000][random.below(3) as usize];
+    let mut wires = random_wires(&mut random, count, baud, seed);
+    // in any order
+    for w in (1..count).rev() {
+        wires.to.swap(w, random.below(w as u64 + 1) as usize);
+    }
+    if random.chance(0.3) {
+        let hold = Blow::Hold { wire: random.below(count as u64) as usize, us: random.below(5_000_000) };
+        wires.blows.push((random.below(3_000_000), hold));
+    }
+    if random.chance(0.2) {
+        let (x, y) = (random.below(count as u64) as usize, random.below(count as u64) as usize);
+        wires.blows.push((500_000 + random.below(2_000_000), Blow::Swap(x, y)));
+    }
+    let jobs: Vec<Job> = (0..1 + random.below(8))
+        .map(|_| {
+            let class = [Class::Learnt, Class::Interactive, Class::Bulk][random.below(3) as usize];
+            let mut job = job(class, random.below(u64::from(baud) / 100), 256 << random.below(9));
+            if random.chance(0.1) {
+                job.abort_at = random.below(job.bytes + 1);
+            }
+            job
+        })
+        .collect();
+    let (ours, theirs) = random_keys(&mut random);
+    let mut a = Client::new(bond(baud, count, random.bits(), ours, None), jobs, 1 + random.below(12) as usize);
+    let mut b = Server::new(bond(baud, count, random.bits(), theirs, None), 1024 << random.below(7));
+    run(&mut a, &mut b, &mut wires, seed, 400_000_000);
+    assert_eq!(b.lost, None);
 }
 
 // ---- the one stream, speed ----------------------------------------------------------------------
@@ -540,6 +542,46 @@ fn what_is_late_is_too_late() {
     let mut b = Bulk::new(bond(baud, 3, 9, Keys::Plain, Some(1 << 20)), 0, bytes);
     run(&mut a, &mut b, &mut wires, 1, 60_000_000);
     assert!(a.finished && b.finished);
+}
+
+/// Writes a little, waits, and goes on.
+struct Idler {
+    bulk: Bulk,
+    until: u64,
+}
+
+impl User for Idler {
+    fn bond(&mut self) -> &mut Bond {
+        &mut self.bulk.bond
+    }
+    fn act(&mut self, now: Instant, random: &mut Random) {
+        if self.bulk.written == 0 || now.as_micros() >= self.until {
+            self.bulk.act(now, random);
+        }
+    }
+    fn is_over(&self) -> bool {
+        self.bulk.is_over()
+    }
+    fn wake(&self) -> Option<u64> {
+        (self.bulk.written > 0 && !self.is_over()).then_some(self.until)
+    }
+}
+
+/// A wire that is gone for good holds up nothing, however long ago and however much has passed since.
+#[test]
+fn what_is_gone_holds_up_nothing() {
+    for keys in [Keys::Plain, Keys::Psk] {
+        let mut wires = Wires::clean(3, FAST, 300);
+        for at_b in [false, true] {
+            wires.blows.push((2_000_000, Blow::Unplug { at_b, path: 1, us: 1_000_000_000 }));
+        }
+        // all of the first window is acknowledged when the wire goes
+        let (bytes, window, until) = (12_000_000, 1 << 18, 90_000_000);
+        let mut a = Idler { bulk: Bulk::new(bond(FAST, 3, 5, keys, Some(window)), bytes, 0), until };
+        let mut b = Bulk::new(bond(FAST, 3, 9, keys, Some(window)), 0, bytes);
+        run(&mut a, &mut b, &mut wires, 1, 200_000_000);
+        assert!(a.bulk.finished && b.finished, "{:?} {:?}", a.bulk.lost, b.lost);
+    }
 }
 
 // ---- who is at the other end --------------------------------------------------------------------

@@ -20,6 +20,7 @@ use channel::Stage;
 pub(crate) use send::Fill;
 use send::Piece;
 
+use crate::bond::PATHS_MAX;
 use crate::time::Instant;
 use crate::wire::segment::{Begin, Record, SERVICE_MAX};
 use recv::Refused;
@@ -116,11 +117,35 @@ impl Load {
     }
 }
 
-/// What became of SKIPs, a bit for each path they are about.
+/// What became of SKIPs. Of those about one path the latest order counts, for what becomes of an older one says
+/// nothing of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Skips {
-    pub(crate) arrived: u8,
-    pub(crate) lost: u8,
+    orders: u16,
+    /// The latest about each path, until it is answered.
+    latest: [Option<u16>; PATHS_MAX],
+    /// A bit for each path.
+    arrived: u8,
+    lost: u8,
+}
+
+impl Skips {
+    /// The number of a new order about this path.
+    pub(crate) fn order(&mut self, path: usize) -> u16 {
+        self.orders = self.orders.wrapping_add(1);
+        self.latest[path] = Some(self.orders);
+        self.orders
+    }
+    pub(crate) fn answer(&mut self, order: u16, arrived: bool) {
+        if let Some(path) = self.latest.iter().position(|latest| *latest == Some(order)) {
+            self.latest[path] = None;
+            *(if arrived { &mut self.arrived } else { &mut self.lost }) |= 1 << path;
+        }
+    }
+    /// The paths about which a SKIP has arrived, or was lost, since this was asked.
+    pub(crate) fn take(&mut self) -> (u8, u8) {
+        (core::mem::take(&mut self.arrived), core::mem::take(&mut self.lost))
+    }
 }
 
 /// What a channel begun adds to [`Mux::progress`]: 4 MiB, for a quarter of the numbers there are.
@@ -172,7 +197,6 @@ pub(crate) struct Mux<B, const C: usize> {
     /// How far this end has gone on: new bytes sent, receive limits raised, and [`BEGIN_COSTS`] for
     /// each channel begun. Bounds how old a number may be that stands truncated on a wire.
     pub(crate) progress: u64,
-    /// SKIPs about these paths, a bit each, that have arrived or were lost since this was looked at.
     pub(crate) skips: Skips,
     /// User bytes of channels that are gone.
     gone_in: u64,
@@ -400,8 +424,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
 
     /// What a transmission carried has arrived.
     pub(crate) fn arrived(&mut self, load: Load) {
-        if let Some((path, Control::Skip)) = load.control {
-            self.skips.arrived |= 1 << path;
+        if let Some((order, Control::Skip)) = load.control {
+            self.skips.answer(order, true);
         } else if let Some((id, control)) = load.control {
             self.asked.retain(|a| a.id != id || a.refused.is_none() || control != Control::Reset);
             if let Some(channel) = self.get_mut(id) {
@@ -416,8 +440,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
     }
     /// What a transmission carried was lost.
     pub(crate) fn lost(&mut self, load: Load) {
-        if let Some((path, Control::Skip)) = load.control {
-            self.skips.lost |= 1 << path;
+        if let Some((order, Control::Skip)) = load.control {
+            self.skips.answer(order, false);
         } else if let Some((id, control)) = load.control {
             if let Some(asked) = self.asked.iter_mut().find(|a| a.id == id && a.refused.is_some()) {
                 asked.refusal_due |= control == Control::Reset;

@@ -173,6 +173,10 @@ impl<const N: usize> Endpoint<N> {
             self.timers.set(Timer::Open, now);
         }
         if self.state != State::Open && open.you == self.me {
+            if self.member.is_some() {
+                // of a session before this one
+                self.release(mux, u64::MAX);
+            }
             self.state = State::Open;
             self.adapt.limit(open.payload_max);
             self.rates.opened(&open);
@@ -204,17 +208,18 @@ impl<const N: usize> Endpoint<N> {
             return false;
         } else {
             mux.restart();
+            self.sent.clear();
+            self.in_flight = 0;
         }
         self.restart();
         true
     }
 
-    /// Nothing is known of a peer.
+    /// Nothing is known of a peer. What is under way is the caller's.
     pub(super) fn restart(&mut self) {
         self.heard = Heard::default();
         (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
-        self.sent.clear();
-        (self.in_flight, self.next_tx, self.newest_acked) = (0, 0, None);
+        (self.next_tx, self.newest_acked) = (0, None);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
         self.peer_damage = (0, 0);
         self.timers.clear_all();

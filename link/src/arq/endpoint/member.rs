@@ -20,7 +20,8 @@ pub(crate) struct Skip {
     /// The path they went by.
     pub(crate) path: u8,
     pub(crate) token: u32,
-    pub(crate) tx: u16,
+    /// The last of them.
+    pub(crate) upto: u64,
 }
 
 /// One of several paths.
@@ -47,14 +48,12 @@ pub(crate) struct Member {
     pub(crate) data: bool,
     pub(crate) urgent: bool,
     pub(crate) fresh: bool,
-    /// To be told by this path, of another one.
-    pub(crate) skip_due: Option<Skip>,
+    /// To be told by this path, of another one, and the number of that order: see [`Skips`].
+    pub(crate) skip_due: Option<(u16, Skip)>,
     /// What the peer is to be told of this one, and whether another path has it to tell.
     pub(crate) skip: Option<(Skip, bool)>,
     /// Frames that were not of this session when that was last heard.
     pub(super) strays: u64,
-    /// Others have what was under way up to this transmission.
-    pub(crate) handed: Option<u64>,
     /// The latest transmission that wants an acknowledgement, and up to which the peer takes none any more.
     pub(super) loaded: Option<u64>,
     skipped: Option<u64>,
@@ -66,7 +65,7 @@ pub(crate) struct Member {
 impl Member {
     pub(super) fn opened(&mut self, limit: u32) {
         (self.opened, self.limit, self.told, self.admitted, self.foreign) = (true, limit, None, false, false);
-        (self.loaded, self.skipped, self.mark, self.handed) = (None, None, None, None);
+        (self.loaded, self.skipped, self.mark) = (None, None, None);
     }
     pub(super) fn share(&self, room: Room) -> Room {
         let payload = if self.data { room.payload } else { 0 };
@@ -101,18 +100,16 @@ impl<const N: usize> Endpoint<N> {
             skip_due: None,
             skip: None,
             strays: 0,
-            handed: None,
             loaded: None,
             skipped: None,
             safe: 0,
             mark: None,
         });
     }
-    /// Begins another session on this path, and calls from then on. What was under way is lost.
+    /// Begins another session on this path, and calls from then on. What is under way stays so until the peer
+    /// takes it no more: by a SKIP, or once this session is open.
     pub(crate) fn renew<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, session: u64, calls_at: Instant) {
-        while let Some(sent) = self.sent.pop_front() {
-            mux.lost(sent.load);
-        }
+        let resolved = self.is_resolved();
         self.restart();
         self.timers.set(Timer::Open, calls_at);
         (self.state, self.me, self.peer) = (State::Opening, session.max(1), 0);
@@ -121,9 +118,10 @@ impl<const N: usize> Endpoint<N> {
         self.rtt.answered();
         self.events.clear();
         if let Some(member) = &mut self.member {
-            if let Some(due) = member.skip_due.take() {
-                mux.skips.lost |= 1 << due.path;
+            if let Some((order, _)) = member.skip_due.take() {
+                mux.skips.answer(order, false);
             }
+            member.loaded = member.loaded.filter(|_| !resolved);
             (member.told, member.admitted, member.foreign, member.over) = (None, false, false, false);
         }
     }
@@ -158,9 +156,13 @@ impl<const N: usize> Endpoint<N> {
         self.member.iter_mut().for_each(|member| member.over |= !ours);
         ours
     }
+    /// What this session is called on a wire: the same at both ends.
+    pub(super) fn token(&self) -> u32 {
+        (self.me ^ self.peer) as u32
+    }
     /// The peer sends again what it sent on this path up to there.
     pub(crate) fn skip(&mut self, token: u32, tx: u16) {
-        if self.state == State::Open && (self.me ^ self.peer) as u32 == token {
+        if self.state == State::Open && self.token() == token {
             self.heard.skip(tx);
         }
     }
@@ -217,8 +219,7 @@ impl<const N: usize> Endpoint<N> {
         mux.drop_fills(path);
         self.asked = heapless::HistoryBuf::new();
         let last = self.next_tx.checked_sub(1).filter(|_| !self.is_resolved())?;
-        self.member.iter_mut().for_each(|member| member.handed = Some(last));
-        Some(Skip { path, token: (self.me ^ self.peer) as u32, tx: last as u16 })
+        Some(Skip { path, token: self.token(), upto: last })
     }
     /// The peer takes nothing any more that was sent here up to this transmission.
     pub(crate) fn release<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, upto: u64) {
@@ -229,7 +230,6 @@ impl<const N: usize> Endpoint<N> {
         }
         if let Some(member) = &mut self.member {
             member.skipped = member.skipped.max(Some(upto));
-            member.handed = member.handed.filter(|handed| *handed > upto);
         }
     }
     /// The port may be another one by now, and lead to somebody else, who in a plain session could not be told.
@@ -249,6 +249,8 @@ impl<const N: usize> Endpoint<N> {
         let known = known.max(member.skipped);
         match member.mark {
             _ if resolved => (member.safe, member.mark) = (progress, None),
+            // what was sent before counts from the start otherwise
+            _ if self.state != State::Open => {}
             Some((tx, then)) if known.is_some_and(|known| known >= tx) => {
                 (member.safe, member.mark) = (then, Some((self.next_tx, progress)));
             }

@@ -217,7 +217,10 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn end(&mut self, loss: Loss) {
         self.state = State::Ended;
         self.timers.clear_all();
-        self.sent.clear();
+        // what a path has under way is not its own
+        if self.member.is_none() {
+            self.sent.clear();
+        }
         self.event(Event::Lost(loss));
     }
 

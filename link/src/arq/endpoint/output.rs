@@ -147,9 +147,9 @@ impl<const N: usize> Endpoint<N> {
         let may = self.has_room();
         let skip = self.member.as_mut().filter(|_| may).and_then(|member| member.skip_due.take());
         let (load, repeat) = match skip {
-            Some(skip) => {
-                writer.skip(skip.token, skip.tx);
-                (Load { control: Some((u16::from(skip.path), Control::Skip)), piece: None }, false)
+            Some((order, skip)) => {
+                writer.skip(skip.token, skip.upto as u16);
+                (Load { control: Some((order, Control::Skip)), piece: None }, false)
             }
             None => mux.write_records(&mut writer, room, now),
         };
