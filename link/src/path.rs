@@ -309,7 +309,7 @@ fn take<B: Bytes, const N: usize, const C: usize>(
     match segment {
         Some(segment) => {
             endpoint.stats.frames_in += 1;
-            if endpoint.member.is_some() && !group.hear(endpoint, mux, &segment, now) {
+            if endpoint.member.is_some() && !(endpoint.is_addressed(&segment) && group.hear(endpoint, mux, &segment, now)) {
                 return;
             }
             endpoint.handle_segment(mux, &segment, now);

@@ -373,10 +373,38 @@ fn random_keys(random: &mut Random) -> (Keys, Keys) {
 /// every channel is byte-exact, notes keep their order, and nothing stalls.
 #[test]
 fn any_bond_delivers() {
-    for_seeds(2000, deliver);
+    for_seeds(1000, |seed| deliver(seed, false));
 }
 
-fn deliver(seed: u64) {
+/// The same while wires are also held, swapped, swapped back and unplugged at a rate nobody has hands for.
+#[test]
+fn a_rough_hand_harms_nothing() {
+    for_seeds(300, |seed| deliver(seed, true));
+}
+
+fn rough_blows(wires: &mut Wires, count: usize, seed: u64) {
+    let mut random = Random::new(seed ^ 0x5EED);
+    for _ in 0..random.below(4) {
+        let hold = Blow::Hold { wire: random.below(count as u64) as usize, us: random.below(8_000_000) };
+        wires.blows.push((random.below(6_000_000), hold));
+    }
+    if random.chance(0.6) {
+        let (x, y) = (random.below(count as u64) as usize, random.below(count as u64) as usize);
+        let at = 200_000 + random.below(4_000_000);
+        wires.blows.push((at, Blow::Swap(x, y)));
+        if random.chance(0.7) {
+            let most = [20_000, 300_000, 3_000_000][random.below(3) as usize];
+            wires.blows.push((at + random.below(most), Blow::Swap(x, y)));
+        }
+    }
+    for _ in 0..random.below(6) {
+        let (at_b, path) = (random.chance(0.5), random.below(count as u64) as usize);
+        let us = 1 + random.below(3_000_000);
+        wires.blows.push((random.below(8_000_000), Blow::Unplug { at_b, path, us }));
+    }
+}
+
+fn deliver(seed: u64, rough: bool) {
     let mut random = Random::new(seed);
     let count = 2 + random.below(3) as usize;
     let baud = [115_200, 921_600, 2_000_000][random.below(3) as usize];
@@ -392,6 +420,9 @@ fn deliver(seed: u64) {
     if random.chance(0.2) {
         let (x, y) = (random.below(count as u64) as usize, random.below(count as u64) as usize);
         wires.blows.push((500_000 + random.below(2_000_000), Blow::Swap(x, y)));
+    }
+    if rough {
+        rough_blows(&mut wires, count, seed);
     }
     let jobs: Vec<Job> = (0..1 + random.below(8))
         .map(|_| {

@@ -350,9 +350,9 @@ pub enum Record<'a> {
         /// The sender's id of it, not 0.
         bond: u64,
     },
-    /// Whom the rest of the segment is for: of several plain wires one may stand in the place of another.
+    /// To which session the segment belongs: of several plain wires one may stand in the place of another.
     Path {
-        /// Lowest 32 bits of the receiver's session id on this path.
+        /// Lowest 32 bits of both session ids on this path, by exclusive or.
         token: u32,
     },
     /// What was sent by another path goes by others now: should it come there still, it is too late.

@@ -36,20 +36,11 @@ impl<const N: usize> Endpoint<N> {
         if !self.heard.is_new(tx) || !self.is_admitted() {
             return;
         }
-        let (mut addressed, bonded) = (self.sealed || self.member.is_none(), self.member.is_some());
+        let bonded = self.member.is_some();
         let (mut wants_ack, mut data, mut hold) = (false, 0, LARGE_DELAY_US);
         for record in records {
             match record {
-                Record::Join { .. } => continue,
-                Record::Path { token } => {
-                    addressed |= self.is_for_us(token);
-                    if !addressed {
-                        return;
-                    }
-                    continue;
-                }
-                // of several wires one may stand in the place of another
-                Record::Ack(_) | Record::Parts(_) if !addressed => continue,
+                Record::Join { .. } | Record::Path { .. } => continue,
                 Record::Ack(ack) => {
                     self.handle_ack(mux, &ack, now);
                     continue;

@@ -150,11 +150,24 @@ impl<const N: usize> Endpoint<N> {
     pub(super) fn is_admitted(&self) -> bool {
         self.member.as_ref().is_none_or(|member| member.admitted)
     }
-    /// Whether a segment with this token is for this session; else the wires were changed.
-    pub(super) fn is_for_us(&mut self, token: u32) -> bool {
-        let ours = token == self.me as u32;
-        self.member.iter_mut().for_each(|member| member.over |= !ours);
-        ours
+    /// Whether a segment is of this session. One of another, by a wire that has taken the place of this one, would
+    /// be counted among those of the peer, and acknowledged for it.
+    pub(crate) fn is_addressed(&mut self, segment: &Segment<'_>) -> bool {
+        if self.sealed || self.state != State::Open {
+            return true;
+        }
+        let token = self.token();
+        for record in segment.records() {
+            match record {
+                Record::Open(_) | Record::Close(_) | Record::Hello(_) => return true,
+                Record::Path { token: theirs } => {
+                    self.member.iter_mut().for_each(|member| member.over |= theirs != token);
+                    return theirs == token;
+                }
+                _ => {}
+            }
+        }
+        false
     }
     /// What this session is called on a wire: the same at both ends.
     pub(super) fn token(&self) -> u32 {
@@ -175,8 +188,8 @@ impl<const N: usize> Endpoint<N> {
         if self.newest_acked.is_none() {
             writer.join(member.bond);
         }
-        if !self.sealed && (self.unacked > 0 || self.ack_now) {
-            writer.path(self.peer as u32);
+        if !self.sealed {
+            writer.path(self.token());
         }
     }
     pub(super) fn takes_urgent(&self) -> bool {

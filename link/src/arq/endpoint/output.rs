@@ -8,7 +8,7 @@ use crate::mux::{Bytes, Control, Load, Mux, Room};
 use crate::time::Instant;
 use crate::wire::Level;
 use crate::wire::seal::SEAL;
-use crate::wire::segment::{self, Close, Open, SEGMENT_HEAD, VERSION, Writer};
+use crate::wire::segment::{self, Close, Open, VERSION, Writer};
 
 /// Longest distance between calls (µs).
 const CALL_MAX_US: u64 = 1_000_000;
@@ -66,7 +66,7 @@ impl<const N: usize> Endpoint<N> {
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
         if self.member.is_some() && !self.sealed {
-            writer.path(self.peer as u32);
+            writer.path(self.token());
         }
         writer.ack(&ack);
         // the peer may have missed it when we stopped waiting for its answer
@@ -132,6 +132,7 @@ impl<const N: usize> Endpoint<N> {
         if self.member.is_some() {
             self.write_member(&mut writer);
         }
+        let head = writer.len();
         if self.unacked > 0 || self.ack_now {
             if let Some(parts) = self.parts_due.take() {
                 // before the ACK that says it is lost
@@ -157,7 +158,7 @@ impl<const N: usize> Endpoint<N> {
         if core::mem::take(&mut self.probe) && load.is_empty() {
             writer.ping();
         } else if load.is_empty() {
-            return (writer.len() > SEGMENT_HEAD).then(|| self.outgoing(writer.len(), self.adapt.short(writer.len())));
+            return (writer.len() > head).then(|| self.outgoing(writer.len(), self.adapt.short(writer.len())));
         }
         let level = self.level(mux, &load, writer.len(), now);
         // without room it still probes: what it shows is that those before it are lost
