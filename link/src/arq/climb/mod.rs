@@ -9,21 +9,23 @@
 //! ```
 
 mod ladder;
+mod noise;
 mod seek;
 mod trial;
+mod view;
 
 use heapless::Deque;
 
 use super::State;
-use super::endpoint::Damage;
-use super::plan::Noise;
 use crate::time::Instant;
 use crate::wire::record::{Rate, RateStep};
 pub(crate) use ladder::BASE;
 pub use ladder::{LADDER, Rates};
 use ladder::{Ladder, baud, value};
+use noise::Watch;
 use seek::Seek;
 use trial::{KEEP_US, Report, Trial};
+pub(crate) use view::{Say, View};
 
 /// Nothing was heard for so long at a rate above the base: it has gone bad, or the peer is back at the base (µs).
 pub(crate) const SILENCE_US: u64 = 1_200_000;
@@ -44,17 +46,8 @@ const FRESH_US: u64 = 500_000;
 const KEEP_AGAIN_US: u64 = 10_000;
 /// Copies of the word that a rate is not kept.
 const BACKS: u8 = 2;
-/// How often the rate in use is compared with the next below (µs), how often in a row that must be better,
-/// and how long after one that was not (µs).
-const TICK_US: u64 = 500_000;
-const WORSE: u8 = 2;
-const DOWN_US: u64 = 10_000_000;
 /// A rate must be better by this much to be kept.
 const BETTER: f32 = 1.02;
-/// How much of what is known of the noise on the way in is kept from tick to tick, and what is believed before.
-const KEEP_OF: f64 = 0.7;
-const PRIOR_BYTES: f64 = 8_000.0;
-const PRIOR_ERRORS: f64 = 0.1;
 
 /// Why the rate of a port changed, or did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,42 +62,6 @@ pub enum RateNews {
     Seeking(u32),
     /// The peer does not agree to this rate, or does not answer.
     Refused(u32),
-}
-
-/// What the session is like.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
-    pub(crate) state: State,
-    /// Session id of the peer.
-    pub(crate) peer: u64,
-    /// Whether this end proposes, whether the peer can agree at all, and whether it is worth while.
-    pub(crate) leads: bool,
-    pub(crate) capable: bool,
-    pub(crate) ending: bool,
-    /// How long nothing was taken from the peer of an open session (µs).
-    pub(crate) silence_us: u64,
-    pub(crate) rtt_us: u64,
-    /// Sending time of the longest frame (µs).
-    pub(crate) frame_us: u64,
-    /// When all that was handed out will have left.
-    pub(crate) free: Instant,
-    /// Noise on the way out, as the peer tells.
-    pub(crate) out: Noise,
-    /// Share of the wire that is left at this noise.
-    pub(crate) share: fn(Noise) -> f64,
-    /// Bytes and damage that came in so far.
-    pub(crate) came: u64,
-    pub(crate) damage: Damage,
-}
-
-/// What may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Say {
-    /// Whatever the session has.
-    Session,
-    Nothing,
-    /// This, with so many bytes of padding.
-    Rate(Rate<'static>, usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,12 +128,7 @@ pub(crate) struct Climb {
     with: u64,
     /// The session has to ask where it stands.
     resumed: bool,
-    tick: Instant,
-    worse: u8,
-    down_at: Instant,
-    /// Bytes, wrong bytes and slips on the way in, of late; and the counters as they were.
-    inbound: [f64; 3],
-    seen: (u64, Damage),
+    noise: Watch,
     news: Deque<RateNews, 8>,
 }
 
@@ -197,11 +149,7 @@ impl Climb {
             seek: Seek::new(now),
             with: 0,
             resumed: false,
-            tick: now,
-            worse: 0,
-            down_at: now,
-            inbound: [0.0; 3],
-            seen: (0, Damage::default()),
+            noise: Watch::new(now),
             news: Deque::new(),
         }
     }
@@ -224,7 +172,7 @@ impl Climb {
         let Phase::Leaving { to, next, .. } = self.phase else { return };
         let from = core::mem::replace(&mut self.at, to);
         self.seek.arrive(now);
-        self.forget_noise(view, now);
+        self.noise.forget(view, now);
         match next {
             Next::Trial { leads } => self.phase = Phase::Trial(Trial::new(leads, from, view.rtt_us, now)),
             Next::Rest => self.rest(),
@@ -246,11 +194,8 @@ impl Climb {
         self.at = rates.rungs().rfind(|&rung| baud(rung) <= now_at).unwrap_or(BASE);
         self.proven = self.at;
         self.seek.arrive(now);
-        self.forget_noise(view, now);
+        self.noise.forget(view, now);
         self.rest();
-    }
-    fn forget_noise(&mut self, view: &View, now: Instant) {
-        (self.inbound, self.seen, self.tick, self.worse) = ([0.0; 3], (view.came, view.damage), now.after(TICK_US), 0);
     }
 
     // ---- what is said -------------------------------------------------------------------------
@@ -359,13 +304,13 @@ impl Climb {
         if !Climb::is_calm(view) || view.ending || self.next_try > now {
             return None;
         }
-        if self.worse >= WORSE {
+        if self.noise.is_worse() {
             return Ladder::below(self.at, self.common());
         }
         self.ladder.above(self.at, self.common(), now)
     }
     fn propose(&mut self, rung: u8, view: &View, now: Instant) -> Say {
-        let worth = self.worth(view) as f32;
+        let worth = self.noise.worth(view) as f32;
         self.ladder.measured(self.at, worth);
         self.before = value(self.at, worth);
         self.attempt = self.attempt.wrapping_add(1);
@@ -374,12 +319,6 @@ impl Climb {
         let until = now.after(u64::from(COPIES) * (AGAIN_US + view.rtt_us) + view.rtt_us + view.frame_us);
         self.phase = Phase::Proposed { rung, again, copies: COPIES - 1, until };
         self.say(RateStep::Propose, rung)
-    }
-    /// The shares of both directions together, as they are now.
-    fn worth(&self, view: &View) -> f64 {
-        let [bytes, wrong, slips] = self.inbound;
-        let per_byte = |errors: f64| ((errors + PRIOR_ERRORS) / (bytes + PRIOR_BYTES)).min(0.5);
-        (view.share)(view.out) + (view.share)(Noise { wrong: per_byte(wrong), slips: per_byte(slips) })
     }
 
     /// A rate record came.
@@ -462,7 +401,8 @@ impl Climb {
         if self.at > from {
             self.ladder.failed(self.at, now);
         }
-        (self.worse, self.down_at, self.next_try) = (0, now.after(DOWN_US), now.after(CALM_US));
+        self.noise.rest(now);
+        self.next_try = now.after(CALM_US);
     }
     fn give_up_proposal(&mut self, rung: u8, pause_us: u64, now: Instant) {
         self.tell(RateNews::Refused(baud(rung)));
@@ -514,7 +454,7 @@ impl Climb {
             self.tell(RateNews::Seeking(baud(next)));
             return self.leave(next, Next::Rest, view, now);
         }
-        if self.tick <= now {
+        if self.noise.tick <= now {
             self.compare(view, now);
         }
     }
@@ -530,18 +470,15 @@ impl Climb {
 
     /// Whether the next rate below would deliver more.
     fn compare(&mut self, view: &View, now: Instant) {
-        self.tick = now.after(TICK_US);
-        let (came, damage) = core::mem::replace(&mut self.seen, (view.came, view.damage));
-        let new = [view.came - came, view.damage.wrong - damage.wrong, view.damage.slips - damage.slips];
-        self.inbound = core::array::from_fn(|i| self.inbound[i] * KEEP_OF + new[i] as f64);
+        self.noise.count(view, now);
         if !Climb::is_calm(view) {
             return;
         }
-        let worth = self.worth(view) as f32;
+        let worth = self.noise.worth(view) as f32;
         self.ladder.measured(self.at, worth);
         let better =
             Ladder::below(self.at, self.common()).is_some_and(|low| self.ladder.value(low) > BETTER * value(self.at, worth));
-        self.worse = if better && self.down_at <= now { self.worse.saturating_add(1) } else { 0 };
+        self.noise.judge(better, now);
     }
 
     /// When [`Climb::handle_timeout`] or [`Climb::poll`] has something to do.
@@ -554,7 +491,7 @@ impl Climb {
                 let silence = falls.then(|| now.after(SILENCE_US.saturating_sub(view.silence_us)));
                 let up = self.ladder.above_at(self.at, self.common()).map(|at| at.max(self.next_try));
                 let climb = up.filter(|_| open && view.leads && view.capable);
-                let tick = (open && view.leads && view.capable).then_some(self.tick);
+                let tick = (open && view.leads && view.capable).then_some(self.noise.tick);
                 [seek, silence, climb.filter(|at| *at > now), tick].into_iter().flatten().min()
             }
             Phase::Proposed { again, copies, until, .. } => Some(if copies > 0 { again.min(until) } else { until }),
