@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Seek};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -98,6 +100,49 @@ impl Drop for Meter {
         }
         self.clear();
     }
+}
+
+/// A bar for stdin and stdout while another process uses them: where one is a file, its position tells how far
+/// that has come.
+#[derive(Debug)]
+pub struct Follower(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Follower {
+    /// Follows from now on until it is dropped, if there is a file among them.
+    pub fn new(wanted: bool) -> Follower {
+        let (stdin, stdout) = (io::stdin(), io::stdout());
+        let total = left_in(&stdin);
+        let from: Option<OwnedFd> = match total {
+            Some(_) => stdin.as_fd().try_clone_to_owned().ok(),
+            None if is_file(&stdout) => stdout.as_fd().try_clone_to_owned().ok(),
+            None => None,
+        };
+        let Some(file) = from.filter(|_| wanted && io::stderr().is_terminal()).map(File::from) else { return Follower(None) };
+        let (stop, stopped) = channel();
+        let began = position(&file);
+        let follow = move || {
+            let meter = Meter::new(true);
+            meter.total(total);
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                meter.set(position(&file).saturating_sub(began));
+            }
+        };
+        // no bar is no reason to fail
+        Follower(std::thread::Builder::new().spawn(follow).ok().map(|thread| (stop, thread)))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.0.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn position(mut file: &File) -> u64 {
+    file.stream_position().unwrap_or(0)
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -169,6 +169,32 @@ fn a_pipe_has_a_bar_where_a_file_travels() {
 }
 
 #[test]
+fn a_channel_has_one_too_whoever_holds_the_wire() {
+    let wire = Wire::with(&[]);
+    let dir = wire.rig().dir();
+    fs::write(wire.path("f"), bytes(300_000, 7)).unwrap();
+    let mut link = hardline(&["link", "./b", "-b", "2000000", "--plain", "--service", "sink=exec:cat >got"], dir);
+    let _link = wire.start("link", &mut link);
+    let open = || {
+        let mut open = hardline(&["open", "./a", "-b", "2000000", "--plain", "sink"], dir);
+        open.stdin(File::open(wire.path("f")).unwrap()).stdout(Stdio::piped());
+        open
+    };
+    let (code, text) = on_terminal(&mut open(), "xterm");
+    assert!(code == 0 && has_bar(&text) && text.contains("292.97 KiB"), "{text:?}");
+    assert_eq!(fs::read(wire.path("got")).unwrap(), bytes(300_000, 7));
+    let (code, text) = on_terminal(open().arg("-q"), "xterm");
+    assert_eq!((code, text.as_str()), (0, ""));
+    let mut holder = hardline(&["link", "./a", "-b", "2000000", "--plain", "--control", "./held"], dir);
+    let _holder = wire.start("holder", &mut holder);
+    until("the control socket", || wire.path("held").exists().then_some(()));
+    let mut open = hardline(&["open", "./held", "sink"], dir);
+    open.stdin(File::open(wire.path("f")).unwrap()).stdout(Stdio::piped());
+    let (code, text) = on_terminal(&mut open, "xterm");
+    assert!(code == 0 && has_bar(&text), "{text:?}");
+}
+
+#[test]
 fn one_way_has_the_same_bar() {
     let wire = Wire::with(&["--one-way"]);
     let dir = wire.rig().dir();
@@ -182,6 +208,10 @@ fn one_way_has_the_same_bar() {
     let text = recv.1.join().unwrap();
     assert!(has_bar(&sent) && has_bar(&text), "{sent:?} {text:?}");
     assert_eq!(fs::read(wire.path("in/f")).unwrap(), bytes(300_000, 3));
+    fs::write(wire.path("lines"), "a line\n".repeat(3_000)).unwrap();
+    let mut send = hardline(&["diode", "send", "./a", "-b", "2000000", "--survive", "50ms", "--lines"], dir);
+    let (code, sent) = on_terminal(send.stdin(File::open(wire.path("lines")).unwrap()), "xterm");
+    assert!(code == 0 && has_bar(&sent), "{sent:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `hardline open`: stdin and stdout to a service of the peer's.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 
 use link::Class;
@@ -9,6 +9,7 @@ use crate::cli::{Common, OpenArgs};
 use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
 use crate::error::{Doing, Failure, kinds};
+use crate::progress::Follower;
 use crate::signal::Signals;
 
 /// Runs until the channel has ended.
@@ -17,6 +18,8 @@ pub fn run(common: &Common, args: &OpenArgs) -> Result<(), Failure> {
         Ok((io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
     };
     let (input, output) = own().doing(kinds::STDIO_CLOSED, || "use stdin and stdout".into())?;
+    let typed = input.as_fd().is_terminal() || output.as_fd().is_terminal();
+    let _bar = Follower::new(!common.quiet && !typed);
     if let Some(path) = super::held_wire(common, &args.port)? {
         return Client::connect(&path)?.open(&args.name, Class::Learnt, input, output);
     }

@@ -1,9 +1,11 @@
 //! `--lines`: each line of stdin is a datagram.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use diode::emitter::{Config, Emitter, sealed_frame_max};
-use link::FRAME_MAX;
+use diode::seal::Sealing;
+use link::{FRAME_MAX, Instant};
 use nix::poll::PollFlags;
 
 use super::port::Output;
@@ -13,6 +15,7 @@ use crate::clock::Clock;
 use crate::drive::user::User;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
+use crate::progress::{self, Meter};
 use crate::signal::Signals;
 
 /// Longest line.
@@ -32,12 +35,11 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
         level: settings.profile.level,
         ..Config::for_baud(rate.saturating_mul(10), session.number)
     };
-    let mut emitter: Box<Emitter<LINES, LINE_MAX>> = Box::new(match session.sealing {
-        Some(sealing) => Emitter::sealed(config, sealing, clock.now()),
-        None => Emitter::new(config, clock.now()),
-    });
+    let mut emitter = build(config, session.sealing, clock.now())?;
     let mut frame = vec![0u8; sealed_frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
     let mut user = User::stdio()?;
+    let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
+    meter.total(progress::left_in(&io::stdin()));
     let (mut buffer, mut line, mut ended) = (vec![0u8; 4096], Vec::new(), false);
     let mut farewells = 0;
     loop {
@@ -65,6 +67,7 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
             drop(fds);
             let read = user.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
             ended |= read == Some(0);
+            meter.add(read.unwrap_or(0) as u64);
             take(&buffer[..read.unwrap_or(0)], ended, &mut line, |datagram| {
                 // a longer line is cut: better its beginning than nothing
                 let _ = emitter.write(&datagram[..datagram.len().min(LINE_MAX)], clock.now());
@@ -75,6 +78,20 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
     let stats = emitter.stats();
     let counted = link::Stats { wire_out: stats.bytes, frames_out: stats.frames, ..link::Stats::default() };
     Ok(crate::stats::as_json(&counted, began))
+}
+
+/// The emitter has 4 MB and is on the stack, several times over where nothing is optimised, before it is in its
+/// box: a thread with room for that builds it.
+fn build(config: Config, sealing: Option<Sealing>, now: Instant) -> Result<Box<Emitter<LINES, LINE_MAX>>, Failure> {
+    let make = || match sealing {
+        Some(sealing) => Box::new(Emitter::sealed(config, sealing, now)),
+        None => Box::new(Emitter::new(config, now)),
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(8 * size_of::<Emitter<LINES, LINE_MAX>>());
+        let built = thread.spawn_scoped(scope, make).doing(kinds::SYSTEM, || "start a thread".into())?;
+        Ok(built.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Splits what was read into lines; the rest waits in `line`.

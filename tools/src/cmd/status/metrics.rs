@@ -34,6 +34,18 @@ const ROWS: [Row; 16] = [
     ("baud", "gauge", "Bits per second of the port.", "", "baud", 1.0),
 ];
 
+/// The same for each port of a bond, with `port` for a label.
+const PATH_ROWS: [Row; 8] = [
+    ("path_up", "gauge", "Whether the peer answers on this port.", "", "up", 1.0),
+    ("path_silent_seconds", "gauge", "How long nothing was heard from the peer on this port.", "", "silent_seconds", 1.0),
+    ("path_wire_bytes_total", "counter", "Bytes from and to this port.", "direction=\"in\"", "wire_in", 1.0),
+    ("path_wire_bytes_total", "", "", "direction=\"out\"", "wire_out", 1.0),
+    ("path_bad_frames_total", "counter", "Frames on this port damaged beyond repair.", "", "frames_bad", 1.0),
+    ("path_resends_total", "counter", "Pieces of streams sent again that this port had lost.", "", "resends", 1.0),
+    ("path_round_trip_seconds", "gauge", "Smoothed round-trip time of this port.", "", "rtt_us", 1e-6),
+    ("path_bit_error_ratio", "gauge", "Estimated bit error rate of the direction sent to on this port.", "", "ber", 1.0),
+];
+
 /// Writes the file once, or again and again. What it says when nobody answers is that it is down.
 pub(super) fn run(args: &StatusArgs, file: &Path) -> Result<(), Failure> {
     loop {
@@ -75,6 +87,7 @@ fn as_metrics(wire: &str, status: Option<&Value>) -> String {
         }
         page.sample(name, label, status[field].as_f64().unwrap_or(0.0) * factor);
     }
+    page.paths(status);
     page.channels(status);
     page.text
 }
@@ -91,6 +104,22 @@ impl Page {
     fn sample(&mut self, name: &str, label: &str, value: f64) {
         let comma = if label.is_empty() { "" } else { "," };
         self.text.push_str(&format!("hardline_{name}{{{}{comma}{label}}} {value}\n", self.wire));
+    }
+    /// Of a wire with several ports.
+    fn paths(&mut self, status: &Value) {
+        let paths = status["paths"].as_array().map_or(&[][..], Vec::as_slice);
+        for (name, kind, help, label, field, factor) in PATH_ROWS.into_iter().filter(|_| paths.len() > 1) {
+            if !kind.is_empty() {
+                self.head(name, kind, help);
+            }
+            for path in paths {
+                let value = path[field].as_f64().or(path[field].as_bool().map(|up| f64::from(u8::from(up))));
+                let comma = if label.is_empty() { "" } else { "," };
+                let port = format!("port=\"{}\"{comma}{label}", escaped(path["port"].as_str().unwrap_or_default()));
+                // how long a port that never answered is silent, nobody knows
+                value.into_iter().for_each(|value| self.sample(name, &port, value * factor));
+            }
+        }
     }
     /// By service: channels come and go, and each would be a series of its own.
     fn channels(&mut self, status: &Value) {
@@ -139,6 +168,23 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }
+        assert!(!text.contains("hardline_path_"), "one port needs no paths");
+        let status = json!({ "paths": [
+            { "port": "/dev/a", "up": true, "silent_seconds": 0.5, "wire_in": 7, "wire_out": 8, "rtt_us": 2000 },
+            { "port": "/dev/b", "up": false, "silent_seconds": null, "wire_in": 0, "wire_out": 9 },
+        ] });
+        let text = as_metrics("w", Some(&status));
+        for line in [
+            "hardline_path_up{wire=\"w\",port=\"/dev/a\"} 1",
+            "hardline_path_up{wire=\"w\",port=\"/dev/b\"} 0",
+            "hardline_path_silent_seconds{wire=\"w\",port=\"/dev/a\"} 0.5",
+            "hardline_path_wire_bytes_total{wire=\"w\",port=\"/dev/b\",direction=\"out\"} 9",
+            "hardline_path_round_trip_seconds{wire=\"w\",port=\"/dev/a\"} 0.002",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
+        }
+        assert!(!text.contains("hardline_path_silent_seconds{wire=\"w\",port=\"/dev/b\""));
+        assert_eq!(text.matches("# TYPE hardline_path_wire_bytes_total").count(), 1);
         assert!(as_metrics("w", None).ends_with("hardline_up{wire=\"w\"} 0\n"));
     }
 }
