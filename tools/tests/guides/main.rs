@@ -18,6 +18,7 @@
 //! followed by `$ echo $?`.
 //!
 //! Comments the reader does not see: `<!-- wire ARGS -->` lays a new wire, as `hardline sim` understands it, and ends what is running;
+//! `<!-- wires N ARGS -->` lays N of them, `/dev/ttyUSB0` and on, and `<!-- unplug I -->` takes one away;
 //! `<!-- near: SCRIPT -->` and `<!-- far: SCRIPT -->` are preparations and checks (`<!-- far stays: SCRIPT -->`); `<!-- until near: SCRIPT -->` is repeated until it succeeds.
 #![allow(missing_docs)]
 
@@ -58,6 +59,7 @@ chapters! {
     telemetry: "telemetry.md",
     sizing_fec: "fec.md",
     cables: "cables.md",
+    rates_and_several_ports: "faster.md",
     coming_from: "coming-from.md",
     troubleshooting: "troubleshooting.md",
     embedding: "embedding.md",

@@ -36,8 +36,10 @@ pub(crate) struct Commands {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// A new wire, with these arguments of `hardline sim`.
-    Wire(String),
+    /// So many new wires, with these arguments of `hardline sim`.
+    Wires(usize, String),
+    /// This one is gone.
+    Unplug(usize),
     /// A file to be there.
     File(Place, String, String),
     Commands(Commands),
@@ -149,7 +151,12 @@ fn hidden(at: &str, html: &str) -> Option<Step> {
     }
     let (head, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     Some(match (head, rest) {
-        ("wire", args) => Step::Wire(args.to_owned()),
+        ("wire", args) => Step::Wires(1, args.to_owned()),
+        ("wires", rest) => {
+            let (count, args) = rest.split_once(' ').unwrap_or((rest, ""));
+            Step::Wires(number(at, count), args.to_owned())
+        }
+        ("unplug", which) => Step::Unplug(number(at, which)),
         ("near:", script) => Step::Commands(commands(Place::Near, script)),
         ("far:", script) => Step::Commands(commands(Place::Far, script)),
         ("near", rest) | ("far", rest) if rest.starts_with("stays: ") => {
@@ -164,6 +171,10 @@ fn hidden(at: &str, html: &str) -> Option<Step> {
         },
         _ => panic!("{at}: '{text}' says nothing to the test"),
     })
+}
+
+fn number(at: &str, word: &str) -> usize {
+    word.parse().unwrap_or_else(|e| panic!("{at}: '{word}': {e}"))
 }
 
 #[test]
@@ -183,7 +194,13 @@ fn what_nobody_would_run_is_refused() {
     }
     let wrong =
         ["    hardline pipe\n", "```\nls\n```\n", "```bash\nls\n```\n", "```text\nhardline pipe\n```\n", "```text\n$ ls\n```\n"];
-    let unclear = ["```sh here\nls\n```\n", "```sh exit=x\nls\n```\n", "<!-- nearby: ls -->\n", "```console\nls\n```\n"];
+    let unclear = [
+        "```sh here\nls\n```\n",
+        "```sh exit=x\nls\n```\n",
+        "<!-- nearby: ls -->\n",
+        "<!-- wires four -->\n",
+        "```console\nls\n```\n",
+    ];
     for bad in wrong.iter().chain(&unclear) {
         assert_eq!(reads(bad), None, "{bad}");
     }

@@ -29,7 +29,7 @@ struct Chapter {
     beside: Vec<Beside>,
     /// What has ended, and may have left something that still says goodbye: ssh does not wait for its proxy.
     past: Vec<Running>,
-    wire: Option<Running>,
+    wires: Vec<Option<Running>>,
     world: World,
     types: Option<String>,
     count: usize,
@@ -38,11 +38,12 @@ struct Chapter {
 /// All of a chapter.
 pub(crate) fn chapter(name: &'static str) {
     let mut chapter =
-        Chapter { name, beside: Vec::new(), past: Vec::new(), wire: None, world: World::new(), types: None, count: 0 };
+        Chapter { name, beside: Vec::new(), past: Vec::new(), wires: Vec::new(), world: World::new(), types: None, count: 0 };
     for (line, step) in page::read(&crate::book().join(name)) {
         let at = format!("docs/src/{name}:{line}");
         match step {
-            Step::Wire(args) => chapter.wire(&at, &args),
+            Step::Wires(count, args) => chapter.wires(&at, count, &args),
+            Step::Unplug(which) => chapter.unplug(&at, which),
             Step::File(place, path, text) => chapter.file(&at, place, &path, &text),
             Step::Until(place, script) => chapter.until(&at, place, &script),
             Step::Types(script) => chapter.types = Some(script),
@@ -56,10 +57,17 @@ pub(crate) fn chapter(name: &'static str) {
 impl Chapter {
     // ---- the wire -------------------------------------------------------------------------------
 
-    fn wire(&mut self, at: &str, args: &str) {
+    fn wires(&mut self, at: &str, count: usize, args: &str) {
         self.end_beside();
-        self.wire = None;
-        let ends = self.world.next_wire();
+        self.wires.clear();
+        self.world.next_wires();
+        for which in 0..count {
+            let wire = self.wire(at, which, args);
+            self.wires.push(Some(wire));
+        }
+    }
+    fn wire(&mut self, at: &str, which: usize, args: &str) -> Running {
+        let ends = [Place::Near, Place::Far].map(|place| self.world.end(place, which));
         let mut command = Command::new(HARDLINE);
         command.arg("sim").arg("-a").arg(&ends[0]).arg("-b").arg(&ends[1]).args(args.split_whitespace());
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -68,7 +76,13 @@ impl Chapter {
             assert!(wire.ended().is_none(), "{at}: hardline sim has ended");
             ends.iter().all(|end| end.exists()).then_some(())
         });
-        self.wire = Some(wire);
+        wire
+    }
+    /// Its ends go as well: nobody else's terminal may be taken for them.
+    fn unplug(&mut self, at: &str, which: usize) {
+        let wire = self.wires[which].take().unwrap_or_else(|| panic!("{at}: there is no wire {which}"));
+        let _ = killpg(wire.id(), Signal::SIGTERM);
+        until(&format!("{at}: the wire is gone"), || wire.ended());
     }
     /// What runs beside the text ends: by itself, or because it is told to.
     fn end_beside(&mut self) {

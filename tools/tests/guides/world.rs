@@ -12,8 +12,9 @@ use crate::page::Place;
 
 /// Ports of the guides; each becomes one that is free here.
 const PORTS: &[&str] = &["127.0.0.1:22", "2222", "1883", "7000", "4000"];
-/// The serial port of either machine, by all its names.
-const WIRE: &[&str] = &["/dev/ttyUSB0", "usb:FT4XQ1ZA"];
+/// Serial ports of either machine, and which wire they are at.
+const WIRES: &[(&str, usize)] =
+    &[("/dev/ttyUSB0", 0), ("usb:FT4XQ1ZA", 0), ("/dev/ttyUSB1", 1), ("/dev/ttyUSB2", 2), ("/dev/ttyUSB3", 3)];
 /// Folders outside the home that the guides use; they are below the machine's own root here.
 const FOLDERS: &[&str] = &["/etc/", "/srv/", "/var/lib/", "/var/spool/", "/var/log/", "/run/user/1000/", "/run/hardline"];
 /// Programs that are told where this machine's configuration is, and what they are told.
@@ -35,7 +36,7 @@ const STAND_INS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guides/stand
 pub(crate) struct World {
     dir: TempDir,
     ports: Vec<(String, String)>,
-    /// How many wires there were.
+    /// How often there were new wires.
     wires: usize,
 }
 
@@ -111,18 +112,18 @@ impl World {
     pub(crate) fn home(&self, place: Place) -> PathBuf {
         self.root(place).join("home")
     }
-    /// Where the ends of the next wire are.
-    pub(crate) fn next_wire(&mut self) -> [PathBuf; 2] {
+    /// There will be others.
+    pub(crate) fn next_wires(&mut self) {
         self.wires += 1;
-        [Place::Near, Place::Far].map(|place| self.end(place))
     }
-    fn end(&self, place: Place) -> PathBuf {
-        self.dir.path().join(format!("{}{}", if place == Place::Near { 'a' } else { 'b' }, self.wires))
+    /// An end of one of the wires that there are.
+    pub(crate) fn end(&self, place: Place, which: usize) -> PathBuf {
+        self.dir.path().join(format!("{}{}-{which}", if place == Place::Near { 'a' } else { 'b' }, self.wires))
     }
     /// What each word of the guides stands for at this machine.
     fn table(&self, place: Place) -> Vec<(String, String)> {
-        let end = self.end(place).display().to_string();
-        let mut table: Vec<(String, String)> = WIRE.iter().map(|&word| (word.to_owned(), end.clone())).collect();
+        let end = |&(word, which): &(&str, usize)| (word.to_owned(), self.end(place, which).display().to_string());
+        let mut table: Vec<(String, String)> = WIRES.iter().map(end).collect();
         let root = self.root(place).display().to_string();
         // where scp and rsync go to, and what they are told there
         let far = self.root(Place::Far).display().to_string();
