@@ -30,3 +30,13 @@ fn channels() {
 fn sealed() {
     run("sealed", targets::sealed);
 }
+
+#[test]
+fn bond() {
+    run("bond", targets::bond);
+}
+
+#[test]
+fn rates() {
+    run("rates", targets::rates);
+}

@@ -2,9 +2,12 @@
 //! wire, nothing may panic, and what is said of it stays true.
 #![allow(missing_docs)]
 
+mod between;
+
+pub use between::{bond, rates};
 use link::wire::frame::body_at;
 use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, write_frame};
-use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Noise, Note, ResetCode};
+use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Noise, Note, Path, Plain, ResetCode};
 
 /// Bytes as they are, in cuts of a size given by the first byte.
 pub fn deframe(data: &[u8]) {
@@ -120,7 +123,10 @@ pub fn channels(data: &[u8]) {
 }
 
 /// Says yes to every other request.
-fn serve(link: &mut Link<Vec<u8>, 32, 6>) {
+fn serve<S>(link: &mut Link<Vec<u8>, 32, 6, Plain, S>)
+where
+    S: AsRef<[Path<32>]> + AsMut<[Path<32>]>,
+{
     let mut news = 0;
     while let Some(event) = link.poll_event() {
         news += 1;
