@@ -8,7 +8,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{HARDLINE, Wire};
+use common::{HARDLINE, Wire, program, until};
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
 use tempfile::TempDir;
 
 /// A folder to run commands in.
@@ -229,4 +231,38 @@ fn words_that_name_a_port_or_a_socket_are_taken() {
     wire.await_session();
     run("socket", &["a.sock"]);
     drop((near, link));
+}
+
+/// A wire's end can be opened again, by somebody who is not root, whatever became of who had it before.
+#[test]
+fn an_end_can_be_used_again_without_privileges() {
+    let wire = Wire::with(&[]);
+    // root may open a port that is locked; whoever has all but that privilege may not
+    let plain = |args: &[&str]| {
+        let mut command = match Uid::effective().is_root() {
+            true => Command::new(program("setpriv")),
+            false => Command::new("env"),
+        };
+        if Uid::effective().is_root() {
+            command.arg("--bounding-set=-sys_admin");
+        }
+        command.arg(HARDLINE).args(args).current_dir(wire.rig().dir());
+        command
+    };
+    for (i, kill) in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGKILL].into_iter().enumerate() {
+        let far = wire.start(&format!("far{i}"), &mut plain(&["pipe", "./b", "--plain", "--", "cat"]));
+        let once = wire.feed(&format!("once{i}"), &mut plain(&["pipe", "./a", "--plain", "-b", "115200"]), b"again").end();
+        once.assert(0, "");
+        once.assert_wrote(b"again");
+        assert_eq!(far.wait(), 0);
+        let held = wire.start(&format!("held{i}"), &mut plain(&["link", "./a", "--plain", "--control", "./held"]));
+        until("the link", || wire.path("held").exists().then_some(()));
+        wire.feed(&format!("busy{i}"), &mut plain(&["pipe", "./a", "--plain"]), b"").end().assert(6, "busy, in use by hardline");
+        held.signal(kill);
+        held.wait();
+        let _ = std::fs::remove_file(wire.path("held"));
+    }
+    for _ in 0..2 {
+        wire.feed("lines", &mut plain(&["diode", "send", "./a", "--lines", "--survive", "10ms"]), b"x\n").end().assert(0, "");
+    }
 }

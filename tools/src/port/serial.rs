@@ -22,7 +22,7 @@ const CLOSE: Duration = Duration::from_millis(200);
 /// Said only where the port is not waited for.
 pub(crate) const WAIT_HINT: &str = " (--wait waits for it)";
 
-/// Opens, locks (TIOCEXCL and flock) and sets up a serial port: raw, 8N1.
+/// Opens, locks (flock, and TIOCEXCL unless it is a pseudo-terminal) and sets up a serial port: raw, 8N1.
 pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Failure> {
     let fail = |kind, why: String| Failure::new(kind, format!("cannot open {spec}: {why}"));
     // opening a file that is no terminal must not touch it
@@ -75,6 +75,10 @@ fn port(tty: serialport::TTYPort) -> io::Result<Port> {
     let reader = unsafe { OwnedFd::from_raw_fd(tty.into_raw_fd()) };
     // a command started from here must not keep the port: it could not be opened again
     nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    if termios::is_pseudo(reader.as_fd()) {
+        // a process that is killed could not do it; flock is left, and ends with it
+        termios::share(reader.as_fd());
+    }
     let writer = reader.try_clone()?;
     let mut port = Port::new(reader, writer)?;
     port.tty = true;
@@ -119,6 +123,7 @@ fn holders(path: &str) -> String {
 /// Where the driver cannot discard (`cdc_acm`), a thread waits for that, and is ended with the process.
 pub(crate) fn let_go(fds: Vec<OwnedFd>) {
     let Some(tty) = fds.first() else { return };
+    termios::share(tty.as_fd());
     if queued(tty.as_fd()) > 0 {
         let _ = nix::sys::termios::tcflush(tty, FlushArg::TCOFLUSH);
     }

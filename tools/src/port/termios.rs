@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 nix::ioctl_read_bad!(tcgets2, libc::TCGETS2, libc::termios2);
 nix::ioctl_write_ptr_bad!(tcsets2, libc::TCSETS2, libc::termios2);
 nix::ioctl_none_bad!(tiocexcl, libc::TIOCEXCL);
+nix::ioctl_none_bad!(tiocnxcl, libc::TIOCNXCL);
 nix::ioctl_read_bad!(tiocmget, libc::TIOCMGET, libc::c_int);
 nix::ioctl_write_ptr_bad!(tiocmbis, libc::TIOCMBIS, libc::c_int);
 nix::ioctl_write_ptr_bad!(tiocmbic, libc::TIOCMBIC, libc::c_int);
@@ -145,13 +146,28 @@ pub(crate) fn low_latency(tty: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the port against other programs: TIOCEXCL and flock.
+/// Locks the port against other programs: flock, and TIOCEXCL unless it is a pseudo-terminal (see [`share`]).
 #[allow(unsafe_code)]
 pub(crate) fn lock(tty: &File) -> io::Result<()> {
     tty.try_lock().map_err(io::Error::other)?;
-    // SAFETY: no argument
-    unsafe { tiocexcl(tty.as_raw_fd()) }?;
+    if !is_pseudo(tty.as_fd()) {
+        // SAFETY: no argument
+        unsafe { tiocexcl(tty.as_raw_fd()) }?;
+    }
     Ok(())
+}
+
+/// Takes TIOCEXCL back. It ends with the last descriptor, whoever has that; of a pseudo-terminal that is the other side,
+/// and until then nobody but root could open it again.
+#[allow(unsafe_code)]
+pub(crate) fn share(tty: BorrowedFd<'_>) {
+    // SAFETY: no argument
+    let _ = unsafe { tiocnxcl(tty.as_raw_fd()) };
+}
+
+/// Whether it is one side of a pseudo-terminal: the numbers 136 to 143 are theirs (the kernel's devices.txt).
+pub(crate) fn is_pseudo(tty: BorrowedFd<'_>) -> bool {
+    nix::sys::stat::fstat(tty).is_ok_and(|stat| (136..=143).contains(&nix::sys::stat::major(stat.st_rdev)))
 }
 
 /// The kernel raises DTR and RTS when a port is opened; a receiver takes them back at once. A port
