@@ -330,7 +330,7 @@ fn greet<B: Bytes, const N: usize, const C: usize, H: Handshake>(
     endpoint.stats.frames_in += 1;
     let hello = match segment.records().next() {
         Some(Record::Hello(hello)) => hello,
-        Some(Record::Open(_)) => return endpoint.refused(Event::Plain),
+        Some(Record::Open(_) | Record::Close(_)) => return endpoint.refused(Event::Plain),
         _ => return endpoint.stats.forged += 1,
     };
     let ours = endpoint.introduce(mux);

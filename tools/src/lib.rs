@@ -39,3 +39,4 @@ pub mod signal;
 pub mod sim;
 pub mod soak;
 pub mod stats;
+pub mod stdio;

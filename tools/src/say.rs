@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Doing, Failure, kinds};
-use crate::progress;
+use crate::{progress, stdio};
 
 /// A line on stderr.
 pub fn aside(line: impl Display) {
@@ -15,6 +15,7 @@ pub fn aside(line: impl Display) {
 
 /// A line, or several, on stdout.
 pub fn answer(text: impl Display) -> Result<(), Failure> {
+    stdio::check_output()?;
     let (mut stdout, line) = (io::stdout().lock(), format!("{text}\n"));
     // a terminal may have the bar as well
     let written = progress::beside(|| stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()));

@@ -286,6 +286,23 @@ fn a_lost_session_is_told_to_all() {
 }
 
 #[test]
+fn the_end_of_one_input_is_not_the_end_for_others() {
+    let wire = Wire::start();
+    let mut somebody = wire.console(&[]);
+    somebody.greets(40);
+    let mut script = Command::new(HARDLINE);
+    script.arg("console").arg("--force").arg(wire.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut script = script.spawn().unwrap();
+    script.stdin.take().unwrap().write_all(b"echo scrip''ted\n").unwrap();
+    assert_eq!(script.wait_with_output().unwrap().status.code(), Some(0));
+    somebody.sees("scripted");
+    somebody.sees("you write now");
+    somebody.greets(41);
+    somebody.types("exit\r");
+    somebody.ends(0);
+}
+
+#[test]
 fn input_may_come_from_a_file() {
     let wire = Wire::start();
     let mut command = Command::new(HARDLINE);

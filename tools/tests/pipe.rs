@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -472,6 +472,21 @@ fn no_permission_is_said() {
 /// The other end of the wire as something that is no hardline.
 fn stranger(rig: &Rig) -> File {
     tools::sim::pty::open_raw(&rig.path("b")).unwrap()
+}
+
+#[test]
+fn a_burst_of_something_else_ends_nothing() {
+    let rig = rig(&[]);
+    stranger(&rig).write_all(&bytes(3000, 4)).unwrap();
+    let mut a = end(&rig, "a", b"hello", &["--grace", "2s"]);
+    stranger(&rig).write_all(&bytes(3000, 5)).unwrap();
+    // said after 5 s, long after the grace time
+    let mut line = String::new();
+    BufReader::new(a.child().stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("no answer from the peer yet"), "{line}");
+    let b = end(&rig, "b", b"", &[]);
+    assert_eq!(a.output().status.code(), Some(0));
+    assert_eq!(b.output().stdout, b"hello");
 }
 
 #[test]

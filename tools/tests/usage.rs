@@ -46,6 +46,10 @@ fn neither_a_port_nor_a_control_socket() {
         scratch.assert_says(line, 6, &[neither, "--wait", "'hardline link'"]);
     }
     assert!(!scratch.path().join("new").exists(), "nothing is made before the port is there");
+    scratch.assert_says("open run/none ssh", 6, &["cannot open ./run/none: there is neither a port nor a control socket"]);
+    fs::create_dir(scratch.path().join("d")).unwrap();
+    fs::write(scratch.path().join("d/f"), b"f").unwrap();
+    scratch.assert_says("send d/f d/f", 2, &["'d/f' is neither a path"]);
     scratch.assert_says("pipe ./none", 6, &["cannot open ./none: there is no such device", "--wait"]);
 }
 
@@ -184,7 +188,53 @@ fn a_foreign_socket_is_no_held_wire() {
         let line =
             format!("hardline: cannot use {path}: whoever listens there is no 'hardline link': {says} [control-foreign]\n");
         assert_eq!((output.status.code(), &*said), (Some(6), &*line));
+        // whoever wants more than the status is told as well, before anything else
+        let out = format!("out-{name}");
+        for words in [&["open", name, "x"][..], &["recv", name, "--out", &out], &["console", name]] {
+            let output = Command::new(HARDLINE).args(words).current_dir(wire.rig().dir()).stdin(Stdio::null()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.code() == Some(6) && said.contains(says), "{words:?}: {said}");
+        }
+        assert!(!wire.path(&out).exists());
     }
+}
+
+/// What is closed is not what leads nowhere.
+#[test]
+fn closed_streams_are_no_dev_null() {
+    let wire = Wire::with(&[]);
+    let run = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line).env("H", HARDLINE).current_dir(wire.rig().dir()).stdin(Stdio::null()).stdout(Stdio::null());
+        let output = shell.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (line, name) in [
+        ("$H pipe ./a --plain >&-", "stdout"),
+        ("$H pipe ./a --plain <&-", "stdin"),
+        ("$H open ./a --plain x <&-", "stdin"),
+        ("$H ports >&-", "stdout"),
+        ("$H explain 6 >&-", "stdout"),
+        ("$H diode send ./a --stream <&-", "stdin"),
+        ("$H diode send stdio: /etc/hostname >&-", "stdout"),
+    ] {
+        let (code, said) = run(line);
+        let says = format!("cannot use {name}: it was closed before the start [stdio-closed]");
+        assert!(code == Some(1) && said.contains(&says), "{line}: {code:?} {said}");
+    }
+    assert_eq!(run("$H explain 6 >/dev/null <&-").0, Some(0), "what is not used may be closed");
+    assert_eq!(run("$H ports 0<>/dev/null 1<>/dev/null").0, Some(0), "a daemon's streams are open");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_told_as_such() {
+    let wire = Wire::with(&[]);
+    let _far = wire.link("b", &["--service", "cat=exec:cat"]);
+    let mut open = Command::new(HARDLINE);
+    open.args(["open", "./a", "-b", "2000000", "--plain", "cat"]).current_dir(wire.rig().dir());
+    let output = open.stdin(fs::File::open("/").unwrap()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("cannot read the input: "), "{said}");
 }
 
 /// A program's streams may be a full disk, or closed: that is an error where it was asked for something,

@@ -3,7 +3,6 @@
 use std::os::unix::net::UnixStream;
 
 use crate::cli::{Common, ConsoleArgs, LogFormat};
-use crate::drive::client::Client;
 use crate::drive::console::{self, Record, Wish};
 use crate::drive::hub::{Hub, Plan};
 use crate::drive::wire::Settings;
@@ -21,8 +20,8 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
         _ => None,
     };
     let wish = Wish { name: args.name.clone(), read_only: args.read_only, force: args.force, record };
-    if let Some(path) = super::held_wire(common, &args.port)? {
-        return console::run(Client::connect(&path)?.into_stream(), wish);
+    if let Some(client) = super::held_wire(common, &args.port)? {
+        return console::run(client.into_stream(), wish);
     }
     let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
     // what is typed is the far shell's

@@ -19,16 +19,16 @@ pub mod test;
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
 
 use crate::cli::{Common, PortArgs};
+use crate::drive::client::Client;
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Failure, kinds};
 use crate::port::{self, Baud, Opener, Spec};
 use crate::stats;
 
-/// The control socket of a held wire, if that is what stands in the place of a port. Its figures are those of its `link`.
-fn held_wire(common: &Common, port: &PortArgs) -> Result<Option<PathBuf>, Failure> {
+/// The `link` that holds the wire, if its control socket is what stands in the place of a port. Its figures are its own.
+fn held_wire(common: &Common, port: &PortArgs) -> Result<Option<Client>, Failure> {
     let Some(path) = port.port.path() else { return Ok(None) };
     match std::fs::metadata(path) {
         Ok(meta) if meta.file_type().is_socket() && common.stats.is_some() => {
@@ -43,7 +43,17 @@ fn held_wire(common: &Common, port: &PortArgs) -> Result<Option<PathBuf>, Failur
                 format!("{} is a control socket, and --also goes with ports: give it to 'hardline link'", path.display());
             Err(Failure::new(kinds::ALSO_IMPOSSIBLE, message))
         }
-        Ok(meta) => Ok(meta.file_type().is_socket().then(|| path.to_owned())),
+        Ok(meta) if meta.file_type().is_socket() => {
+            for flag in [port.seal.psk.as_ref().map(|_| "--psk"), port.seal.key.as_ref().map(|_| "--key")].into_iter().flatten() {
+                let path = path.display();
+                tracing::warn!(
+                    code = %kinds::KEY_UNUSED,
+                    "{flag} does nothing here: {path} is held by 'hardline link', which has a key of its own, or none"
+                );
+            }
+            Client::greet(path).map(Some)
+        }
+        Ok(_) => Ok(None),
         Err(e) if e.kind() == io::ErrorKind::NotFound && !port.wait => {
             let message = format!(
                 "cannot open {}: there is neither a port nor a control socket; is the adapter plugged in (--wait waits for it), or \

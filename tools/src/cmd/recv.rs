@@ -29,8 +29,7 @@ pub fn run(common: &Common, args: &RecvArgs) -> Result<(), Failure> {
         .open(folder, args.forever, Show { quiet: common.quiet, json: args.json })
         .doing(kinds::SYSTEM, || "wait for a sender".into())?;
     match held {
-        Some(path) => {
-            let mut client = Client::connect(&path)?;
+        Some(mut client) => {
             client.offer(SERVICE, door.path())?;
             through_link(client, &signals, opened)
         }

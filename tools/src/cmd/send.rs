@@ -9,7 +9,6 @@ use link::Class;
 use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::cli::{Common, SendArgs};
-use crate::drive::client::Client;
 use crate::drive::hub::{Hub, Plan};
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::progress::{Progress, Show};
@@ -33,8 +32,7 @@ pub fn run(common: &Common, args: &SendArgs) -> Result<(), Failure> {
     };
     let (input, output, from_us, to_us) = ends().doing(kinds::SYSTEM, || "make pipes".into())?;
     let channel = match super::held_wire(common, &args.port)? {
-        Some(path) => {
-            let client = Client::connect(&path)?;
+        Some(client) => {
             let sent = start(sources, input, output, show)?;
             (sent, client.open(SERVICE, Class::Bulk, from_us, to_us))
         }

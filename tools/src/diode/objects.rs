@@ -132,7 +132,7 @@ fn describe(path: &Path, sent: Option<(PathBuf, PathBuf)>) -> Result<(Descriptio
     let fail = || format!("read {}", path.display());
     let file = if message {
         let mut copy = tempfile::tempfile().doing(kinds::SOURCE_UNREADABLE, fail)?;
-        io::copy(&mut io::stdin().lock(), &mut copy).doing(kinds::SOURCE_UNREADABLE, fail)?;
+        io::copy(&mut std::fs::File::from(crate::stdio::input()?), &mut copy).doing(kinds::SOURCE_UNREADABLE, fail)?;
         copy
     } else {
         File::open(path).doing(kinds::SOURCE_UNREADABLE, fail)?

@@ -19,6 +19,7 @@ use crate::port::Kind;
 use crate::port::exec::Running;
 use crate::port::{Flow, Options, Spec};
 use crate::signal::Signals;
+use crate::stdio;
 
 /// Largest datagram taken from UDP.
 const DATAGRAM_MAX: usize = 65_536;
@@ -295,9 +296,8 @@ fn exec(spec: &Spec, way: Way) -> Result<(OwnedFd, Running), Failure> {
 }
 
 fn own(way: Way) -> Result<OwnedFd, Failure> {
-    let fd = match way {
-        Way::Out => io::stdout().as_fd().try_clone_to_owned(),
-        Way::In => io::stdin().as_fd().try_clone_to_owned(),
-    };
-    fd.doing(kinds::PORT_FAILED, || "use stdin or stdout as the wire".into())
+    match way {
+        Way::Out => stdio::output(),
+        Way::In => stdio::input(),
+    }
 }

@@ -24,6 +24,7 @@ use crate::error::{Doing, Failure, kinds};
 use crate::progress::Meter;
 use crate::signal::{Signal, Signals};
 use crate::stats;
+use crate::stdio;
 
 /// How often symbols are handed to the kernel and the report says how the line is.
 const TICK: Duration = Duration::from_secs(1);
@@ -479,6 +480,7 @@ impl Receiving {
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Failure> {
+    stdio::check_output()?;
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).doing(kinds::OUTPUT_FAILED, || "write the output".into())
 }

@@ -34,6 +34,14 @@ impl Client {
         connect().doing(kinds::LINK_ABSENT, || format!("reach the wire at {} (is 'hardline link' running?)", path.display()))
     }
 
+    /// Connects, and makes sure that a `link` answers there: another program may take what it is given in silence.
+    pub fn greet(path: &Path) -> Result<Client, Failure> {
+        let mut client = Client::connect(path)?;
+        client.status()?;
+        client.stream.set_read_timeout(None).doing(kinds::LINK_ENDED, || "ask for the status".into())?;
+        Ok(client)
+    }
+
     /// Hands `input` and `output` to a channel of this service and waits for its end.
     pub fn open(mut self, name: &str, class: Class, input: OwnedFd, output: OwnedFd) -> Result<(), Failure> {
         let class = match class {

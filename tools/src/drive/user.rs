@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
+use crate::stdio;
 
 /// What a blocking descriptor takes for sure once it polls writable.
 const PIPE_PIECE: usize = 4096;
@@ -34,12 +35,9 @@ impl User {
     }
     /// Our own stdin and stdout.
     pub fn stdio() -> Result<User, Failure> {
-        let own = || -> io::Result<User> {
-            let (input, output) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
-            let piece = piece_of(&output);
-            Ok(User { input: Some(input), output: Some(output), piece, command: None })
-        };
-        own().doing(kinds::STDIO_CLOSED, || "use stdin and stdout".into())
+        let (input, output) = (stdio::input()?, stdio::output()?);
+        let piece = piece_of(&output);
+        Ok(User { input: Some(input), output: Some(output), piece, command: None })
     }
 
     /// The stdin and stdout of a command started now.

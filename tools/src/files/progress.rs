@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Summary;
 use crate::error::{Failure, kinds};
+use crate::names::printable;
 use crate::progress::Meter;
 use crate::say;
 
@@ -41,8 +42,8 @@ impl Progress {
         self.meter.total(Some(bytes));
     }
     /// The file that travels now.
-    pub fn name(&self, name: &str) {
-        self.meter.name(name);
+    pub fn name(&self, name: &[u8]) {
+        self.meter.name(&printable(name));
     }
     /// Bytes have travelled.
     pub fn moved(&self, bytes: u64) {
@@ -53,19 +54,30 @@ impl Progress {
         self.meter.spare(bytes);
     }
     /// Something is not delivered.
-    pub fn failed(&mut self, name: &str, why: &str) {
-        tracing::error!(code = %kinds::FILE_FAILED, "{name}: {why}");
-        self.tell(json!({ "file": name, "result": "failed", "why": why }));
+    pub fn failed(&mut self, name: &[u8], why: &str) {
+        tracing::error!(code = %kinds::FILE_FAILED, "{}: {why}", printable(name));
+        self.tell_of(name, "failed", Some(why));
     }
     /// Something is left out.
-    pub fn skipped(&mut self, name: &str, what: &str) {
-        tracing::warn!(code = %kinds::FILE_SKIPPED, "skipped {name}: {what}");
-        self.tell(json!({ "file": name, "result": "skipped", "why": what }));
+    pub fn skipped(&mut self, name: &[u8], what: &str) {
+        tracing::warn!(code = %kinds::FILE_SKIPPED, "skipped {}: {what}", printable(name));
+        self.tell_of(name, "skipped", Some(what));
     }
-    /// A file or folder is delivered, or was there already.
-    pub fn done(&mut self, name: &str, there: bool) {
-        tracing::info!("{name}");
-        self.tell(json!({ "file": name, "result": if there { "there" } else { "delivered" } }));
+    /// A file is delivered, or was there already.
+    pub fn done(&mut self, name: &[u8], there: bool) {
+        tracing::info!("{}", printable(name));
+        self.tell_of(name, if there { "there" } else { "delivered" }, None);
+    }
+    /// The name as it is; one that is no UTF-8 also as bytes (`file_hex`), from which it can be had back.
+    fn tell_of(&mut self, name: &[u8], result: &str, why: Option<&str>) {
+        let mut told = json!({ "file": String::from_utf8_lossy(name), "result": result });
+        if std::str::from_utf8(name).is_err() {
+            told["file_hex"] = name.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        }
+        if let Some(why) = why {
+            told["why"] = why.into();
+        }
+        self.tell(told);
     }
     /// The line at the end; `verb` is what this end did.
     ///

@@ -13,13 +13,12 @@ use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
 use crate::error::Failure;
-use crate::names::printable;
 
 /// A file that was announced, and what is there of it.
 #[derive(Debug)]
 struct Announced {
     place: Place,
-    name: String,
+    name: Vec<u8>,
     size: u64,
     stamp: Stamp,
     /// Bytes that are there, their hash, and whether they have the name already.
@@ -99,7 +98,7 @@ impl<W: Write> Receiver<'_, W> {
             Message::Data(bytes) => self.data(&bytes)?,
             Message::Finish { sha256 } => self.finish(&sha256)?,
             Message::Abandon { number, why } => self.abandon(number, &why)?,
-            Message::Missing { name, why } => self.fail(&printable(&name), &format!("the other end cannot read it: {why}")),
+            Message::Missing { name, why } => self.fail(&name, &format!("the other end cannot read it: {why}")),
             _ => return Err(nonsense("a message out of place")),
         }
         Ok(())
@@ -114,13 +113,13 @@ impl<W: Write> Receiver<'_, W> {
         let place = match self.folder.place(name) {
             Ok(place) => place,
             Err(e) => {
-                self.failed(number, &printable(name), &e);
+                self.failed(number, name, &e);
                 return Ok(());
             }
         };
         let (hasher, offset, whole) = candidate(&place, size, &stamp);
         let sha256 = hasher.clone().finalize().into();
-        let announced = Announced { place, name: printable(name), size, stamp, offset, hasher, whole };
+        let announced = Announced { place, name: name.to_vec(), size, stamp, offset, hasher, whole };
         self.announced.insert(number, announced);
         self.write(&Message::Have { number, offset, sha256 });
         Ok(())
@@ -205,15 +204,15 @@ impl<W: Write> Receiver<'_, W> {
     fn dir_answer(&mut self, number: u32, name: &[u8], done: io::Result<()>) {
         match done {
             Ok(()) => self.write(&Message::Result { number, code: Code::Delivered, why: String::new() }),
-            Err(e) => self.failed(number, &printable(name), &e),
+            Err(e) => self.failed(number, name, &e),
         }
     }
     /// Says at both ends that it failed.
-    fn failed(&mut self, number: u32, name: &str, e: &io::Error) {
+    fn failed(&mut self, number: u32, name: &[u8], e: &io::Error) {
         self.fail(name, &e.to_string());
         self.write(&Message::Result { number, code: Code::Failed, why: e.to_string() });
     }
-    fn fail(&mut self, name: &str, why: &str) {
+    fn fail(&mut self, name: &[u8], why: &str) {
         self.summary.failed += 1;
         self.progress.failed(name, why);
     }

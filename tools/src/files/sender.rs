@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
@@ -15,7 +16,6 @@ use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
 use crate::error::{Doing, Failure, kinds};
-use crate::names::{printable, shown};
 
 /// Bytes of a file per message: what is cut off in the midst of one travels again.
 const PIECE: usize = 4_096;
@@ -111,7 +111,7 @@ impl<W: Write> Sender<'_, W> {
         }
         self.progress.begin(bytes);
         for (path, what) in &self.sources.skipped {
-            self.progress.skipped(&shown(path), what);
+            self.progress.skipped(path.as_os_str().as_bytes(), what);
         }
         let sources = self.sources;
         for (name, why) in &sources.missing {
@@ -185,8 +185,8 @@ impl<W: Write> Sender<'_, W> {
 
     fn send_file(&mut self, have: &Have) -> Result<(), Failure> {
         let Some(announced) = self.announced.remove(&have.number) else { return Ok(()) };
-        let (number, name) = (have.number, self.name(have.number));
-        self.progress.name(&name);
+        let number = have.number;
+        self.progress.name(self.name(number));
         self.awaiting.insert(number);
         let sent = match resume(&announced, have) {
             Ok((hasher, offset)) => {
@@ -285,27 +285,34 @@ impl<W: Write> Sender<'_, W> {
             Code::Failed => self.fail(number, &format!("the other end could not take it: {why}")),
             Code::Delivered => {
                 self.summary.files += u64::from(is_file);
-                self.progress.done(&self.name(number), false);
+                self.done(number, false);
             }
             Code::There => {
                 self.summary.there += u64::from(is_file);
-                self.progress.done(&self.name(number), true);
+                self.done(number, true);
             }
         }
         Ok(())
     }
 
-    fn name(&self, number: u32) -> String {
-        printable(&self.sources.items[number as usize].name)
+    fn name(&self, number: u32) -> &[u8] {
+        &self.sources.items[number as usize].name
+    }
+    /// Folders are no news: they are made along the way, and stamped at the end.
+    fn done(&mut self, number: u32, there: bool) {
+        let item = &self.sources.items[number as usize];
+        if item.size.is_some() {
+            self.progress.done(&item.name, there);
+        }
     }
     fn fail(&mut self, number: u32, why: &str) {
         self.summary.failed += 1;
-        self.progress.failed(&self.name(number), why);
+        self.progress.failed(&self.sources.items[number as usize].name, why);
     }
     /// Tells both ends of something that cannot be read.
     fn missing(&mut self, name: &[u8], why: &str) -> Result<(), Failure> {
         self.summary.failed += 1;
-        self.progress.failed(&printable(name), why);
+        self.progress.failed(name, why);
         let name = name[..name.len().min(wire::NAME_MAX)].to_vec();
         self.write(&Message::Missing { name, why: why.to_owned() })
     }

@@ -5,7 +5,6 @@
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use super::{Key, text};
 use crate::disk;
 use crate::error::{Doing, Failure, kinds};
 use crate::names;
+use crate::stdio;
 
 /// Largest key file, in bytes: far more than a key and its comments need.
 const SIZE_MAX: usize = 64 << 10;
@@ -109,8 +109,7 @@ pub fn line(key: &Key, comment: &str) -> Zeroizing<String> {
 /// It cannot be read, or holds no key, more than one or a damaged one (1).
 pub fn read_stdin() -> Result<KeyFile, Failure> {
     let doing = || "read the key -".to_owned();
-    let stdin = io::stdin().as_fd().try_clone_to_owned().doing(kinds::KEY_UNREADABLE, doing)?;
-    let bytes = slurp(stdin.into(), SIZE_MAX).doing(kinds::KEY_UNREADABLE, doing)?;
+    let bytes = slurp(stdio::input()?.into(), SIZE_MAX).doing(kinds::KEY_UNREADABLE, doing)?;
     let (key, comment) = parse(&bytes).doing(kinds::KEY_UNREADABLE, doing)?;
     Ok(KeyFile { key, comment: comment.to_owned() })
 }

@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use super::{Port, Spec};
 use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
+use crate::stdio;
 
 /// How long a command may take to end by itself, and then after SIGTERM.
 const END: Duration = Duration::from_millis(500);
@@ -31,8 +32,8 @@ pub(super) fn open(spec: &Spec) -> Result<Port, Failure> {
 }
 
 pub(super) fn stdio() -> Result<Port, Failure> {
+    let (reader, writer) = (stdio::input()?, stdio::output()?);
     let opened = || -> io::Result<Port> {
-        let (reader, writer) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
         let flags = |fd: &OwnedFd| -> io::Result<_> { Ok((fd.try_clone()?, super::set_nonblocking(fd.as_fd())?)) };
         let restore = vec![flags(&reader)?, flags(&writer)?];
         let mut port = Port::new(reader, writer)?;

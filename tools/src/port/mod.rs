@@ -75,7 +75,7 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Spec, String> {
-        if is_path(text) || (known_scheme(text).is_none() && is_device(text)) {
+        if is_path(text) || (known_scheme(text).is_none() && (is_device(text) || is_absent_path(text))) {
             return Ok(Spec::serial(text));
         }
         let known = || KINDS.map(|(scheme, _, rest)| format!("{scheme}:{rest}")).join(", ");
@@ -115,6 +115,13 @@ pub(crate) fn has_port(address: &str) -> bool {
 /// Whether a port or a control socket is there. Other files are not taken for a port that was forgotten.
 fn is_device(text: &str) -> bool {
     std::fs::metadata(text).is_ok_and(|m| m.file_type().is_char_device() || m.file_type().is_socket())
+}
+
+/// A path where nothing is yet: what is to be there is a port, or the socket of a `link` that does not run.
+fn is_absent_path(text: &str) -> bool {
+    text.contains('/')
+        && !text.contains(':')
+        && std::fs::symlink_metadata(text).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Spec {

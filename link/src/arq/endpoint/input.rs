@@ -107,10 +107,11 @@ impl<const N: usize> Endpoint<N> {
         self.damage = damage;
     }
 
-    /// A plain end is called by a sealed one, which will never talk plain.
+    /// A plain end is called by a sealed one, which will never talk plain, and should know why nobody answers.
     fn handle_hello(&mut self) {
         if !self.sealed && matches!(self.state, State::Opening | State::Greeting) {
             self.end(Loss::Sealed);
+            (self.closing, self.farewells) = (Some(CloseCode::Mode), FAREWELLS);
         }
     }
 

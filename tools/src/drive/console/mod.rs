@@ -76,7 +76,7 @@ struct Console {
 
 /// Asks at `control` for a console and stays with it to its end.
 pub fn run(control: UnixStream, wish: Wish) -> Result<(), Failure> {
-    let mut console = Console::ask(control, wish).doing(kinds::SYSTEM, || "ask for a console".into())?;
+    let mut console = Console::ask(control, wish, Terminal::own()?).doing(kinds::SYSTEM, || "ask for a console".into())?;
     let result = console.stay();
     if console.mid_line && console.terminal.looks {
         let _ = nix::unistd::write(&console.terminal.output, b"\r\n");
@@ -90,10 +90,9 @@ pub fn run(control: UnixStream, wish: Wish) -> Result<(), Failure> {
 }
 
 impl Console {
-    fn ask(control: UnixStream, wish: Wish) -> io::Result<Console> {
+    fn ask(control: UnixStream, wish: Wish, terminal: Terminal) -> io::Result<Console> {
         let (data, theirs) = UnixStream::pair()?;
         let signals = Signals::with_terminal()?;
-        let terminal = Terminal::own()?;
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         let line = json!({
             "console": wish.name,

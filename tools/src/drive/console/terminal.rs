@@ -1,12 +1,14 @@
 //! Our own terminal: raw while a console is on it, and restored whatever happens.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{isatty, ttyname};
 
 use super::super::user::piece_of;
+use crate::error::Failure;
+use crate::stdio;
 
 #[allow(missing_docs)]
 mod ioctl {
@@ -29,8 +31,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn own() -> io::Result<Terminal> {
-        Ok(Terminal::of(io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?))
+    pub(super) fn own() -> Result<Terminal, Failure> {
+        Ok(Terminal::of(stdio::input()?, stdio::output()?))
     }
     fn of(input: OwnedFd, output: OwnedFd) -> Terminal {
         let (types, looks) = (isatty(&input) == Ok(true), isatty(&output) == Ok(true));

@@ -171,11 +171,7 @@ impl Hub {
         self.wire.link.reset(id, ResetCode::Aborted);
         self.statuses.remove(&id);
         if let Some((local, owner)) = self.locals.remove(&id) {
-            self.report(
-                owner,
-                local.label(),
-                Err(Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything")),
-            );
+            self.report(owner, local.label(), Err(local.breach()));
         }
     }
     /// A client went away: its channel has lost its user.
@@ -220,7 +216,7 @@ impl Hub {
         }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();
-        if let Err(failure) = self.wire.renew() {
+        if let Err(failure) = self.wire.renew(why) {
             self.wire.end(failure);
         }
     }

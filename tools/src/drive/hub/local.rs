@@ -15,7 +15,7 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
 use super::super::user::{piece_of, unread};
-use crate::error::{Failure, kinds};
+use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
 
@@ -59,8 +59,9 @@ pub(super) struct Local {
     /// Bytes from the peer on their way out.
     pending: Vec<u8>,
     input_ended: bool,
-    /// The output takes nothing more, though more came or may come.
+    /// The output takes nothing more, though more came or may come; or the input failed.
     broken: bool,
+    failed_input: Option<Errno>,
     noted: bool,
     /// What it is, in words for the log.
     label: String,
@@ -80,6 +81,7 @@ impl Local {
             pending: Vec::new(),
             input_ended: false,
             broken: false,
+            failed_input: None,
             noted: false,
             label: String::new(),
             swept: false,
@@ -149,8 +151,9 @@ impl Local {
                 (self.input, self.input_ended) = (None, true);
                 channel.finish();
             }
-            Err(_) => {
+            Err(why) => {
                 (self.input, self.input_ended, self.broken) = (None, true, true);
+                self.failed_input = Some(why);
                 channel.finish();
             }
         }
@@ -186,6 +189,13 @@ impl Local {
     }
     fn break_off(&mut self) {
         (self.broken, self.output) = (true, None);
+    }
+    /// Why it is broken.
+    pub(super) fn breach(&self) -> Failure {
+        match self.failed_input {
+            Some(why) => Err::<(), _>(why).doing(kinds::INPUT_FAILED, || "read the input".into()).unwrap_err(),
+            None => Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything"),
+        }
     }
 
     /// Ends what has ended; to be called after every move.

@@ -47,6 +47,8 @@ struct Viewer {
     /// Its input has ended; that it was meant to.
     ended: bool,
     finish: bool,
+    /// It has said what it had to say, and others go on.
+    leaves: bool,
 }
 
 /// A channel and who is attached to it.
@@ -102,7 +104,8 @@ impl Shared {
     pub(super) fn attach(&mut self, client: u64, with: Attach) {
         let (force, reads, who) = (with.force, with.read_only, with.who.clone());
         let queue = self.recent();
-        let viewer = Viewer { client, with, queue, skipped: 0, blocked: false, gone: false, ended: false, finish: false };
+        let viewer =
+            Viewer { client, with, queue, skipped: 0, blocked: false, gone: false, ended: false, finish: false, leaves: false };
         self.viewers.push(viewer);
         match self.writer.filter(|_| force) {
             Some(old) => {
@@ -158,10 +161,13 @@ impl Shared {
         self.viewers.retain(|v| v.client != client);
         if self.writer == Some(client) {
             self.writer = None;
-            if let Some(next) = self.viewers.iter().find(|v| !v.with.read_only && !v.ended).map(|v| v.client) {
+            if let Some(next) = self.next_writer() {
                 self.make_writer(next, Some("the writer has left; you write now"));
             }
         }
+    }
+    fn next_writer(&self) -> Option<u64> {
+        self.viewers.iter().find(|v| !v.with.read_only && !v.ended).map(|v| v.client)
     }
     /// The peer has said yes.
     pub(super) fn accepted(&mut self) {
@@ -176,9 +182,12 @@ impl Shared {
     }
     /// The clients that have everything, their last words among them.
     pub(super) fn leavers(&mut self) -> Vec<u64> {
-        let Some(last) = &self.last else { return Vec::new() };
-        let done: Vec<u64> = self.viewers.iter().filter(|v| v.queue.is_empty() && v.skipped == 0).map(|v| v.client).collect();
-        self.tells.extend(done.iter().map(|&client| (client, last.clone())));
+        let left = json!({ "ended": true });
+        let word = |v: &Viewer| self.last.as_ref().or(v.leaves.then_some(&left)).cloned();
+        let has_all = self.viewers.iter().filter(|v| v.queue.is_empty() && v.skipped == 0);
+        let told: Vec<(u64, Value)> = has_all.filter_map(|v| Some((v.client, word(v)?))).collect();
+        let done: Vec<u64> = told.iter().map(|(client, _)| *client).collect();
+        self.tells.extend(told);
         self.viewers.retain(|v| !done.contains(&v.client));
         done
     }
@@ -247,8 +256,18 @@ impl Shared {
                 _ => {}
             }
         }
-        if self.writer.and_then(|w| self.viewer(w)).is_some_and(|v| v.ended && v.finish) {
-            channel.finish();
+        if let Some(writer) = self.writer.filter(|&w| self.viewer(w).is_some_and(|v| v.ended && v.finish)) {
+            self.has_written(writer, channel);
+        }
+    }
+    /// The input of the writer has ended: that is the end for the far shell, unless somebody else goes on.
+    fn has_written(&mut self, writer: u64, channel: &mut Channel) {
+        match self.next_writer() {
+            Some(next) => {
+                self.make_writer(next, Some("the writer has left; you write now"));
+                self.viewer_mut(writer).into_iter().for_each(|viewer| viewer.leaves = true);
+            }
+            None => channel.finish(),
         }
     }
     /// From the channel to everybody. Only who is alone is waited for.

@@ -105,7 +105,7 @@ impl<const C: usize> Wire<C> {
             Some(match &self.callers.last {
                 Some(complaint) => complaint.clone(),
                 None if self.heard_since.is_some() => super::watch::UNPROVED.into(),
-                None => "no answer from the peer yet".into(),
+                None => self.no_answer(),
             })
         } else if self.link.is_silent(now) {
             let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;

@@ -19,7 +19,7 @@ use crate::port::Spec;
 
 /// So many refusals, over so long, and a wire that is not held is given up: a single one may be somebody
 /// else's doing.
-const REFUSALS: u32 = 6;
+const REFUSALS: u32 = 3;
 /// Different ones that are said, until a session is open.
 const COMPLAINTS: usize = 8;
 const REFUSED_FOR: Duration = Duration::from_secs(3);
@@ -260,7 +260,7 @@ impl<const C: usize> Wire<C> {
         callers.last = Some(complaint.clone());
         callers.refused += 1;
         let since = *callers.since.get_or_insert_with(Instant::now);
-        if held && new {
+        if new && callers.asked.is_none() {
             tracing::warn!(code = %kind, "{complaint}");
         }
         // nobody is hurried who is asked at the terminal

@@ -79,10 +79,13 @@ pub struct Wire<const C: usize> {
     /// In the order in which the user named them; the link's paths have the same.
     lines: Vec<Line>,
     pub(super) settings: Settings,
-    strange_since: Option<(Instant, u64)>,
+    strange: Option<watch::Strange>,
     warned: bool,
     callers: identity::Callers,
     said_plain: bool,
+    calling_since: Instant,
+    /// Why the session before ended.
+    parted: Option<String>,
     /// Since when a peer is heard that does not prove itself.
     heard_since: Option<Instant>,
     /// Set once nothing more is to be done.
@@ -155,20 +158,23 @@ impl<const C: usize> Wire<C> {
             began: Instant::now(),
             lines,
             settings,
-            strange_since: None,
+            strange: None,
             warned: false,
             callers: identity::Callers::default(),
             said_plain: false,
+            calling_since: Instant::now(),
+            parted: None,
             heard_since: None,
             outcome: None,
         })
     }
 
-    /// Begins a new session on the same ports.
-    pub(super) fn renew(&mut self) -> Result<(), Failure> {
+    /// Begins a new session on the same ports; the one before ended for this reason.
+    pub(super) fn renew(&mut self, why: String) -> Result<(), Failure> {
+        (self.parted, self.calling_since) = (Some(why), Instant::now());
         self.link = begin(self.streams, &self.settings, &self.lines, self.clock.now())?;
         self.callers.renew();
-        (self.strange_since, self.warned) = (None, false);
+        (self.strange, self.warned) = (None, false);
         self.lines.iter_mut().for_each(Line::renew);
         Ok(())
     }

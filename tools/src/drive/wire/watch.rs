@@ -12,6 +12,8 @@ use crate::error::{Kind, kinds};
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
 const STRANGE_AFTER: Duration = Duration::from_secs(3);
+/// A pause of so long ends them: a machine that boots, or the rest of a session that is over, is no reason to give up.
+const STRANGE_PAUSE: Duration = Duration::from_secs(5);
 /// What a peer may be that is heard, but with which no session opens.
 pub(super) const UNPROVED: &str =
     "the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent";
@@ -19,6 +21,22 @@ pub(super) const UNPROVED: &str =
 const SILENT: Duration = Duration::from_secs(3);
 /// Nobody has answered for so long: worth a word.
 const NO_ANSWER: Duration = Duration::from_secs(5);
+
+/// Bytes of which none are frames.
+#[derive(Debug)]
+pub(super) struct Strange {
+    since: Instant,
+    latest: Instant,
+    /// All that came, since the port was opened.
+    bytes: u64,
+}
+
+impl Strange {
+    fn new(bytes: u64) -> Strange {
+        let now = Instant::now();
+        Strange { since: now, latest: now, bytes }
+    }
+}
 
 impl<const C: usize> Wire<C> {
     /// Says what is worth a word by now.
@@ -28,35 +46,48 @@ impl<const C: usize> Wire<C> {
         self.watch_paths();
     }
 
-    /// Bytes come, but no frame among them: says so once, and gives up after the grace time.
+    /// Bytes come, but no frame among them: says so once, and gives up when they go on for the grace time.
     fn watch_strangers(&mut self) {
         let stats = self.link.stats();
         if stats.frames_in > 0 || self.link.state() != State::Opening {
-            self.strange_since = None;
+            self.strange = None;
             return self.watch_unproved();
         }
+        let quiet = self.strange.as_ref().map_or(self.calling_since, |strange| strange.latest).elapsed() >= NO_ANSWER;
+        if quiet && !self.warned && self.callers.last.is_none() && self.has_port() {
+            tracing::warn!(code = %kinds::NO_ANSWER, "{}: {}; calling on", self.spec(), self.no_answer());
+            self.warned = true;
+        }
         if stats.wire_in == 0 {
-            if !self.warned && self.callers.last.is_none() && self.has_port() && self.began.elapsed() >= NO_ANSWER {
-                tracing::warn!(code = %kinds::NO_ANSWER, "{}: no answer from the peer yet; calling on", self.spec());
-                self.warned = true;
-            }
             return;
         }
-        let (since, seen) = *self.strange_since.get_or_insert((Instant::now(), 0));
+        let strange = self.strange.get_or_insert_with(|| Strange::new(0));
+        if strange.bytes != stats.wire_in {
+            if strange.latest.elapsed() >= STRANGE_PAUSE.min(self.settings.grace / 2) {
+                *strange = Strange::new(stats.wire_in);
+            }
+            (strange.bytes, strange.latest) = (stats.wire_in, Instant::now());
+        }
+        let lasted = strange.latest - strange.since;
         let complaint = format!(
             "{}: {} bytes arrived, none were hardline frames: wrong baud rate or another program?",
             self.spec(),
             stats.wire_in
         );
-        if stats.wire_in >= STRANGE_BYTES && since.elapsed() >= STRANGE_AFTER && !self.warned {
+        if stats.wire_in >= STRANGE_BYTES && lasted >= STRANGE_AFTER && !self.warned {
             tracing::warn!(code = %kinds::NOT_HARDLINE, "{complaint}");
             self.warned = true;
         }
-        if since.elapsed() >= self.settings.grace {
-            if stats.wire_in > seen + STRANGE_BYTES && !self.settings.hold {
-                self.fail(kinds::NOT_HARDLINE, complaint);
-            }
-            self.strange_since = Some((Instant::now(), stats.wire_in));
+        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace && !self.settings.hold {
+            self.fail(kinds::NOT_HARDLINE, complaint);
+        }
+    }
+
+    /// Nothing came since the start, or since the session before.
+    pub(super) fn no_answer(&self) -> String {
+        match &self.parted {
+            Some(why) => format!("{why}; no answer since"),
+            None => "no answer from the peer yet".into(),
         }
     }
 
@@ -187,7 +218,8 @@ pub(super) fn explain(loss: Loss, grace: Duration) -> (Kind, String) {
         }
         Loss::PeerClosed(CloseCode::Left) => (kinds::PEER_LEFT, "the peer has left".into()),
         Loss::PeerClosed(CloseCode::Interrupted) => (kinds::PEER_INTERRUPTED, "the peer was interrupted".into()),
-        Loss::PeerClosed(code) => (kinds::PEER_FAILED, format!("the peer failed ({code:?})")),
+        Loss::PeerClosed(CloseCode::Failed) => (kinds::PEER_FAILED, "the peer failed; what of, it says at its own end".into()),
+        Loss::PeerClosed(code) => (kinds::PEER_FAILED, format!("the peer ended the session ({code:?})")),
         Loss::Version(v) => (
             kinds::VERSION_MISMATCH,
             format!("the peer speaks version {v} of the protocol, this is version {}; update the older", link::VERSION),

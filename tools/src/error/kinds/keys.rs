@@ -77,6 +77,10 @@ area! {
             says ["{port}: plain: whoever has the wire can read and alter it; --key or --psk seals it, --plain says that this is known", "plain: {who}; seal it with --psk, or --key and --peer"];
             cause "The session is neither encrypted nor authenticated: neither end has a key.";
             remedy "'hardline keygen --help' shows how both ends get keys. On a cable that nobody else can reach, --plain silences this.";
+        KEY_UNUSED = "key-unused";
+            says ["{flag} does nothing here: {socket} is held by 'hardline link', which has a key of its own, or none"];
+            cause "PORT is the control socket of a running 'hardline link'. What is sealed on the wire, and by what, was settled when that was started.";
+            remedy "Give the key to 'hardline link', and see 'hardline status SOCKET' for whether it is sealed.";
         PEER_TRUSTED = "peer-trusted";
             says ["{port}: from now on the peer must be {fingerprint} ({file})"];
             cause "The key of a first contact was noted, by your consent or --accept-new.";

@@ -19,7 +19,7 @@ area! {
             cause "The program that reads stdout (or the local connection) ended before it had read everything that the peer sent; or the disk is full.";
             remedy "Let the reader read to the end ('head' does not), or make room.";
         STDIO_CLOSED = "stdio-closed", Exit::Failed;
-            says ["cannot use stdin and stdout: {why}"];
+            says ["cannot use stdin: {why}", "cannot use stdout: {why}"];
             cause "hardline was started with stdin or stdout closed (<&- or >&-), or there are no descriptors left.";
             remedy "Join them to /dev/null instead of closing them.";
         COMMAND_UNSTARTED = "command-unstarted", Exit::Failed;

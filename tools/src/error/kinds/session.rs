@@ -27,7 +27,7 @@ area! {
             cause "The far hardline was ended by a signal (Ctrl-C, a service manager) in the middle of the session.";
             remedy "See who ended it there, and run both again.";
         PEER_FAILED = "peer-failed", Exit::Lost;
-            says ["{port}: the peer failed ({code})"];
+            says ["{port}: the peer failed; what of, it says at its own end", "{port}: the peer ended the session ({code})"];
             cause "The far hardline ended with an error of its own: its input could not be read, or its command was killed. Its own stderr says which.";
             remedy "Read the far end's last line and mend it there.";
         PEER_OUTPUT_CLOSED = "peer-output-closed", Exit::Lost;
@@ -68,7 +68,7 @@ area! {
 
     notices {
         NO_ANSWER = "no-answer";
-            says ["{port}: no answer from the peer yet; calling on"];
+            says ["{port}: no answer from the peer yet; calling on", "{port}: {why}; no answer since; calling on"];
             cause "The port is open, but nothing at all came for 5 s: the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
             remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
         PEER_UNPROVED = "peer-unproved";
