@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::say;
 
 /// Bytes, rate and time left; without a total what is known of that.
-const WHOLE: &str = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left {wide_msg}";
-const OPEN_END: &str = "{spinner} {bytes} {binary_bytes_per_sec} {wide_msg}";
+const WHOLE: &str = "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left {wide_msg}";
+const OPEN_END: &str = "{spinner} {decimal_bytes} {decimal_bytes_per_sec} {wide_msg}";
 /// How often it is drawn while nothing moves.
 const TICK: Duration = Duration::from_millis(250);
 

@@ -64,9 +64,12 @@ pub(crate) fn replace(path: &Path, text: &str, mode: Option<u32>) -> io::Result<
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
-    std::fs::write(&name, text)?;
-    if let Some(mode) = mode {
-        std::fs::set_permissions(&name, Permissions::from_mode(mode))?;
-    }
-    std::fs::rename(&name, path)
+    let put = || {
+        std::fs::write(&name, text)?;
+        if let Some(mode) = mode {
+            std::fs::set_permissions(&name, Permissions::from_mode(mode))?;
+        }
+        std::fs::rename(&name, path)
+    };
+    put().inspect_err(|_| drop(std::fs::remove_file(&name)))
 }

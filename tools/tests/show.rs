@@ -181,7 +181,7 @@ fn a_channel_has_one_too_whoever_holds_the_wire() {
         open
     };
     let (code, text) = on_terminal(&mut open(), "xterm");
-    assert!(code == 0 && has_bar(&text) && text.contains("292.97 KiB"), "{text:?}");
+    assert!(code == 0 && has_bar(&text) && text.contains("300.00 kB"), "{text:?}");
     assert_eq!(fs::read(wire.path("got")).unwrap(), bytes(300_000, 7));
     let (code, text) = on_terminal(open().arg("-q"), "xterm");
     assert_eq!((code, text.as_str()), (0, ""));

@@ -31,7 +31,16 @@ impl Client {
             let stream = UnixStream::connect(path)?;
             Ok(Client { path: path.to_owned(), replies: BufReader::new(stream.try_clone()?), stream })
         };
-        connect().doing(kinds::LINK_ABSENT, || format!("reach the wire at {} (is 'hardline link' running?)", path.display()))
+        connect().map_err(|e| {
+            let path = path.display();
+            let message = match e.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    format!("cannot reach the wire at {path}: permission denied; use the account that 'hardline link' runs under")
+                }
+                _ => format!("cannot reach the wire at {path} (is 'hardline link' running?): {e}"),
+            };
+            Failure::new(kinds::LINK_ABSENT, message)
+        })
     }
 
     /// Connects, and makes sure that a `link` answers there: another program may take what it is given in silence.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use indicatif::HumanBytes;
+use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use super::Summary;
@@ -101,7 +101,7 @@ impl Progress {
 }
 
 fn line(verb: &str, summary: &Summary, seconds: f64) -> String {
-    let rate = HumanBytes((summary.bytes as f64 / seconds.max(1e-3)) as u64);
+    let rate = DecimalBytes((summary.bytes as f64 / seconds.max(1e-3)) as u64);
     let files = if summary.files == 1 { "file" } else { "files" };
     let mut line = format!("{verb} {} {files}, {} bytes in {seconds:.1} s ({rate}/s)", summary.files, summary.bytes);
     if summary.there > 0 {

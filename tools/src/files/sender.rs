@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use sha2::{Digest, Sha256};
 
 use super::progress::Progress;
-use super::sources::{self, Sources, stamp_of};
+use super::sources::{self, Missing, Sources, stamp_of};
 use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
@@ -114,7 +114,7 @@ impl<W: Write> Sender<'_, W> {
             self.progress.skipped(path.as_os_str().as_bytes(), what);
         }
         let sources = self.sources;
-        for (name, why) in &sources.missing {
+        for Missing { name, why, .. } in &sources.missing {
             self.missing(name, why)?;
         }
         self.send_items()?;

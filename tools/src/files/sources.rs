@@ -30,7 +30,7 @@ pub struct Sources {
     /// What can be sent.
     pub items: Vec<Item>,
     /// What cannot, and why.
-    pub missing: Vec<(Vec<u8>, String)>,
+    pub missing: Vec<Missing>,
     /// What is neither a file nor a folder, and what it is.
     pub skipped: Vec<(PathBuf, &'static str)>,
 }
@@ -38,6 +38,17 @@ pub struct Sources {
 /// The mode and time of what this is about.
 pub fn stamp_of(meta: &Metadata) -> Stamp {
     Stamp { mode: (meta.mode() & 0o777) as u16, modified: (meta.mtime(), meta.mtime_nsec() as u32) }
+}
+
+/// What cannot be read.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// Where it is here.
+    pub path: PathBuf,
+    /// What it would be called at the other end.
+    pub name: Vec<u8>,
+    /// The reason.
+    pub why: String,
 }
 
 impl Sources {
@@ -54,7 +65,7 @@ impl Sources {
             sources.add(path.clone(), name);
         }
         if sources.items.is_empty() {
-            let missing = sources.missing.iter().map(|(name, why)| format!("; {}: {why}", crate::names::printable(name)));
+            let missing = sources.missing.iter().map(|m| format!("; {}: {}", shown(&m.path), m.why));
             let skipped = sources.skipped.iter().map(|(path, what)| format!("; {} is {what}, and left out", shown(path)));
             let why: String = missing.chain(skipped).collect();
             return Err(Failure::new(kinds::NOTHING_TO_SEND, format!("there is nothing to send{why}")));
@@ -73,7 +84,7 @@ impl Sources {
         let mut todo = vec![(path, name)];
         while let Some((path, name)) = todo.pop() {
             if let Err(e) = self.add_one(&path, &name, &mut todo) {
-                self.missing.push((name, e.to_string()));
+                self.missing.push(Missing { path, name, why: e.to_string() });
             }
         }
     }

@@ -39,7 +39,10 @@ area! {
             cause "A script was to type into a console where somebody else writes; its input would have been thrown away.";
             remedy "--force takes the writing over, --read-only only looks.";
         LINK_ABSENT = "link-absent", Exit::Port;
-            says ["cannot reach the wire at {socket} (is 'hardline link' running?): {why}"];
+            says [
+                "cannot reach the wire at {socket} (is 'hardline link' running?): {why}",
+                "cannot reach the wire at {socket}: permission denied; use the account that 'hardline link' runs under",
+            ];
             cause "Nobody listens at the control socket: 'hardline link' is not running, has another --control, or the socket belongs to another user.";
             remedy "Start 'hardline link PORT --control SOCKET', compare the path, and use the account it runs under.";
         LINK_ENDED = "link-ended", Exit::Lost;
