@@ -314,7 +314,7 @@ fn take<B: Bytes, const N: usize, const C: usize>(
             }
             endpoint.handle_segment(mux, &segment, now);
         }
-        None => endpoint.stats.frames_bad += 1,
+        None => endpoint.heard_alien(),
     }
 }
 
@@ -326,7 +326,7 @@ fn greet<B: Bytes, const N: usize, const C: usize, H: Handshake>(
     body: &[u8],
     now: Instant,
 ) {
-    let Ok(segment) = Segment::parse(body) else { return endpoint.stats.frames_bad += 1 };
+    let Ok(segment) = Segment::parse(body) else { return endpoint.heard_alien() };
     endpoint.stats.frames_in += 1;
     let hello = match segment.records().next() {
         Some(Record::Hello(hello)) => hello,

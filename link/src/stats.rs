@@ -18,6 +18,8 @@ pub struct Stats {
     pub frames_out: u64,
     /// Frames whose check failed beyond repair, or whose contents made no sense.
     pub frames_bad: u64,
+    /// Of those the ones whose check is right but hold no segment: of another mode, or of a later version.
+    pub alien: u64,
     /// Bytes passed over while looking for a frame: noise, boot text, remains of damaged frames.
     pub junk: u64,
     /// Wrong bytes repaired inside armoured frames.
@@ -47,6 +49,7 @@ impl Stats {
             frames_in: self.frames_in + other.frames_in,
             frames_out: self.frames_out + other.frames_out,
             frames_bad: self.frames_bad + other.frames_bad,
+            alien: self.alien + other.alien,
             junk: self.junk + other.junk,
             corrected: self.corrected + other.corrected,
             patched: self.patched + other.patched,

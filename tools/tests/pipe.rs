@@ -490,6 +490,16 @@ fn a_burst_of_something_else_ends_nothing() {
 }
 
 #[test]
+fn a_peer_in_another_mode_is_told() {
+    let rig = rig(&[]);
+    let mut test = Command::new(HARDLINE);
+    test.arg("test").arg(rig.path("b")).args(["-b", "2000000", "--quiet"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let _test = Running::start(&mut test);
+    let a = end(&rig, "a", b"hello", &["--grace", "4s"]);
+    assert_exit(&a.output(), 5, "of another command ('hardline test', 'hardline diode')");
+}
+
+#[test]
 fn a_peer_that_is_no_hardline_is_told() {
     let rig = rig(&[]);
     let mut other = stranger(&rig);

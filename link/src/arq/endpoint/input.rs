@@ -115,6 +115,12 @@ impl<const N: usize> Endpoint<N> {
         }
     }
 
+    /// A good frame came that holds no segment.
+    pub(crate) fn heard_alien(&mut self) {
+        self.stats.frames_bad += 1;
+        self.stats.alien += 1;
+    }
+
     /// Our own frames come back.
     pub(crate) fn handle_echo(&mut self) {
         if !self.echo_told {

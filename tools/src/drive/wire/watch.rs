@@ -69,17 +69,19 @@ impl<const C: usize> Wire<C> {
             (strange.bytes, strange.latest) = (stats.wire_in, Instant::now());
         }
         let lasted = strange.latest - strange.since;
-        let complaint = format!(
-            "{}: {} bytes arrived, none were hardline frames: wrong baud rate or another program?",
-            self.spec(),
-            stats.wire_in
-        );
+        let (kind, complaint) = if stats.alien > 0 {
+            let why = "frames arrive, but of another command ('hardline test', 'hardline diode'): start the same at both ends";
+            (kinds::MODE_MISMATCH, format!("{}: {why}", self.spec()))
+        } else {
+            let why = "none were hardline frames: wrong baud rate or another program?";
+            (kinds::NOT_HARDLINE, format!("{}: {} bytes arrived, {why}", self.spec(), stats.wire_in))
+        };
         if stats.wire_in >= STRANGE_BYTES && lasted >= STRANGE_AFTER && !self.warned {
-            tracing::warn!(code = %kinds::NOT_HARDLINE, "{complaint}");
+            tracing::warn!(code = %kind, "{complaint}");
             self.warned = true;
         }
         if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace && !self.settings.hold {
-            self.fail(kinds::NOT_HARDLINE, complaint);
+            self.fail(kind, complaint);
         }
     }
 

@@ -47,7 +47,7 @@ area! {
             cause "A wire that is one of several at one end (--also) is the only one at the other end.";
             remedy "Name the other ports there with --also, too; their order does not matter.";
         MODE_MISMATCH = "mode-mismatch", Exit::Refused;
-            says ["one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends", "{port}: another command of hardline's runs at the other end; run 'hardline test' there", "{port}: what comes back is not what was sent: is something else on the wire?"];
+            says ["one end runs 'hardline pipe', the other one with channels ('link', 'open', ..): start what fits at both ends", "{port}: frames arrive, but of another command ('hardline test', 'hardline diode'): start the same at both ends", "{port}: another command of hardline's runs at the other end; run 'hardline test' there", "{port}: what comes back is not what was sent: is something else on the wire?"];
             cause "'pipe' carries one stream and talks to 'pipe' only; 'link', 'open', 'console', 'send' and 'recv' talk to each other, and 'test' to 'test'.";
             remedy "Start 'pipe' (or 'test') at both ends or at none.";
         CLOSED_HERE = "closed-here", Exit::Failed;
