@@ -192,7 +192,7 @@ fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals
     let terminal = std::io::stderr().is_terminal() && !say::is_dumb();
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let all = MultiProgress::with_draw_target(target);
-    let style = ProgressStyle::with_template("  {msg} {wide_bar} {bytes:>10} {bytes_per_sec:>12}");
+    let style = ProgressStyle::with_template("  {msg} {wide_bar} {decimal_bytes:>10} {decimal_bytes_per_sec:>12}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     let bars: Vec<ProgressBar> = directions
         .iter()
