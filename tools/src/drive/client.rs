@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use link::Class;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -15,6 +15,8 @@ use crate::error::{Doing, Exit, Failure, kinds};
 
 /// Longest wait for a status.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Longest time from when a socket is there until somebody listens.
+const OPENS: Duration = Duration::from_millis(100);
 
 /// A connection to a held wire.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl Client {
     /// Connects to the socket of a running `link`.
     pub fn connect(path: &Path) -> Result<Client, Failure> {
         let connect = || -> io::Result<Client> {
-            let stream = UnixStream::connect(path)?;
+            let stream = knock(path)?;
             Ok(Client { path: path.to_owned(), replies: BufReader::new(stream.try_clone()?), stream })
         };
         connect().map_err(|e| {
@@ -141,6 +143,19 @@ impl Client {
             return Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended before the channel did, and did not say why"));
         }
         serde_json::from_str(&line).doing(kinds::CONTROL_FOREIGN, || "understand the wire's answer".into())
+    }
+}
+
+/// Connects. A socket is there a moment before anybody listens to it: that is waited for.
+fn knock(path: &Path) -> io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match UnixStream::connect(path) {
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused && began.elapsed() < OPENS => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
     }
 }
 
