@@ -76,6 +76,8 @@ pub struct Stats {
     pub refused: u64,
     /// Authentic frames that came before.
     pub replayed: u64,
+    /// Frames of the present session that were sent before the first one that was heard.
+    pub late: u64,
 }
 
 /// Finds frames, follows the session, keeps the counters.
@@ -130,6 +132,11 @@ impl Receiver {
     /// The latest beacon.
     pub fn beacon(&self) -> Option<&Beacon> {
         self.beacon.as_ref()
+    }
+
+    /// How long nothing of the present session has been heard, in microseconds; none before the first.
+    pub fn silence_us(&self, now: Instant) -> Option<u64> {
+        self.beacon.map(|_| now.since(self.heard))
     }
 
     /// Bytes came from the wire.
@@ -285,6 +292,7 @@ impl Receiver {
         let new = self.beacon.is_none_or(|b| b.session != beacon.session);
         if new {
             self.next_counter = Some(beacon.counter);
+            self.stats.late = beacon.counter;
         }
         self.count(beacon.counter);
         let ended = self.beacon.is_some_and(|b| b.end && !new);
@@ -296,6 +304,7 @@ impl Receiver {
             for bytes in core::mem::take(&mut self.early) {
                 if Body::parse(&bytes).is_some_and(|b| b.session_tag == beacon.session as u32) {
                     self.stats.frames_in += 1;
+                    self.stats.late = self.stats.late.saturating_sub(1);
                     self.events.push_back(Event::Body(bytes));
                 }
             }
@@ -410,6 +419,10 @@ impl Datagrams {
             self.settle_up_to(end);
         }
         core::mem::take(&mut self.gaps)
+    }
+    /// One above the highest number that was heard of.
+    pub fn next(&self) -> u32 {
+        self.floor.max(self.base.wrapping_add(self.seen.len() as u32))
     }
     /// Datagrams delivered.
     pub fn delivered(&self) -> u64 {

@@ -337,6 +337,10 @@ impl StreamReceiver {
     pub fn repaired(&self) -> u64 {
         self.repaired
     }
+    /// Where the next byte stands in the stream: so many were handed out, told as lost, or sent before anything was heard.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
     /// Bytes lost.
     pub fn lost(&self) -> u64 {
         self.lost

@@ -49,7 +49,8 @@ pub struct Beacon {
     pub survive_ms: u32,
     /// Shape of the stream.
     pub shape: Shape,
-    /// Bytes of the stream, [`OPEN_END`] while it goes on.
+    /// Bytes of the stream, [`OPEN_END`] while it goes on. In a session without a stream 0 once all of its objects are
+    /// counted in `objects`, else [`OPEN_END`].
     pub stream_len: u64,
     /// Datagrams made so far.
     pub datagrams: u32,
@@ -57,6 +58,13 @@ pub struct Beacon {
     pub objects: u32,
     /// The session ends; nothing new will come.
     pub end: bool,
+}
+
+impl Beacon {
+    /// Whether nothing will be put into the session beyond what it tells of.
+    pub fn is_complete(&self) -> bool {
+        self.end || self.stream_len != OPEN_END
+    }
 }
 
 /// How a stream is cut and protected: groups of `depth` interleaved blocks.

@@ -190,7 +190,9 @@ pub struct DiodeSendArgs {
 /// `hardline diode recv`
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Ends with the sender's session: 0 when everything is there, 4 when something is missing \
-(it is named, on stderr and in the report), 5 when nothing came that could be read or believed.\n\n  \
+(it is named, on stderr and in the report), 5 when frames came and none could be read or believed. It waits for a session \
+without limit. One whose end was not heard, because the line went away or was silent for --grace, counts as incomplete (4) unless all \
+that its sender had announced is there. With --wait or --forever a serial port that goes away is waited for, and the session goes on.\n\n  \
 hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in --state /var/lib/hardline --forever")]
 pub struct DiodeRecvArgs {
     /// The port.
@@ -218,9 +220,13 @@ pub struct DiodeRecvArgs {
     /// Run this for every finished file, with its path as the first argument
     #[arg(long, value_name = "CMD", requires = "out")]
     pub exec: Option<String>,
-    /// Go on when a session ends
+    /// Go on when a session ends, or breaks off
     #[arg(long)]
     pub forever: bool,
+    /// How long a session may be silent, or frames come that cannot be read, before it is over (us, ms, s, m, h, d); at least
+    /// five beacons and the outage its sender means to survive
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub grace: Duration,
     /// Its keys.
     #[command(flatten)]
     pub keys: DiodeRecvKeys,

@@ -12,6 +12,7 @@ use crate::diode::receive::{Receiving, Sealed, Sink};
 use crate::diode::report::Report;
 use crate::diode::sealing::{Session, senders};
 use crate::diode::send::Settings;
+use crate::diode::source::Source;
 use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
@@ -35,8 +36,12 @@ pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
     }
 }
 
+fn options(port: &OneWayPort) -> Options {
+    Options { baud: port.baud, auto: false, flow: port.flow }
+}
+
 fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -> Result<T, Failure>) -> Result<T, Failure> {
-    let options = Options { baud: port.baud, auto: false, flow: port.flow };
+    let options = options(port);
     if port.baud == 0 {
         return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
     }
@@ -126,7 +131,8 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let onto_terminal = args.out.is_none() && std::io::stdout().is_terminal();
     let meter = Meter::new(!common.quiet && !args.lines && !onto_terminal);
     let (forever, stats) = (args.forever, common.stats.clone());
-    let receiving = Receiving { input, sink, report, forever, stats, session: None, meter };
+    let source = Source::new(args.port.port.clone(), options(&args.port), input, args.port.wait || forever);
+    let receiving = Receiving { source, sink, report, forever, grace: args.grace, stats, session: None, broken: None, meter };
     let result = receiving.run(sealed, signals);
     drop(temporary);
     result

@@ -2,6 +2,7 @@
 //! one says of what it cannot read.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use diode::receiver::{Receiver, Stats};
 use serde_json::json;
@@ -19,12 +20,14 @@ pub(super) struct Guard {
     memory: Option<Memory>,
     replayed: BTreeSet<u64>,
     said: BTreeSet<&'static str>,
+    /// When the first frame came that could not be read or believed.
+    unread: Option<Instant>,
 }
 
 impl Guard {
     /// Of a sealed receiver, or, without a memory, of a plain one.
     pub(super) fn new(memory: Option<Memory>) -> Guard {
-        Guard { memory, replayed: BTreeSet::new(), said: BTreeSet::new() }
+        Guard { memory, replayed: BTreeSet::new(), said: BTreeSet::new(), unread: None }
     }
     pub(super) fn is_sealed(&self) -> bool {
         self.memory.is_some()
@@ -88,6 +91,11 @@ impl Guard {
         if self.said.insert(what) {
             tracing::warn!(code = %kind, "{what}");
         }
+    }
+
+    /// Whether it is so long ago that the first frame came which could not be read or believed.
+    pub(super) fn is_unread_for(&mut self, stats: &Stats, grace: Duration) -> bool {
+        self.verdict(stats).is_err() && self.unread.get_or_insert_with(Instant::now).elapsed() >= grace
     }
 
     /// Why nothing at all could be taken, if that is so.

@@ -1,6 +1,7 @@
 //! The one-way mode with its side effects: a line that can only be written, a line that can only be
 //! read, files, and what the receiver keeps on disk.
 
+mod ending;
 mod guard;
 pub mod lines;
 pub mod numbers;
@@ -10,6 +11,7 @@ pub mod receive;
 pub mod report;
 pub mod sealing;
 pub mod send;
+pub mod source;
 pub mod spool;
 pub mod state;
 pub mod streams;

@@ -49,9 +49,8 @@ impl Numbers {
     pub fn end(&mut self, made: u32) -> Vec<(u32, u32)> {
         self.came.give_up(made)
     }
-    /// The same, of a session that broke off: all that is known to have been made.
-    pub fn break_off(mut self) -> Vec<(u32, u32)> {
-        let made = self.made.back().map_or(0, |&(_, made)| made);
-        self.came.give_up(made)
+    /// How many are known to have been made, when `told` is what the last beacon said.
+    pub fn known(&self, told: u32) -> u32 {
+        self.came.next().max(told)
     }
 }

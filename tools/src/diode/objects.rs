@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use diode::object::{Config, Description, ObjectSender, Piece, Source};
-use diode::wire::{Manifest, NAME_MAX, Record};
+use diode::wire::{Manifest, NAME_MAX, OPEN_END, Record};
 
 use super::port::Output;
 use super::sealing::Session;
@@ -85,7 +85,8 @@ pub fn run(
             looked = Some(Instant::now());
             take_from(dir, &mut sender)?;
         }
-        let told = Told { objects: sender.added(), ..Told::default() };
+        let told =
+            Told { objects: sender.added(), stream_len: if what.watch.is_some() { OPEN_END } else { 0 }, ..Told::default() };
         line.beacon(&told)?;
         if !line.is_ready() {
             std::thread::sleep(line.wait());

@@ -56,6 +56,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Input {
     fd: Fd,
+    tty: bool,
     overruns_before: u64,
     _child: Option<Running>,
 }
@@ -159,16 +160,19 @@ impl Input {
     /// Opens `spec` for reading only.
     pub fn open(spec: &Spec, options: Options) -> Result<Input, Failure> {
         refuse_flow(options)?;
-        let (fd, child) = match spec.kind() {
-            Kind::UdpListen => (Fd::Datagrams(udp_in(spec)?), None),
+        let (fd, child, tty) = match spec.kind() {
+            Kind::UdpListen => (Fd::Datagrams(udp_in(spec)?), None, false),
             Kind::Exec => {
                 let (fd, child) = exec(spec, Way::In)?;
-                (Fd::Bytes(fd), Some(child))
+                (Fd::Bytes(fd), Some(child), false)
             }
-            Kind::Stdio => (Fd::Bytes(own(Way::In)?), None),
-            _ => (Fd::Bytes(path(spec, options, Way::In)?.0), None),
+            Kind::Stdio => (Fd::Bytes(own(Way::In)?), None, false),
+            _ => {
+                let (fd, tty) = path(spec, options, Way::In)?;
+                (Fd::Bytes(fd), None, tty)
+            }
         };
-        let mut input = Input { fd, overruns_before: 0, _child: child };
+        let mut input = Input { fd, tty, overruns_before: 0, _child: child };
         input.overruns_before = input.overruns();
         Ok(input)
     }
@@ -182,6 +186,18 @@ impl Input {
     /// Whether every read is a datagram of its own.
     pub fn is_datagrams(&self) -> bool {
         matches!(self.fd, Fd::Datagrams(_))
+    }
+    /// Whether it is a serial port, which can go away and come back.
+    pub fn is_tty(&self) -> bool {
+        self.tty
+    }
+    /// What it means that nothing more can be read.
+    pub fn at_end(&self) -> &'static str {
+        match (self.tty, &self._child) {
+            (true, _) => "hung up",
+            (_, Some(_)) => "its command has ended",
+            _ => "end of file",
+        }
     }
     /// Reads what is there; none when nothing is; 0 at the end (a file, a command that ended).
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use diode::receiver::{Event, Receiver};
+use diode::receiver::{Event, Receiver, Stats};
 use diode::stream::{Out, StreamReceiver};
 use diode::unseal::Sender;
 use diode::wire::{Beacon, Body, Record};
 use nix::poll::PollFlags;
 use serde_json::json;
 
+use super::ending::{Broken, Over, why};
 use super::guard::Guard;
 use super::numbers::Numbers;
 use super::port::Input;
-use super::report::{Report, cause, line};
+use super::report::{Report, line};
+use super::source::{Came, Source};
 use super::spool::{News, Spool};
 use super::state::Memory;
 use crate::clock::Clock;
@@ -64,19 +66,36 @@ pub enum Sink {
 #[derive(Debug)]
 pub struct Receiving {
     /// The port.
-    pub input: Input,
+    pub source: Source,
     /// What to do.
     pub sink: Sink,
     /// What to say.
     pub report: Report,
     /// Go on when a session ends.
     pub forever: bool,
+    /// How long a session may be silent, or only frames come that cannot be read.
+    pub grace: Duration,
     /// Statistics.
     pub stats: Option<PathBuf>,
     /// The session heard last.
-    pub session: Option<u64>,
+    pub session: Option<Session>,
+    /// One of objects that broke off before it.
+    pub broken: Option<Broken>,
     /// Where a terminal is shown how far it is.
     pub meter: Meter,
+}
+
+/// A session that is heard, or was the last one.
+#[derive(Debug)]
+pub struct Session {
+    /// Its latest beacon, or the one that ended it.
+    pub(super) beacon: Beacon,
+    /// That it ends was heard.
+    pub(super) ended: bool,
+    /// What it lacks was said.
+    pub(super) settled: bool,
+    /// The counters when it began.
+    pub(super) base: (Stats, u64),
 }
 
 /// Whose sealed frames are taken, and nothing else.
@@ -115,26 +134,32 @@ impl Receiving {
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
         let (mut ticked, mut reported) = (Instant::now(), Instant::now());
-        let mut ended = false;
         loop {
             let tick = if self.is_busy() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
-            let fds = [(self.input.fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
+            let timeout = self.source.look_in().map_or(timeout, |look| look.min(timeout));
+            let fds: Vec<_> = [signals.fd()].into_iter().chain(self.source.fd()).map(|fd| (fd, PollFlags::POLLIN)).collect();
             let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
-            let mut over = false;
-            if !ready[0].is_empty() {
-                over = self.take_in(receiver, clock, &mut buffer)?;
+            let mut over = None;
+            if ready.get(1).is_some_and(|ready| !ready.is_empty()) {
+                over = self.take_in(receiver, clock, &mut buffer);
+            } else if let Some(away) = self.source.look() {
+                self.report.say("port-back", json!({"port": self.source.spec().to_string(), "seconds": away.as_secs_f64()}));
             }
             receiver.handle_timeout(clock.now());
             self.collect(receiver, bytes, false)?;
-            ended |= self.serve(receiver, guard, bytes)?;
-            over |= ended && !self.forever;
+            over = self.serve(receiver, guard, bytes)?.or(over);
             // while it decodes nothing is known to be missing, and the line is not to wait for that
-            if ended && self.forever && !self.is_busy() {
-                ended = false;
-                self.settle(receiver, bytes)?;
+            if self.session.as_ref().is_some_and(|session| session.ended) && self.forever && !self.is_busy() {
+                self.settle(receiver, bytes, &Over::Heard)?;
             }
             guard.warn(&receiver.stats(), self.session.is_some());
+            if !self.forever {
+                over = over.or_else(|| self.silent(receiver, clock));
+                if self.session.is_none() && guard.is_unread_for(&receiver.stats(), self.grace) {
+                    guard.verdict(&receiver.stats())?;
+                }
+            }
             self.show(*bytes);
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
@@ -153,13 +178,13 @@ impl Receiving {
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
             }
-            if over {
+            if let Some(over) = over {
                 if self.session.is_none() {
                     guard.verdict(&receiver.stats())?;
                     let why = "no session came: nothing that arrived was of a sender of hardline's";
                     return Err(Failure::new(kinds::NOTHING_CAME, why));
                 }
-                return self.finish(receiver, bytes);
+                return self.finish(receiver, bytes, &over);
             }
         }
     }
@@ -183,21 +208,25 @@ impl Receiving {
         self.meter.set(here);
     }
 
-    /// Reads what is there; true at the end of a file or command.
-    fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8]) -> Result<bool, Failure> {
+    /// Reads what is there; why no more will come, where that is so.
+    fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8]) -> Option<Over> {
+        let datagrams = self.source.is_datagrams();
         // a burst of datagrams at once, or the kernel's queue overflows
         for _ in 0..64 {
-            match self.input.read(buffer).doing(kinds::LINE_FAILED, || "read the line".into())? {
-                Some(0) if !self.input.is_datagrams() => return Ok(true),
-                Some(n) if self.input.is_datagrams() => receiver.handle_datagram(&buffer[..n], clock.now()),
-                Some(n) => {
+            match self.source.read(buffer) {
+                Came::Bytes(n) if datagrams => receiver.handle_datagram(&buffer[..n], clock.now()),
+                Came::Bytes(n) => {
                     receiver.handle_bytes(&buffer[..n], clock.now());
-                    return Ok(false);
+                    return None;
                 }
-                None => return Ok(false),
+                Came::Nothing => return None,
+                Came::End(why) => {
+                    self.report.say("port-lost", json!({"port": self.source.spec().to_string(), "cause": why}));
+                    return (!self.source.returns()).then_some(Over::Gone(why));
+                }
             }
         }
-        Ok(false)
+        None
     }
 
     /// Whether files are being decoded.
@@ -206,7 +235,7 @@ impl Receiving {
     }
 
     /// What was decoded meanwhile.
-    fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
+    pub(super) fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
         let news = spool.poll(all).doing(kinds::SPOOL_FAILED, || "put together what came".into())?;
         self.tell(news, receiver, count);
@@ -218,7 +247,7 @@ impl Receiving {
             Sink::Objects { spool, .. } => spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?,
             Sink::Lines(Some(numbers)) => {
                 let gaps = numbers.overdue(Instant::now());
-                self.name_lines(gaps, receiver);
+                self.name_lines(gaps, receiver, None);
             }
             _ => {}
         }
@@ -249,16 +278,21 @@ impl Receiving {
         }
     }
 
-    /// Works off what came; true when the session ends.
-    fn serve(&mut self, receiver: &mut Receiver, guard: &mut Guard, bytes: &mut u64) -> Result<bool, Failure> {
-        let mut ended = false;
+    /// Works off what came, up to the end of the session unless this goes on for ever.
+    fn serve(&mut self, receiver: &mut Receiver, guard: &mut Guard, bytes: &mut u64) -> Result<Option<Over>, Failure> {
         while let Some(event) = receiver.poll_event() {
             match event {
                 Event::Accepted { sender, session } => guard.accepted(sender, session, receiver, &mut self.report)?,
                 Event::Replay { sender, session } => guard.replay(sender, session, &mut self.report),
                 Event::Session(beacon) => {
-                    if self.session.replace(beacon.session) != Some(beacon.session) {
-                        self.begin_session(&beacon, receiver, bytes)?;
+                    match &mut self.session {
+                        // a datagram that was overtaken takes nothing back
+                        Some(same) if same.beacon.session == beacon.session => {
+                            if !same.ended {
+                                same.beacon = beacon;
+                            }
+                        }
+                        _ => self.begin_session(&beacon, receiver, bytes)?,
                     }
                     match &mut self.sink {
                         Sink::Lines(Some(numbers)) => numbers.note(&beacon, Instant::now()),
@@ -277,7 +311,14 @@ impl Receiving {
                     // anybody could have said so
                     tracing::warn!(code = %kinds::VERSION_MISMATCH, "{message}");
                 }
-                Event::End => ended = true,
+                Event::End => {
+                    if let Some(session) = &mut self.session {
+                        session.ended = true;
+                    }
+                    if !self.forever {
+                        return Ok(Some(Over::Heard));
+                    }
+                }
                 Event::Silence => {
                     tracing::warn!(code = %kinds::LINE_SILENT, "the line is silent: no sign of the sender for three beacon periods");
                     self.report.say("silence", json!({}));
@@ -289,36 +330,23 @@ impl Receiving {
                 Event::Body(body) => self.take_body(&body, receiver, bytes)?,
             }
         }
-        Ok(ended)
+        Ok(None)
     }
 
     /// Another session; the one before may have broken off.
     fn begin_session(&mut self, beacon: &Beacon, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        if let Some(before) = &self.session {
+            let over = if before.ended { Over::Heard } else { Over::Followed };
+            self.end_session(receiver, count, &over)?;
+        }
         match &mut self.sink {
-            Sink::Lines(numbers) => {
-                let gaps = numbers.replace(Numbers::new(beacon)).map_or_else(Vec::new, Numbers::break_off);
-                self.name_lines(gaps, receiver);
-            }
-            Sink::Stream(stream, _) => {
-                if let Some(stream) = stream {
-                    stream.finish(None);
-                }
-                self.hand_out(receiver, count)?;
-                if let Sink::Stream(stream, _) = &mut self.sink {
-                    *stream = None;
-                }
-            }
+            Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
+            Sink::Stream(stream, _) => *stream = None,
             Sink::Objects { spool, .. } => spool.begin_session(),
         }
+        let base = (receiver.stats(), self.source.overruns());
+        self.session = Some(Session { beacon: *beacon, ended: false, settled: false, base });
         Ok(())
-    }
-
-    fn name_lines(&mut self, gaps: Vec<(u32, u32)>, receiver: &Receiver) {
-        let why = cause(&receiver.stats(), self.input.overruns());
-        for (first, last) in gaps {
-            let fields = json!({"first": first, "last": last, "cause": why});
-            self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
-        }
     }
 
     fn take_body(&mut self, bytes: &[u8], receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
@@ -342,14 +370,15 @@ impl Receiving {
             }
             (Sink::Stream(Some(stream), _), Record::Shard { group, place, pieces, offset, payload }) => {
                 stream.handle_shard(group, place, pieces, offset, payload);
-                self.hand_out(receiver, count)?;
+                self.hand_out(receiver, count, None)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn hand_out(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+    /// Writes out what there is of a stream; `over`: nothing more comes.
+    pub(super) fn hand_out(&mut self, receiver: &Receiver, count: &mut u64, over: Option<&Over>) -> Result<(), Failure> {
         let Sink::Stream(Some(stream), on_gap) = &mut self.sink else { return Ok(()) };
         while let Some(out) = stream.poll_out() {
             match out {
@@ -359,7 +388,7 @@ impl Receiving {
                 }
                 Out::Gap { offset, bytes } => {
                     let what = format!("{bytes} bytes of the stream are lost from byte {offset} on");
-                    let why = cause(&receiver.stats(), self.input.overruns());
+                    let why = why(&self.source, self.session.as_ref(), receiver, over);
                     self.report.missing(&what, json!({"offset": offset, "bytes": bytes, "cause": why}));
                     match on_gap {
                         OnGap::Fail => return Err(Failure::new(kinds::STREAM_GAP, what)),
@@ -411,70 +440,6 @@ impl Receiving {
                     }
                 }
             }
-        }
-    }
-
-    /// The session is over: what is not there now will not come.
-    fn settle(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
-        self.collect(receiver, count, true)?;
-        let why = cause(&receiver.stats(), self.input.overruns());
-        let objects = receiver.beacon().map_or(0, |b| b.objects);
-        let datagrams = receiver.beacon().map(|b| b.datagrams);
-        let length = receiver.beacon().map(|b| b.stream_len).filter(|l| *l != diode::wire::OPEN_END);
-        match &mut self.sink {
-            Sink::Objects { spool, .. } => {
-                spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?;
-                if spool.heard() < objects {
-                    let unknown = objects - spool.heard();
-                    let what = format!("{unknown} objects were sent of which not even the name came ({why})");
-                    self.report.missing(&what, json!({"objects": unknown, "cause": why}));
-                }
-                for (partial, manifest) in spool.partial() {
-                    let have = manifest.map_or(0, |m| partial.have(&m));
-                    let what = format!("{} is incomplete: {have} of {} symbols came ({why})", partial.name, partial.needed);
-                    let fields = json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
-                    self.report.missing(&what, fields);
-                }
-            }
-            Sink::Lines(numbers) => {
-                let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.end(datagrams.unwrap_or(0)));
-                self.name_lines(gaps, receiver);
-            }
-            Sink::Stream(stream, _) => {
-                if let Some(stream) = stream {
-                    stream.finish(length);
-                }
-                self.hand_out(receiver, count)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
-        self.settle(receiver, count)?;
-        match self.report.count_missing() {
-            0 => self.was_meant(receiver.beacon()),
-            1 => Err(Failure::new(kinds::INCOMPLETE, "one thing is missing, see above and --report")),
-            n => Err(Failure::new(kinds::INCOMPLETE, format!("{n} things are missing, see above and --report"))),
-        }
-    }
-
-    /// Whether the session had anything of what is received here, if it had anything at all.
-    fn was_meant(&self, beacon: Option<&Beacon>) -> Result<(), Failure> {
-        let had = beacon.map_or([false; 3], |b| [b.objects > 0, b.datagrams > 0, b.shape.data > 0]);
-        let (wanted, what) = match self.sink {
-            Sink::Objects { .. } => (0, "file"),
-            Sink::Lines(_) => (1, "line"),
-            Sink::Stream(..) => (2, "stream"),
-        };
-        let others =
-            ["files: receive them with --out DIR", "lines: receive them with --lines", "a stream: receive it with --stream"];
-        match had.into_iter().position(|had| had) {
-            Some(other) if !had[wanted] => {
-                let message = format!("no {what} came: the session had {}", others[other]);
-                Err(Failure::new(kinds::NOTHING_CAME, message))
-            }
-            _ => Ok(()),
         }
     }
 }

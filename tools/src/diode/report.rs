@@ -67,14 +67,18 @@ pub fn line(stats: &Stats) -> Value {
     })
 }
 
-/// The likeliest cause of a loss, from what the line did: bytes that came but were spoiled, bytes the
-/// driver had no room for, or nothing at all.
-pub fn cause(stats: &Stats, overruns: u64) -> &'static str {
+/// The likeliest cause of a loss, from what the line did since `base`: what went by before anybody heard, bytes that came but
+/// were spoiled, bytes the driver had no room for, or nothing at all.
+pub fn cause(stats: &Stats, base: &Stats, overruns: u64) -> &'static str {
+    let missing = stats.frames_missing.saturating_sub(base.frames_missing);
+    let bad = stats.frames_bad.saturating_sub(base.frames_bad);
     if overruns > 0 {
         "overrun"
-    } else if stats.frames_missing == 0 && stats.frames_bad == 0 {
+    } else if stats.late > missing {
+        "late"
+    } else if missing == 0 && bad == 0 {
         "gap"
-    } else if stats.frames_bad * 2 >= stats.frames_missing {
+    } else if bad * 2 >= missing {
         "noise"
     } else {
         "silence"

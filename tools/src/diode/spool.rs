@@ -130,8 +130,8 @@ impl Spool {
         self.heard.clear();
     }
     /// Objects of this session that were heard of.
-    pub fn heard(&self) -> u32 {
-        self.heard.len() as u32
+    pub fn heard(&self) -> &HashSet<u32> {
+        &self.heard
     }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {

@@ -81,9 +81,13 @@ area! {
             cause "Frames of the sender come again.";
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
-            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}"];
-            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), gap (the receiver joined late) or overrun (the driver had no room).";
-            remedy "As for incomplete: send it once more, with more repair.";
+            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}"];
+            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room) or gap (none of these: the sender was ended).";
+            remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
+        END_UNHEARD = "end-unheard";
+            says ["nothing of the session came for {n} s: it is over", "the end of the session was not heard; all that it announced is here", "the end of the session was not heard, and another one begins"];
+            cause "The last beacons of a session, which say that it ends, did not come: the sender was ended, the cable pulled, or an outage took them. A session that is silent for --grace (60 s unless said) is over; what it lacks is named. Where another session begins, files that are not whole are waited for in it.";
+            remedy "Nothing where all is here; else see whether the sender was ended. A longer --survive at the sender sets its last beacons further apart, a longer --grace at the receiver waits longer for what follows an outage.";
         MARGIN_THIN = "margin-thin";
             says ["{name} needed {n} of {n} repair symbols: the margin is going"];
             cause "The file arrived whole, but more than half of what was sent to make losses good was needed.";

@@ -1,0 +1,215 @@
+//! How a session ends for its receiver: by its last beacon, or without it; and what it lacks then.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use diode::receiver::Receiver;
+use diode::wire::{Beacon, OPEN_END};
+use serde_json::{Map, Value, json};
+
+use super::receive::{OnGap, Receiving, Session, Sink};
+use super::report::cause;
+use super::source::Source;
+use crate::clock::Clock;
+use crate::error::{Doing, Failure, kinds};
+use crate::names::printable;
+
+/// Beacon periods that must be silent before a session is given up, whatever the grace time.
+const PERIODS: u32 = 5;
+
+/// Why nothing more of a session is waited for.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// Its last beacon came.
+    Heard,
+    /// The port went away, or the input ended: why.
+    Gone(String),
+    /// Nothing of it came for so long.
+    Silent(Duration),
+    /// Another one began.
+    Followed,
+}
+
+/// A session of objects that broke off, whose sender may go on with them in the next.
+#[derive(Debug)]
+pub struct Broken {
+    /// Objects whose manifest came.
+    heard: HashSet<u32>,
+    /// Objects it had.
+    objects: u32,
+}
+
+/// Why something is missing, in a word.
+pub(super) fn why(source: &Source, session: Option<&Session>, receiver: &Receiver, over: Option<&Over>) -> &'static str {
+    let (base, overruns) = session.map(|s| s.base).unwrap_or_default();
+    match (over, cause(&receiver.stats(), &base, source.overruns().saturating_sub(overruns))) {
+        (Some(Over::Gone(_)), "gap" | "noise" | "silence") => "gone",
+        (Some(Over::Silent(_)), "gap") => "silence",
+        (_, cause) => cause,
+    }
+}
+
+impl Receiving {
+    /// Whether nothing of the session has come for longer than it may be silent, also because its port is away.
+    pub(super) fn silent(&self, receiver: &Receiver, clock: &Clock) -> Option<Over> {
+        let beacon = self.session.as_ref()?.beacon;
+        let silence = Duration::from_micros(receiver.silence_us(clock.now())?);
+        let least =
+            Duration::from_millis(u64::from(beacon.survive_ms)) + Duration::from_millis(beacon.period_ms.into()) * PERIODS;
+        if silence < self.grace.max(least) {
+            return None;
+        }
+        let seconds = silence.as_secs();
+        Some(match self.source.why_away() {
+            Some(why) => Over::Gone(format!("{why}, and not back for {seconds} s")),
+            None => Over::Silent(silence),
+        })
+    }
+
+    /// The session is over: what is not there now will not come.
+    pub(super) fn settle(&mut self, receiver: &Receiver, count: &mut u64, over: &Over) -> Result<(), Failure> {
+        self.collect(receiver, count, true)?;
+        let Some(session) = self.session.as_mut().filter(|session| !session.settled) else { return Ok(()) };
+        session.settled = true;
+        let over = if session.ended { &Over::Heard } else { over };
+        let (beacon, missing) = (session.beacon, self.report.count_missing());
+        let why = why(&self.source, self.session.as_ref(), receiver, Some(over));
+        let end = match &mut self.sink {
+            Sink::Objects { .. } => {
+                self.settle_objects(&beacon, why)?;
+                ("after_objects", beacon.objects.into(), counted(beacon.objects), Ok(()))
+            }
+            Sink::Lines(numbers) => {
+                let known = numbers.as_ref().map_or(0, |n| n.known(beacon.datagrams));
+                let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.end(known));
+                self.name_lines(gaps, receiver, Some(over));
+                let place = known.checked_sub(1).map_or("its beginning".into(), |last| format!("line {last}"));
+                ("after_lines", known.into(), place, Ok(()))
+            }
+            Sink::Stream(stream, _) => {
+                let length = Some(beacon.stream_len).filter(|l| *l != OPEN_END);
+                stream.iter_mut().for_each(|stream| stream.finish(length));
+                let position = stream.as_ref().map_or(0, |stream| stream.position());
+                let written = self.hand_out(receiver, count, Some(over));
+                ("after_bytes", position, format!("byte {position}"), written)
+            }
+        };
+        let (field, number, place, done) = end;
+        if !matches!(over, Over::Heard) && self.was_meant(&beacon).is_ok() {
+            if !beacon.is_complete() {
+                let what = format!("the end of the session was not heard: what came after {place} is missing ({why})");
+                let fields = Map::from_iter([
+                    ("end".into(), "unheard".into()),
+                    (field.into(), number.into()),
+                    ("cause".into(), why.into()),
+                ]);
+                self.report.missing(&what, Value::Object(fields));
+            } else if self.report.count_missing() == missing {
+                tracing::warn!(code = %kinds::END_UNHEARD, "the end of the session was not heard; all that it announced is here");
+            }
+        }
+        done
+    }
+
+    fn settle_objects(&mut self, beacon: &Beacon, why: &str) -> Result<(), Failure> {
+        let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
+        spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?;
+        let unknown = beacon.objects.saturating_sub(spool.heard().len() as u32);
+        if unknown > 0 {
+            self.report.missing(&nameless(unknown, why), json!({"objects": unknown, "cause": why}));
+        }
+        for (partial, manifest) in spool.partial() {
+            let have = manifest.map_or(0, |m| partial.have(&m));
+            let name = printable(partial.name.as_bytes());
+            let what = format!("{name} is incomplete: {have} of {} symbols came ({why})", partial.needed);
+            let fields =
+                json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
+            self.report.missing(&what, fields);
+        }
+        let goes_on = |b: &Broken| b.heard.is_subset(spool.heard()) && b.objects <= beacon.objects;
+        if let Some(broken) = self.broken.take().filter(|broken| !goes_on(broken)) {
+            let unknown = broken.objects - broken.heard.len() as u32;
+            let fields = json!({"objects": unknown, "cause": "gap"});
+            self.report.missing(&format!("of a session that broke off, {}", nameless(unknown, "gap")), fields);
+        }
+        Ok(())
+    }
+
+    /// Another session begins where this one has not ended, or has.
+    pub(super) fn end_session(&mut self, receiver: &Receiver, count: &mut u64, over: &Over) -> Result<(), Failure> {
+        let beacon = self.session.as_ref().map(|session| session.beacon);
+        match (&mut self.sink, over, beacon) {
+            // its sender was started anew, most likely with the same files
+            (Sink::Objects { spool, .. }, Over::Followed, Some(beacon)) => {
+                tracing::warn!(code = %kinds::END_UNHEARD, "the end of the session was not heard, and another one begins");
+                self.report.say("broken", json!({"session": beacon.session, "objects": beacon.objects}));
+                if beacon.objects > spool.heard().len() as u32 {
+                    self.broken = Some(Broken { heard: spool.heard().clone(), objects: beacon.objects });
+                }
+                Ok(())
+            }
+            (Sink::Stream(_, OnGap::Fail), Over::Followed, _) if !self.forever => self.finish(receiver, count, over),
+            _ => self.settle(receiver, count, over),
+        }
+    }
+
+    pub(super) fn name_lines(&mut self, gaps: Vec<(u32, u32)>, receiver: &Receiver, over: Option<&Over>) {
+        let why = why(&self.source, self.session.as_ref(), receiver, over);
+        for (first, last) in gaps {
+            let fields = json!({"first": first, "last": last, "cause": why});
+            self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
+        }
+    }
+
+    pub(super) fn finish(&mut self, receiver: &Receiver, count: &mut u64, over: &Over) -> Result<(), Failure> {
+        if self.session.as_ref().is_some_and(|session| !session.ended) {
+            match over {
+                Over::Gone(why) => {
+                    let port = self.source.spec();
+                    tracing::warn!(code = %kinds::PORT_LOST, "{port} is gone ({why}) before the end of the session was heard");
+                }
+                Over::Silent(silence) => {
+                    let seconds = silence.as_secs();
+                    tracing::warn!(code = %kinds::END_UNHEARD, "nothing of the session came for {seconds} s: it is over");
+                }
+                Over::Heard | Over::Followed => {}
+            }
+        }
+        self.settle(receiver, count, over)?;
+        match (self.report.count_missing(), &self.session) {
+            (0, Some(session)) => self.was_meant(&session.beacon),
+            (0, None) => Ok(()),
+            (1, _) => Err(Failure::new(kinds::INCOMPLETE, "one thing is missing, see above and --report")),
+            (n, _) => Err(Failure::new(kinds::INCOMPLETE, format!("{n} things are missing, see above and --report"))),
+        }
+    }
+
+    /// Whether the session had anything of what is received here, if it had anything at all.
+    fn was_meant(&self, beacon: &Beacon) -> Result<(), Failure> {
+        let had = [beacon.objects > 0, beacon.datagrams > 0, beacon.shape.data > 0];
+        let (wanted, what) = match self.sink {
+            Sink::Objects { .. } => (0, "file"),
+            Sink::Lines(_) => (1, "line"),
+            Sink::Stream(..) => (2, "stream"),
+        };
+        let others =
+            ["files: receive them with --out DIR", "lines: receive them with --lines", "a stream: receive it with --stream"];
+        match had.into_iter().position(|had| had) {
+            Some(other) if !had[wanted] => {
+                let message = format!("no {what} came: the session had {}", others[other]);
+                Err(Failure::new(kinds::NOTHING_CAME, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is said of objects of which nothing but their number came.
+fn nameless(objects: u32, why: &str) -> String {
+    let were = if objects == 1 { "was" } else { "were" };
+    format!("{} {were} sent of which not even the name came ({why})", counted(objects))
+}
+
+fn counted(objects: u32) -> String {
+    if objects == 1 { "1 object".into() } else { format!("{objects} objects") }
+}

@@ -1,0 +1,144 @@
+//! The port of a receiver, which may go away and come back while a session goes on.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use super::port::Input;
+use crate::error::kinds;
+use crate::port::{Options, Spec};
+
+/// How often a port that went away is looked for, at first and later.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOK_LATER: Duration = Duration::from_millis(250);
+const LATER: Duration = Duration::from_secs(5);
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Came {
+    /// Nothing at present.
+    Nothing,
+    /// So many bytes.
+    Bytes(usize),
+    /// The end, and why: nothing more will come, unless the port comes back.
+    End(String),
+}
+
+/// A time without the port.
+#[derive(Debug)]
+struct Away {
+    since: Instant,
+    looked: Instant,
+    why: String,
+    /// What was told of the tries.
+    told: Option<String>,
+}
+
+/// A port that is read until it ends, and opened again where that makes sense.
+#[derive(Debug)]
+pub struct Source {
+    spec: Spec,
+    options: Options,
+    input: Option<Input>,
+    /// It is waited for when it goes away.
+    returns: bool,
+    away: Option<Away>,
+    /// Something came since it was opened.
+    carried: bool,
+    /// Of the times it was open before.
+    overruns: u64,
+}
+
+impl Source {
+    /// Of an open port; `waits`: a serial port that goes away is waited for.
+    pub fn new(spec: Spec, options: Options, input: Input, waits: bool) -> Source {
+        let returns = waits && input.is_tty();
+        Source { spec, options, input: Some(input), returns, away: None, carried: true, overruns: 0 }
+    }
+    /// Its name.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+    /// What to poll, while it is there.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.input.as_ref().map(Input::fd)
+    }
+    /// Whether every read is a datagram of its own.
+    pub fn is_datagrams(&self) -> bool {
+        self.input.as_ref().is_some_and(Input::is_datagrams)
+    }
+    /// Bytes the driver had no room for.
+    pub fn overruns(&self) -> u64 {
+        self.overruns + self.input.as_ref().map_or(0, Input::overruns)
+    }
+    /// Whether it is waited for when it goes away.
+    pub fn returns(&self) -> bool {
+        self.returns
+    }
+    /// Why it is not there.
+    pub fn why_away(&self) -> Option<&str> {
+        self.away.as_ref().map(|away| away.why.as_str())
+    }
+
+    /// Reads what is there.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Came {
+        let Some(input) = &self.input else { return Came::Nothing };
+        let why = match input.read(buffer) {
+            Ok(Some(0)) if !input.is_datagrams() => input.at_end().to_owned(),
+            Ok(Some(n)) => {
+                self.carried = true;
+                return Came::Bytes(n);
+            }
+            Ok(None) => return Came::Nothing,
+            // what an unplugged adapter may say
+            Err(e) if e.raw_os_error() == Some(libc::EIO) => input.at_end().to_owned(),
+            Err(e) => e.to_string(),
+        };
+        self.close(&why);
+        Came::End(why)
+    }
+
+    /// Every descriptor must go, or the adapter comes back under another name.
+    fn close(&mut self, why: &str) {
+        self.overruns = self.overruns();
+        self.input = None;
+        let now = Instant::now();
+        self.away = Some(Away { since: now, looked: now, why: why.to_owned(), told: None });
+        // one that comes and goes without a byte in between never came back
+        if self.returns && std::mem::take(&mut self.carried) {
+            tracing::warn!(code = %kinds::PORT_LOST, "{} is gone ({why}); waiting for it", self.spec);
+        }
+    }
+
+    /// How long until it is to be looked for again.
+    pub fn look_in(&self) -> Option<Duration> {
+        let away = self.away.as_ref().filter(|_| self.returns)?;
+        let pause = if away.since.elapsed() < LATER { LOOK } else { LOOK_LATER };
+        Some(pause.saturating_sub(away.looked.elapsed()))
+    }
+
+    /// Looks for a port that went away, when that is due; how long it was away once it is back.
+    pub fn look(&mut self) -> Option<Duration> {
+        if self.look_in()? > Duration::ZERO {
+            return None;
+        }
+        let away = self.away.as_mut()?;
+        away.looked = Instant::now();
+        match Input::open(&self.spec, self.options) {
+            Ok(input) => {
+                let lasted = away.since.elapsed();
+                (self.input, self.away) = (Some(input), None);
+                tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {:.1} s", self.spec, lasted.as_secs_f64());
+                Some(lasted)
+            }
+            Err(failure) => {
+                // its absence was told, and rights may take a moment
+                let news = failure.kind != kinds::PORT_ABSENT && away.told.as_deref() != Some(&failure.message);
+                if news && away.since.elapsed() >= LATER {
+                    tracing::warn!(code = %failure.kind, "{failure}; waiting for it, and trying again");
+                    away.told = Some(failure.message);
+                }
+                None
+            }
+        }
+    }
+}

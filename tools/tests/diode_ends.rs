@@ -1,0 +1,341 @@
+//! `hardline diode recv` and sessions whose end is not heard: what is missing is said, and nothing waits for ever. A line is
+//! a recording here, cut and played by a command that stays, or a wire whose adapters are unplugged.
+#![allow(missing_docs)]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use link::wire::Level;
+use link::wire::frame::frame_len;
+use serde_json::Value;
+use tools::rig::Rig;
+
+const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
+const LIMIT: Duration = Duration::from_secs(60);
+/// What ends a session: four beacons with 50 bytes of body.
+const FAREWELL: usize = 4 * frame_len(50, Level::Plain);
+/// A beacon and a manifest with a name of three bytes: what a session of such files begins with.
+const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(70, Level::Plain);
+
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < limit, "not within {} s: {what}", LIMIT.as_secs());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn hardline(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(HARDLINE);
+    command.args(args).current_dir(dir).stdin(Stdio::null()).env("XDG_STATE_HOME", dir.join("home"));
+    command
+}
+
+/// A receiver; what it says goes to `DIR/err`, its output to `DIR/out`.
+struct Receiver {
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Receiver {
+    fn start(dir: &Path, port: &str, args: &[&str]) -> Receiver {
+        let _ = fs::remove_file(dir.join("report"));
+        let mut command = hardline(dir, &[&["diode", "recv", port, "--report", "report"], args].concat());
+        let file = |name: &str| File::create(dir.join(name)).unwrap();
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        Receiver { dir: dir.to_owned(), child }
+    }
+    fn says(&self) -> String {
+        fs::read_to_string(self.dir.join("err")).unwrap_or_default()
+    }
+    #[track_caller]
+    fn said(&self, word: &str) {
+        until(&format!("it says {word}: {}", self.says()), || self.says().contains(word).then_some(()));
+    }
+    #[track_caller]
+    fn ends(&mut self, code: i32) -> String {
+        let status = until(&format!("it ends: {}", self.says()), || self.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(code), "{}", self.says());
+        self.says()
+    }
+    fn out(&self) -> Vec<u8> {
+        fs::read(self.dir.join("out")).unwrap()
+    }
+    fn reported(&self, event: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.dir.join("report")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|v| v["event"] == event).collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder with recordings.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Bench {
+        Bench(tempfile::tempdir().unwrap())
+    }
+    fn dir(&self) -> &Path {
+        self.0.path()
+    }
+    /// What a sender writes that gets this as stdin.
+    #[track_caller]
+    fn record(&self, input: &[u8], args: &[&str]) -> Vec<u8> {
+        fs::write(self.dir().join("line"), b"").unwrap();
+        fs::write(self.dir().join("input"), input).unwrap();
+        let mut send = hardline(self.dir(), &[&["-q", "diode", "send", "./line", "--survive", "0ms"], args].concat());
+        let status = send.stdin(File::open(self.dir().join("input")).unwrap()).status().unwrap();
+        assert!(status.success());
+        fs::read(self.dir().join("line")).unwrap()
+    }
+    fn stream(&self) -> (Vec<u8>, Vec<u8>) {
+        let sent: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let wire = self.record(&sent, &["--stream"]);
+        (sent, wire)
+    }
+    /// A receiver of a line that brought this, and stays open or ends.
+    fn recv(&self, wire: &[u8], stays: bool, args: &[&str]) -> Receiver {
+        fs::write(self.dir().join("played"), wire).unwrap();
+        let port = if stays { "exec:cat played; sleep 100" } else { "exec:cat played" };
+        Receiver::start(self.dir(), port, args)
+    }
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        fs::write(self.dir().join(name), content).unwrap();
+        self.dir().join(name)
+    }
+}
+
+#[test]
+fn a_stream_that_was_cut_off_is_no_success() {
+    let bench = Bench::new();
+    let (sent, wire) = bench.stream();
+    for cut in [1000, wire.len() / 2, wire.len() * 3 / 4] {
+        let mut recv = bench.recv(&wire[..cut], false, &["--stream"]);
+        let says = recv.ends(4);
+        let came = recv.out();
+        assert!(came.len() < sent.len() && came == sent[..came.len()], "{} bytes of {}", came.len(), sent.len());
+        assert!(
+            says.contains("exec:cat played is gone (its command has ended) before the end of the session was heard"),
+            "{says}"
+        );
+        let end = format!("the end of the session was not heard: what came after byte {} is missing (gone)", came.len());
+        assert!(says.contains(&end) && says.contains("[port-lost]"), "{says}");
+        let missing = recv.reported("missing");
+        assert!(missing[0]["end"] == "unheard" && missing[0]["after_bytes"] == came.len(), "{missing:?}");
+        assert_eq!(recv.reported("port-lost")[0]["cause"], "its command has ended");
+    }
+    let mut recv = bench.recv(&wire, false, &["--stream"]);
+    let says = recv.ends(0);
+    assert!(recv.out() == sent && !says.contains("is gone"), "{says}");
+}
+
+#[test]
+fn lines_that_were_cut_off_are_no_success() {
+    let bench = Bench::new();
+    let wire = bench.record(b"one\ntwo\nthree\n", &["--lines"]);
+    let mut recv = bench.recv(&wire[..wire.len() - FAREWELL], false, &["--lines"]);
+    let says = recv.ends(4);
+    assert_eq!(recv.out().iter().filter(|b| **b == b'\n').count(), 3, "all of them are here, but that is not known: {says}");
+    assert!(says.contains("the end of the session was not heard: what came after line 2 is missing (gone)"), "{says}");
+    assert_eq!(recv.reported("missing")[0]["after_lines"], 3);
+    assert_eq!(bench.recv(&wire, false, &["--lines"]).ends(0).lines().count(), 1, "no more than that it is plain");
+}
+
+/// Its sender told that there are no more files: with all of them here nothing is missing.
+#[test]
+fn files_that_are_all_here_need_no_end() {
+    let bench = Bench::new();
+    let files = [bench.file("one", &[1; 20_000]), bench.file("two", &[2; 300])];
+    let args: Vec<&str> = files.iter().map(|f| f.to_str().unwrap()).collect();
+    let wire = bench.record(b"", &args);
+    let mut recv = bench.recv(&wire[..wire.len() - FAREWELL], false, &["--out", "in"]);
+    let says = recv.ends(0);
+    assert!(
+        says.contains("is gone") && says.contains("the end of the session was not heard; all that it announced is here"),
+        "{says}"
+    );
+    // the second one is not whole, or not even named
+    let mut recv = bench.recv(&wire[..wire.len() / 2], false, &["--out", "in2"]);
+    let says = recv.ends(4);
+    assert!(says.contains("one is incomplete: ") && says.contains(" symbols came (gone)"), "{says}");
+    let mut recv = bench.recv(&wire[..ONE_NAME], false, &["--out", "in3"]);
+    let says = recv.ends(4);
+    assert!(says.contains("1 object was sent of which not even the name came (gone)"), "{says}");
+    assert_eq!(recv.reported("missing").len(), 2, "{says}");
+}
+
+/// Of a folder nobody knows what would have come.
+#[test]
+fn a_watched_folder_has_no_end() {
+    let bench = Bench::new();
+    fs::create_dir(bench.dir().join("watched")).unwrap();
+    bench.file("watched/one", b"one");
+    fs::write(bench.dir().join("line"), b"").unwrap();
+    let mut send =
+        hardline(bench.dir(), &["-q", "diode", "send", "./line", "--survive", "0ms", "--watch", "watched"]).spawn().unwrap();
+    until("it is sent", || bench.dir().join("watched/sent/one").exists().then_some(()));
+    // a beacon that tells of it comes within a second
+    let sent = fs::metadata(bench.dir().join("line")).unwrap().len();
+    until("a beacon", || (fs::metadata(bench.dir().join("line")).unwrap().len() > sent).then_some(()));
+    send.kill().unwrap();
+    send.wait().unwrap();
+    let mut recv = bench.recv(&fs::read(bench.dir().join("line")).unwrap(), false, &["--out", "in"]);
+    assert!(recv.ends(4).contains("what came after 1 object is missing (gone)"), "{}", recv.says());
+    assert_eq!(fs::read(bench.dir().join("in/one")).unwrap(), b"one");
+}
+
+#[test]
+fn a_session_that_fell_silent_is_over() {
+    let bench = Bench::new();
+    let file = bench.file("file", &[7; 20_000]);
+    let wire = bench.record(b"", &[file.to_str().unwrap()]);
+    let mut whole = bench.recv(&wire[..wire.len() - FAREWELL], true, &["--out", "in", "--grace", "1s"]);
+    let began = Instant::now();
+    let cut = Bench::new();
+    let mut half = cut.recv(&wire[..wire.len() / 2], true, &["--out", "in", "--grace", "1s"]);
+    let third = Bench::new();
+    let (sent, wire) = third.stream();
+    let mut stream = third.recv(&wire[..wire.len() / 2], true, &["--stream", "--grace", "1s"]);
+    let says = whole.ends(0);
+    assert!(began.elapsed() >= Duration::from_secs(5), "five beacons are waited for");
+    assert!(
+        says.contains("nothing of the session came for 5 s: it is over") && says.contains("all that it announced is here"),
+        "{says}"
+    );
+    let says = half.ends(4);
+    assert!(says.contains("file is incomplete: ") && says.contains("(silence)"), "{says}");
+    assert!(stream.ends(4).contains("what came after byte "), "{}", stream.says());
+    assert!(sent.starts_with(&stream.out()));
+}
+
+#[test]
+fn frames_that_nobody_can_read_are_given_up() {
+    let bench = Bench::new();
+    for name in ["psk", "other"] {
+        assert!(hardline(bench.dir(), &["keygen", "-q", "--psk", name]).status().unwrap().success());
+    }
+    let file = bench.file("file", &[7; 2000]);
+    let plain = bench.record(b"", &[file.to_str().unwrap()]);
+    let sealed = bench.record(b"", &["--psk", "psk", file.to_str().unwrap()]);
+    for (wire, keys, word) in [
+        (&sealed, &[][..], "this receiver has no key"),
+        (&sealed, &["--psk", "other"], "frames that no key here opens: is it the sender's key?"),
+        (&plain, &["--psk", "psk"], "the sender has no key"),
+    ] {
+        let mut recv = bench.recv(wire, true, &[&["--out", "in", "--grace", "200ms"], keys].concat());
+        assert!(recv.ends(5).contains(word), "{}", recv.says());
+    }
+    // what comes too late for that is taken
+    let wire = [plain, sealed].concat();
+    bench.recv(&wire, true, &["--out", "in", "--grace", "200ms", "--psk", "psk"]).ends(0);
+}
+
+#[test]
+fn a_stream_that_broke_off_is_not_joined_to_the_next() {
+    let bench = Bench::new();
+    let (sent, first) = bench.stream();
+    let (_, second) = bench.stream();
+    let both = [&first[..first.len() / 2], &second].concat();
+    let mut recv = bench.recv(&both, false, &["--stream"]);
+    let says = recv.ends(4);
+    let came = recv.out();
+    assert!(came.len() < sent.len() && sent.starts_with(&came), "the beginning of the first, and nothing of the second: {says}");
+    // who goes on takes both, and says so
+    let mut recv = bench.recv(&both, false, &["--stream", "--forever"]);
+    let says = recv.ends(4);
+    assert!(says.contains(&format!("what came after byte {} is missing (", came.len())), "{says}");
+    assert!(recv.out() == [came, sent].concat());
+}
+
+#[test]
+fn files_of_a_session_that_broke_off_may_come_in_the_next() {
+    let bench = Bench::new();
+    let files = [bench.file("one", &[1; 20_000]), bench.file("two", &[2; 20_000])];
+    let [one, two] = files.each_ref().map(|f| f.to_str().unwrap());
+    let (both, again, other) = (bench.record(b"", &[one, two]), bench.record(b"", &[one, two]), bench.record(b"", &[one]));
+    let half = &both[..ONE_NAME];
+    let says = bench.recv(&[half, &again].concat(), false, &["--out", "in"]).ends(0);
+    assert!(says.contains("the end of the session was not heard, and another one begins"), "{says}");
+    let says = bench.recv(&[half, &other].concat(), false, &["--out", "in2"]).ends(4);
+    assert!(says.contains("of a session that broke off, 1 object was sent of which not even the name came"), "{says}");
+}
+
+// ---- adapters that are unplugged ----------------------------------------------------------------
+
+fn wire(unplug: &str) -> Rig {
+    Rig::start(Path::new(HARDLINE), &["--one-way", "--baud", "2000000", "--unplug", unplug]).expect("the simulated wire starts")
+}
+
+/// Writes to the wire what a sender would have.
+fn play(rig: &Rig, bytes: &[u8]) {
+    tools::sim::pty::open_raw(&rig.path("a")).unwrap().write_all(bytes).unwrap();
+}
+
+fn listens(rig: &Rig, recv: &Receiver) {
+    let (port, fds) = (fs::canonicalize(rig.path("b")).unwrap(), format!("/proc/{}/fd", recv.child.id()));
+    until("it listens", || {
+        fs::read_dir(&fds).unwrap().flatten().any(|e| fs::read_link(e.path()).is_ok_and(|t| t == port)).then_some(())
+    });
+}
+
+#[test]
+fn an_adapter_that_is_unplugged_is_named() {
+    let (bench, rig) = (Bench::new(), wire("2:600"));
+    let (sent, wire) = bench.stream();
+    let mut recv = Receiver::start(rig.dir(), "./b", &["-b", "2000000", "--stream"]);
+    listens(&rig, &recv);
+    play(&rig, &wire[..wire.len() / 2]);
+    let says = recv.ends(4);
+    assert!(says.contains("./b is gone (hung up) before the end of the session was heard [port-lost]"), "{says}");
+    assert!(says.contains(&format!("what came after byte {} is missing (gone)", recv.out().len())), "{says}");
+    assert!(sent.starts_with(&recv.out()) && !recv.out().is_empty());
+}
+
+#[test]
+fn an_adapter_that_comes_back_goes_on_with_its_session() {
+    for flag in ["--wait", "--forever"] {
+        let (bench, rig) = (Bench::new(), wire("2:1"));
+        let (sent, wire) = bench.stream();
+        let mut recv = Receiver::start(rig.dir(), "./b", &["-b", "2000000", "--stream", flag]);
+        listens(&rig, &recv);
+        let (first, rest) = wire.split_at(wire.len() / 2);
+        play(&rig, first);
+        recv.said("./b is gone (hung up); waiting for it [port-lost]");
+        recv.said("./b is open now, after ");
+        play(&rig, rest);
+        until("the whole stream", || (recv.out() == sent).then_some(()));
+        if flag == "--wait" {
+            recv.ends(0);
+        } else {
+            assert!(recv.child.try_wait().unwrap().is_none(), "{}", recv.says());
+        }
+        assert!(recv.reported("missing").is_empty() && recv.reported("port-back").len() == 1, "{}", recv.says());
+    }
+}
+
+#[test]
+fn an_adapter_that_stays_away_ends_its_session() {
+    let (bench, rig) = (Bench::new(), wire("2:600"));
+    let (_, wire) = bench.stream();
+    let mut recv = Receiver::start(rig.dir(), "./b", &["-b", "2000000", "--stream", "--wait", "--grace", "1s"]);
+    listens(&rig, &recv);
+    play(&rig, &wire[..wire.len() / 2]);
+    let says = recv.ends(4);
+    assert!(
+        says.contains("waiting for it [port-lost]") && says.contains("./b is gone (hung up, and not back for 5 s)"),
+        "{says}"
+    );
+}
