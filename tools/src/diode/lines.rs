@@ -41,17 +41,18 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
     let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
     meter.total(progress::left_in(&io::stdin()));
     let (mut buffer, mut line, mut ended) = (vec![0u8; 4096], Vec::new(), false);
-    let mut farewells = 0;
+    let (mut farewells, mut before) = (0, 0);
     loop {
         check(signals)?;
         while let Some(n) = emitter.poll_transmit(&mut frame, clock.now()) {
             output.write(&frame[..n], signals)?;
         }
-        if ended && emitter.is_drained() {
+        // each closing beacon leaves before the next is asked for: a slow wire takes its time
+        if ended && emitter.is_drained() && (farewells == 0 || emitter.stats().frames > before) {
             if farewells == FAREWELLS {
                 break;
             }
-            farewells += 1;
+            (farewells, before) = (farewells + 1, emitter.stats().frames);
             emitter.finish(clock.now());
             let gap = settings.survive.mul_f64(1.1) / (FAREWELLS - 1);
             if farewells > 1 {
