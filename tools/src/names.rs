@@ -10,8 +10,21 @@ const COMPONENT_MAX: usize = 255;
 /// A name as a relative path that cannot leave the folder it is put into; none when it tries: no empty,
 /// `.` or `..` component, no leading slash, no control character.
 pub fn safe(name: &[u8]) -> Option<PathBuf> {
-    let fine = |c: &[u8]| !matches!(c, b"" | b"." | b"..") && c.len() <= COMPONENT_MAX;
-    (name.split(|&b| b == b'/').all(fine) && is_clean(name)).then(|| PathBuf::from(OsStr::from_bytes(name)))
+    objection(name).is_none().then(|| PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// Why a name is not safe; none when it is.
+pub fn objection(name: &[u8]) -> Option<&'static str> {
+    let components = || name.split(|&b| b == b'/');
+    if !is_clean(name) {
+        Some("its name has control characters")
+    } else if components().any(|c| matches!(c, b"" | b"." | b"..")) {
+        Some("its name would leave the output folder")
+    } else if components().any(|c| c.len() > COMPONENT_MAX) {
+        Some("a part of its name is longer than 255 bytes")
+    } else {
+        None
+    }
 }
 
 /// No control characters, in UTF-8 or in bytes that are none.
@@ -42,6 +55,10 @@ mod tests {
             ["", "/etc/passwd", "../x", "a/../b", "a/../../x", ".", "a/./..", "a//b", "a/", "./a", "a\n", "a\0b", "\u{9b}2J"]
         {
             assert!(safe(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+        for (bad, why) in [("a\n../b", "has control characters"), ("../b", "would leave"), (&"a".repeat(256), "longer than 255")]
+        {
+            assert!(objection(bad.as_bytes()).is_some_and(|said| said.contains(why)), "{bad:?}");
         }
         assert!(safe(b"\xff\x1b").is_none() && safe(&[b'a'; 256]).is_none());
         for good in ["a/b c", "..a/.b", "ü", "-rf"] {

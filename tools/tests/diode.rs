@@ -772,6 +772,29 @@ fn names_from_the_wire_stay_in_the_folder() {
     assert_eq!(refused, bad.iter().map(|n| (*n).to_owned()).collect());
 }
 
+/// Neither a line that looks like one of ours nor an escape sequence reaches a terminal; the report has the name as it is.
+#[test]
+fn names_from_the_wire_cannot_forge_what_is_said() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["-vv", "--out", out.to_str().unwrap()]);
+    let name = "a\n ERROR forged line [x]\u{1b}[31m\u{9b}31m\u{7f}";
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    forger.file(1, name, b"content");
+    forger.beacon(VERSION, true);
+    let says = recv.ends(4);
+    assert!(
+        says.contains("'a? ERROR forged line [x]?[31m?31m?' is not accepted: its name has control characters [missing]"),
+        "{says}"
+    );
+    assert!(
+        !says.chars().any(|c| c.is_control() && c != '\n') && says.lines().all(|line| !line.starts_with(" ERROR")),
+        "{says:?}"
+    );
+    assert_eq!(wire.reported("missing")[0]["name"], name);
+}
+
 #[test]
 fn another_version_is_refused() {
     let wire = Wire::new(&[]);

@@ -23,6 +23,7 @@ use super::state::Memory;
 use crate::clock::Clock;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
+use crate::names::{printable, shown};
 use crate::progress::Meter;
 use crate::signal::{Signal, Signals};
 use crate::stats;
@@ -200,7 +201,7 @@ impl Receiving {
             let have = manifest.map_or(0, |m| partial.have(&m)).min(partial.needed);
             whole += partial.size;
             here += (partial.size as f64 * have as f64 / partial.needed.max(1) as f64) as u64;
-            self.meter.name(&partial.name);
+            self.meter.name(&printable(partial.name.as_bytes()));
         }
         if whole > 0 {
             self.meter.grow(whole);
@@ -415,25 +416,21 @@ impl Receiving {
             match one {
                 News::Announced(object) => self.report.say("announced", json!({"object": format!("{object:08x}")})),
                 News::Refused(name, why) => {
-                    self.report.missing(&format!("'{name}' is not accepted: {why}"), json!({"name": name, "cause": why}));
+                    let what = format!("'{}' is not accepted: {why}", printable(name.as_bytes()));
+                    self.report.missing(&what, json!({"name": name, "cause": why}));
                 }
                 News::Delivered(d) => {
                     *count += d.size;
-                    tracing::info!(
-                        "{} is whole ({} bytes, {} of {} repair symbols used)",
-                        d.name,
-                        d.size,
-                        d.margin.0,
-                        d.margin.1
-                    );
+                    let (name, (used, made)) = (printable(d.name.as_bytes()), d.margin);
+                    tracing::info!("{name} is whole ({} bytes, {used} of {made} repair symbols used)", d.size);
                     let fields = json!({
                         "name": d.name, "size": d.size, "path": d.path.to_string_lossy(),
                         "repair_used": d.margin.0, "repair_made": d.margin.1, "line": line(&receiver.stats()),
                     });
                     self.report.say("delivered", fields);
-                    if d.margin.0 * 2 > d.margin.1 {
+                    if used * 2 > made {
                         // before anything is lost: the next outage or a little more noise would do it
-                        tracing::warn!(code = %kinds::MARGIN_THIN, "{} needed {} of {} repair symbols: the margin is going", d.name, d.margin.0, d.margin.1);
+                        tracing::warn!(code = %kinds::MARGIN_THIN, "{name} needed {used} of {made} repair symbols: the margin is going");
                     }
                     if let Sink::Objects { exec: Some(command), .. } = &self.sink {
                         run_for(command, &d.path);
@@ -457,7 +454,7 @@ fn run_for(command: &str, path: &std::path::Path) {
     let ran = shell.arg("hardline").arg(path).stdin(Stdio::null()).status();
     match ran {
         Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!(code = %kinds::HOOK_FAILED, "'{command}' for {} ended with {status}", path.display()),
+        Ok(status) => tracing::warn!(code = %kinds::HOOK_FAILED, "'{command}' for {} ended with {status}", shown(path)),
         Err(e) => tracing::warn!(code = %kinds::HOOK_FAILED, "cannot run '{command}': {e}"),
     }
 }

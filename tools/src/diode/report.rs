@@ -32,7 +32,7 @@ impl Report {
             map.insert("event".into(), event.into());
             map.insert("time".into(), time.into());
         }
-        tracing::debug!("{fields}");
+        tracing::debug!("{}", crate::names::printable(fields.to_string().as_bytes()));
         if let Some(file) = &mut self.file
             && let Err(e) = writeln!(file, "{fields}")
         {

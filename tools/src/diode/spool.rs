@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use diode::object::Ledger;
 use diode::wire::{Body, Manifest, Record};
 
-use crate::names::safe;
+use crate::names::{objection, safe, shown};
 
 /// Symbol files kept open.
 const OPEN_MAX: usize = 16;
@@ -219,10 +219,10 @@ impl Spool {
             return Ok(Vec::new());
         }
         let refuse = |why: &str| Ok(vec![News::Refused(m.name.to_owned(), why.to_owned())]);
-        if !m.message && safe(m.name.as_bytes()).is_none() {
+        if let Some(why) = objection(m.name.as_bytes()).filter(|_| !m.message) {
             self.forget_refused();
             self.refused.insert(m.object);
-            return refuse("its name would leave the output folder");
+            return refuse(why);
         }
         if self.objects.len() >= OBJECTS_MAX {
             return refuse("too many objects are under way");
@@ -389,7 +389,7 @@ impl Spool {
                 std::fs::remove_file(&data)?;
                 self.forget_refused();
                 self.refused.insert(object);
-                return Ok(vec![News::Refused(partial.name.clone(), format!("cannot be put at {}: {e}", path.display()))]);
+                return Ok(vec![News::Refused(partial.name.clone(), format!("cannot be put at {}: {e}", shown(&path)))]);
             }
             return Err(e);
         }
