@@ -164,6 +164,60 @@ fn keys_that_the_service_manager_hands_over_need_no_name() {
     }
 }
 
+/// A key that is there is never dropped: the receiver would take what anybody sends.
+#[test]
+fn a_key_that_lacks_its_other_half_is_no_plain_session() {
+    let bench = Bench::new();
+    bench.send("plain", "one", &[]);
+    let before = fs::read(bench.path("plain")).unwrap();
+    for (i, (names, lacks)) in [
+        (&[("receiver", "hardline.key")][..], "peer.pub"),
+        (&[("receiver", "hardline.key"), ("psk", "hardline.psk")], "peer.pub"),
+        (&[("sender.pub", "peer.pub"), ("psk", "hardline.psk")], "hardline.key"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = bench.path(&format!("credentials{i}"));
+        fs::create_dir(&folder).unwrap();
+        for (from, to) in names {
+            fs::copy(bench.path(from), folder.join(to)).unwrap();
+        }
+        let says = said(&bench.recv_command("plain", &[]).env("CREDENTIALS_DIRECTORY", &folder).output().unwrap(), 2);
+        assert!(says.contains(&format!("needs {lacks} beside it")) && !bench.has("one"), "{says}");
+        let mut send = bench.hardline(&["diode", "send", "./plain", "--survive", "0ms", "one"]);
+        said(&send.env("CREDENTIALS_DIRECTORY", &folder).output().unwrap(), 2);
+        assert!(fs::read(bench.path("plain")).unwrap() == before, "nothing is sent");
+        // what is named counts alone
+        let mut recv = bench.recv_command("plain", &["--psk", "psk"]);
+        said(&recv.env("CREDENTIALS_DIRECTORY", &folder).output().unwrap(), 5);
+    }
+    // two ways, one of them can be used
+    let folder = bench.path("credentials1");
+    let output = bench.hardline(&["pipe", "exec:cat"]).env("CREDENTIALS_DIRECTORY", &folder).output().unwrap();
+    assert!(said(&output, 2).contains("are both there"));
+}
+
+#[test]
+fn all_three_credentials_count() {
+    let bench = Bench::new();
+    let hand = |folder: &str, names: [&str; 2]| {
+        fs::create_dir(bench.path(folder)).unwrap();
+        for (from, to) in [(names[0], "hardline.key"), (names[1], "peer.pub"), ("psk", "hardline.psk")] {
+            fs::copy(bench.path(from), bench.path(folder).join(to)).unwrap();
+        }
+        bench.path(folder)
+    };
+    let (near, far) = (hand("near", ["sender", "receiver.pub"]), hand("far", ["receiver", "sender.pub"]));
+    fs::write(bench.path("line"), b"").unwrap();
+    let mut send = bench.hardline(&["diode", "send", "./line", "--survive", "0ms", "one"]);
+    said(&send.env("CREDENTIALS_DIRECTORY", near).output().unwrap(), 0);
+    // the keys without the secret open nothing
+    bench.recv("line", 5, WAYS[1].1);
+    said(&bench.recv_command("line", &[]).env("CREDENTIALS_DIRECTORY", far).output().unwrap(), 0);
+    assert!(bench.has("one"));
+}
+
 #[test]
 fn who_has_another_key_reads_nothing_and_says_so() {
     let bench = Bench::new();

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// Keys of `hardline diode send`
 ///
-/// Where none is named, the credentials `hardline.key` and `peer.pub`, or `hardline.psk`, of the service manager count.
+/// Where none is named, the credentials `hardline.key` and `peer.pub` (never one alone), and `hardline.psk`, of the service manager count.
 #[derive(Args, Clone, Debug)]
 pub struct DiodeSendKeys {
     /// Seal by a key that both ends share ('hardline keygen --psk'); with --key and --peer, by all three

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::state::{Memory, default_folder, next_session};
 use crate::cli::{DiodeRecvKeys, DiodeSendKeys};
 use crate::error::{Doing, Failure, kinds};
-use crate::keys::file::credential;
+use crate::keys::file::{credential, is_credential};
 use crate::keys::{Psk, PublicKey, Secret};
 
 /// A new session of a sender.
@@ -32,20 +32,28 @@ struct Handed {
 }
 
 impl Handed {
-    /// `named`: others are, and so none of these.
-    fn new(named: bool) -> Handed {
+    /// `named`: others are, and so none of these. None is dropped that is there: the session would be less sealed than meant.
+    fn new(named: bool) -> Result<Handed, Failure> {
         if named {
-            return Handed::default();
+            return Ok(Handed::default());
         }
-        let pair = credential("hardline.key").zip(credential("peer.pub"));
-        Handed { psk: credential("hardline.psk").filter(|_| pair.is_none()), pair }
+        let psk = credential("hardline.psk");
+        let lone = |has: &str, lacks: &str| {
+            let why = format!("the credential {has} needs {lacks} beside it (LoadCredential= in the unit), or name the keys");
+            Err(Failure::new(kinds::USAGE, why))
+        };
+        match (credential("hardline.key"), credential("peer.pub")) {
+            (Some(_), None) => lone("hardline.key", "peer.pub"),
+            (None, Some(_)) => lone("peer.pub", "hardline.key"),
+            (key, peer) => Ok(Handed { psk, pair: key.zip(peer) }),
+        }
     }
 }
 
 impl Session {
     /// A session by these keys; a sealed one has its number on disk before this returns.
     pub fn new(keys: &DiodeSendKeys) -> Result<Session, Failure> {
-        let handed = Handed::new(keys.psk.is_some() || keys.key.is_some());
+        let handed = Handed::new(keys.psk.is_some() || keys.key.is_some())?;
         let psk = keys.psk.as_deref().or(handed.psk.as_deref()).map(Psk::load).transpose()?;
         let pair = match (&keys.key, &keys.peer, &handed.pair) {
             (Some(key), Some(peer), _) => Some(pair(&Secret::load(key)?, &public(peer)?, psk.as_ref())),
@@ -73,7 +81,7 @@ impl Session {
 
 /// The senders a receiver takes, and what it remembers of them; none when it takes plain frames.
 pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec<Sender>, Memory)>, Failure> {
-    let handed = Handed::new(!keys.psk.is_empty() || !keys.key.is_empty());
+    let handed = Handed::new(!keys.psk.is_empty() || !keys.key.is_empty())?;
     let psks = keys.psk.iter().chain(&handed.psk).map(|path| Psk::load(path)).collect::<Result<Vec<_>, _>>()?;
     let mut all: Vec<(String, Vec<Box<dyn Unlock + Send>>)> = Vec::new();
     let (handed_key, handed_peer) = handed.pair.unzip();
@@ -101,6 +109,24 @@ pub fn senders(keys: &DiodeRecvKeys, state: Option<&Path>) -> Result<Option<(Vec
     let memory = Memory::open(&folder, ids)?;
     let senders = unlocks.into_iter().zip(memory.heard()).map(|(unlock, heard)| Sender { unlock, heard: *heard }).collect();
     Ok(Some((senders, memory)))
+}
+
+/// Whether the keys of a sender can be used, and which argument has one that cannot.
+pub fn check_sender(keys: &DiodeSendKeys) -> Result<(), (&'static str, Failure)> {
+    check(keys.psk.as_slice(), keys.key.as_slice(), keys.peer.as_slice())
+}
+/// The same of a receiver.
+pub fn check_receiver(keys: &DiodeRecvKeys) -> Result<(), (&'static str, Failure)> {
+    check(&keys.psk, &keys.key, &keys.peer)
+}
+
+/// What a service manager hands over is there for the service alone.
+fn check(psks: &[PathBuf], secrets: &[PathBuf], peers: &[String]) -> Result<(), (&'static str, Failure)> {
+    let here = |path: &Path| !is_credential(path) || std::env::var_os("CREDENTIALS_DIRECTORY").is_some();
+    let read = |path: &&PathBuf| here(path);
+    psks.iter().filter(read).try_for_each(|path| Psk::load(path).map(drop)).map_err(|e| ("psk", e))?;
+    secrets.iter().filter(read).try_for_each(|path| Secret::load(path).map(drop)).map_err(|e| ("key", e))?;
+    peers.iter().filter(|peer| here(Path::new(peer))).try_for_each(|peer| public(peer).map(drop)).map_err(|e| ("peer", e))
 }
 
 /// A public key as it was typed, or from the file that was named.

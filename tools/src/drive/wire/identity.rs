@@ -60,10 +60,14 @@ impl Identity {
     /// What the flags say. Of a plain session stderr is told once, unless `--plain` says that this is known.
     ///
     /// # Errors
-    /// A key file that cannot be used (1).
+    /// A key file that cannot be used (1), or two keys that were handed over where one can be used (2).
     pub fn new(args: &SealArgs) -> Result<Arc<Identity>, Failure> {
         let [credential_key, credential_psk] = CREDENTIALS.map(credential);
         let none = args.key.is_none() && args.psk.is_none() && !args.plain;
+        if none && credential_key.is_some() && credential_psk.is_some() {
+            let why = "the credentials hardline.key and hardline.psk are both there: take one away, or name the one to use (--key, --psk)";
+            return Err(Failure::new(kinds::USAGE, why));
+        }
         let key = args.key.clone().or(credential_key.filter(|_| none));
         let psk = args.psk.clone().or(credential_psk.filter(|_| none && key.is_none()));
         if key.is_some() || psk.is_some() {

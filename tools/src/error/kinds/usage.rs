@@ -14,6 +14,8 @@ area! {
                 "the two ends need two paths: -a and -b are the same",
                 "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD",
                 "KEY is one file, or hardline-pub-1 BASE64",
+                "the credential {name} needs {name} beside it (LoadCredential= in the unit), or name the keys",
+                "the credentials hardline.key and hardline.psk are both there: take one away, or name the one to use (--key, --psk)",
                 "keygen - writes the key itself to stdout, where --json would write what is public of it",
             ];
             cause "An unknown flag, a value that cannot be read or is out of its range, something that is missing, or flags that exclude each other. Nothing was opened.";
