@@ -144,6 +144,28 @@ fn files_are_checked() {
     wrong(&link("forward = [\"unix:u=a\", \"unix:u=b\"]"), "3:11: --forward");
     wrong(&link("baud = 0"), "3:8: ");
     wrong("command = \"link\"\nport = \"udp:h:1\"", "2:8: udp:h:1 is for hardline diode only");
+    let diode = |command: &str, line: &str| format!("command = \"diode {command}\"\nport = \"./a\"\n{line}\n");
+    wrong(&diode("send", "file = \"f\"\npsk = \"nokey\""), "4:7: cannot read the key nokey");
+    wrong(&diode("recv", "out = \"o\"\npsk = [\"nokey\"]"), "4:7: cannot read the key nokey");
+    wrong(&diode("recv", "lines = true\nkey = \"nokey\"\npeer = \"nopeer\""), "4:7: cannot read the key nokey");
+    wrong(
+        &diode("send", "lines = true\npeer = \"hardline-pub-1 x\"\nkey = \"credential:k\""),
+        "4:8: cannot use the key of --peer",
+    );
+    wrong(&diode("recv", "lines = true\nbaud = 0"), "4:8: cannot open ./a: a baud rate of 0");
+    wrong(&diode("recv", "baud = 115200"), "1:11: 'hardline diode recv' wants 'out'");
+    wrong(&diode("recv", "lines = true\nbaud = \"2M\""), "4:8: '2M' is no 'baud': write bits per second, such as 2000000 [");
+    wrong(
+        &diode("recv", "lines = true\nzzzzzzzz = 1"),
+        "4:1: unknown key 'zzzzzzzz'; keys are the flags of 'hardline diode recv --help'",
+    );
+    let (code, out, _) = check(&diode("recv", "out = \"o\"\nkey = \"credential:hardline.key\"\npeer = \"credential:peer.pub\""));
+    assert!(code == Some(0) && out.contains("--peer=credential:peer.pub"), "{out}");
+    // a flag that may be given bare
+    for (value, word) in [("true", Some(" --one-way ")), ("\"send\"", Some(" --one-way=send ")), ("false", None)] {
+        let (code, out, said) = check(&format!("command = \"test\"\nport = \"./a\"\none-way = {value}\n"));
+        assert!(code == Some(0) && out.contains(word.unwrap_or("hardline test ./a")), "{out} {said}");
+    }
     // the service manager hands the key over, and only to the service
     let (code, out, _) = check(&link("service = \"a=exec:b\"\nkey = \"credential:hardline.key\""));
     assert!(code == Some(0) && out.contains("--key=credential:hardline.key"), "{out}");

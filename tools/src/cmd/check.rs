@@ -1,7 +1,8 @@
 //! `hardline check`: whether a configuration file is right, without opening its port.
 
-use crate::cli::{CheckArgs, Command, LinkArgs, PortArgs};
+use crate::cli::{CheckArgs, Command, DiodeCommand, LinkArgs, OneWayPort, PortArgs};
 use crate::config::{self, File};
+use crate::diode::sealing::{check_receiver, check_sender};
 use crate::drive::wire::Identity;
 use crate::error::Failure;
 use crate::keys::file::is_credential;
@@ -23,6 +24,8 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
         Command::Send(args) => fits(&file, &args.port, None)?,
         Command::Recv(args) => fits(&file, &args.port, None)?,
         Command::Console(args) => fits(&file, &args.port, None)?,
+        Command::Diode(DiodeCommand::Send(args)) => one_way_fits(&file, &args.port, check_sender(&args.keys))?,
+        Command::Diode(DiodeCommand::Recv(args)) => one_way_fits(&file, &args.port, check_receiver(&args.keys))?,
         _ => {}
     }
     if args.json {
@@ -47,6 +50,14 @@ fn fits(file: &File, port: &PortArgs, link: Option<&LinkArgs>) -> Result<(), Fai
         super::link::services_fit(link, &identity).map_err(|e| at(&["service"], e))?;
     }
     super::link::forwards_fit(link).map_err(|e| at(&["forward"], e))
+}
+
+/// The same of a one-way wire.
+fn one_way_fits(file: &File, port: &OneWayPort, keys: Result<(), (&str, Failure)>) -> Result<(), Failure> {
+    if port.baud == 0 {
+        return Err(file.fail_at(&["baud"], &super::diode::no_rate(port).message));
+    }
+    keys.map_err(|(key, failure)| file.fail_at(&[key], &failure.message))
 }
 
 /// Whether the key is a credential, and this no service that could read it.

@@ -40,10 +40,15 @@ fn options(port: &OneWayPort) -> Options {
     Options { baud: port.baud, auto: false, flow: port.flow }
 }
 
+/// A rate that no port has.
+pub(super) fn no_rate(port: &OneWayPort) -> Failure {
+    Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {}: a baud rate of 0 does not exist", port.port))
+}
+
 fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -> Result<T, Failure>) -> Result<T, Failure> {
     let options = options(port);
     if port.baud == 0 {
-        return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {}: a baud rate of 0 does not exist", port.port)));
+        return Err(no_rate(port));
     }
     loop {
         match open(&port.port, options) {

@@ -6,7 +6,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::file::{Entry, File, Value};
-use super::words::key_of;
+use super::words::{self, key_of};
 use crate::error::Failure;
 
 /// None when it is about what was typed; `used` are the keys of the file that were not overridden.
@@ -31,7 +31,7 @@ pub(super) fn place(file: &File, leaf: &Command, used: &[String], error: &Error)
         ErrorKind::MissingRequiredArgument => {
             let keys: Vec<String> = named.iter().map(|shown| key(shown).unwrap_or_else(|| shown.clone())).collect();
             let keys = keys.join("', '");
-            Some(file.fail_at(&[], &format!("'hardline {}' wants '{keys}', which is not here", leaf.get_name())))
+            Some(file.fail_at(&[], &format!("'{}' wants '{keys}', which is not here", words::called(leaf))))
         }
         _ => None,
     }

@@ -208,8 +208,13 @@ fn leaves(command: &Command) -> Vec<String> {
 fn unknown(file: &File, entry: &Entry, command: &Command) -> Failure {
     let keys = args(command).map(key_of).chain(["command".to_owned()]);
     let meant = meant(&entry.key, keys);
-    let hint = if meant.is_empty() { format!("; keys are the flags of 'hardline {} --help'", command.get_name()) } else { meant };
+    let hint = if meant.is_empty() { format!("; keys are the flags of '{} --help'", called(command)) } else { meant };
     file.fail(entry.at, &format!("unknown key '{}'{hint}", entry.key))
+}
+
+/// With all its words, from the name of the program on.
+pub(super) fn called(command: &Command) -> &str {
+    command.get_bin_name().unwrap_or_else(|| command.get_name())
 }
 
 fn meant(word: &str, known: impl Iterator<Item = String>) -> String {
@@ -229,6 +234,9 @@ fn values(file: &File, entry: &Entry, arg: &Arg) -> Result<Vec<OsString>, Failur
         },
         (action, Value::Switch(on)) if !action.takes_values() => Ok(vec![OsString::new(); usize::from(*on)]),
         (action, _) if !action.takes_values() => fail("is true or false"),
+        // a flag whose value may be left out
+        (_, Value::Switch(true)) if arg.get_num_args().is_some_and(|n| n.min_values() == 0) => Ok(vec![OsString::new()]),
+        (_, Value::Switch(false)) if arg.get_num_args().is_some_and(|n| n.min_values() == 0) => Ok(Vec::new()),
         (_, Value::Switch(_)) => fail("wants a value, not true or false"),
         (_, Value::One(text)) if dash(text) => fail("cannot begin with '-': write it as ./-.."),
         (_, Value::Many(all)) if all.iter().any(|(text, _)| dash(text)) => fail("cannot begin with '-': write it as ./-.."),
@@ -244,7 +252,8 @@ fn flag(arg: &Arg, value: &OsStr) -> Vec<OsString> {
         (Some(long), _) => format!("--{long}"),
         (None, short) => return vec![format!("-{}", short.unwrap_or_default()).into(), value.into()],
     });
-    if arg.get_action().takes_values() {
+    let bare = value.is_empty() && arg.get_num_args().is_some_and(|n| n.min_values() == 0);
+    if arg.get_action().takes_values() && !bare {
         word.push("=");
         word.push(value);
     }

@@ -45,8 +45,11 @@ impl std::fmt::Display for Baud {
 
 /// The rate of a wire without a way back.
 pub fn one_way(text: &str) -> Result<u32, String> {
-    match text.parse()? {
-        Baud::Fixed(baud) => Ok(baud),
-        Baud::Auto => Err("two ends agree on a rate by talking, and this wire has no way back: give both the same number".into()),
+    match text.parse() {
+        Ok(Baud::Fixed(baud)) => Ok(baud),
+        Err(_) => Err("write bits per second, such as 2000000".into()),
+        Ok(Baud::Auto) => {
+            Err("two ends agree on a rate by talking, and this wire has no way back: give both the same number".into())
+        }
     }
 }
