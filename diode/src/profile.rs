@@ -1,6 +1,9 @@
 //! Profiles: how much noise and how long an outage is to be expected (`fixtures/loss.txt` has their losses).
 
 use link::wire::Level;
+use link::wire::frame::frame_len;
+
+use crate::wire::SYMBOL_HEAD;
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,15 @@ pub struct Profile {
     pub overhead_percent: u32,
     /// Armour of every frame.
     pub level: Level,
+}
+
+impl Profile {
+    /// The share of the wire that is left for the bytes of files sent in one round, between 0 and 1: without frames' heads, repair
+    /// symbols and beacons. Repair for an outage comes once per file and block on top: [`Profile::survive_ms`] of the wire.
+    pub fn file_share(&self) -> f64 {
+        let frame = frame_len(usize::from(self.payload) + SYMBOL_HEAD, self.level) as f64;
+        f64::from(self.payload) / frame / (1.0 + f64::from(self.overhead_percent) / 100.0)
+    }
 }
 
 /// A short, quiet cable: bit error rates to 1e-6, outages to 50 ms.

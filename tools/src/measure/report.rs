@@ -1,5 +1,6 @@
 //! What to make of what was read: a line for each rate and way, what it means, the flags to use.
 
+use diode::profile;
 use serde_json::{Value, json};
 
 use super::lines::{self, Wiring};
@@ -147,7 +148,7 @@ pub struct Advice {
     pub flags: String,
     /// Commands for both ends, the sending one first.
     pub commands: Vec<String>,
-    /// User bytes per second each way; of a one-way wire those that come.
+    /// User bytes per second each way; of a one-way wire those of a large file, beside all repair but that for an outage.
     pub bytes_per_second: f64,
 }
 
@@ -175,15 +176,17 @@ impl Report {
             let bad = (read.wrong_bits + read.slips) as f64 / (8.0 * read.bytes.max(1) as f64);
             let bad = if read.wrong_bits + read.slips == 0 { read.ber_below() / 3.0 } else { bad };
             match bad {
-                b if b <= 1e-6 => Some("cable"),
-                b if b <= 1e-5 => Some("industrial"),
-                b if b <= 1e-4 => Some("harsh"),
+                b if b <= 1e-6 => Some(profile::CABLE),
+                b if b <= 1e-5 => Some(profile::INDUSTRIAL),
+                b if b <= 1e-4 => Some(profile::HARSH),
                 _ => None,
             }
         };
         let usable = |row: &Row| {
             let way = row.from_peer.as_ref().filter(|w| w.reading.is_readable())?;
-            Some((row.baud, profile(way)?, way.reading.per_second.clamp(0.0, f64::from(row.baud) / 10.0)))
+            let profile = profile(way)?;
+            let per_second = way.reading.per_second.clamp(0.0, f64::from(row.baud) / 10.0);
+            Some((row.baud, profile.name, per_second * profile.file_share()))
         };
         let (baud, profile, bytes_per_second) = self.rows.iter().filter_map(usable).max_by(|a, b| a.2.total_cmp(&b.2))?;
         let flags = format!("-b {baud} --profile {profile}");
@@ -397,6 +400,13 @@ mod tests {
         let rows = vec![one(115_200, 0), one(1_000_000, 8), one(2_000_000, 3000)];
         let advice = report(rows, "one-way").advice().unwrap();
         assert_eq!(advice.flags, "-b 1000000 --profile industrial");
+        // 15 % repair, 504 bytes on the wire for 480
+        assert!((80_000.0..84_000.0).contains(&advice.bytes_per_second), "{advice:?}");
+        // twice the rate is worth the noise, half as much again is not
+        let worth = |clean| report(vec![one(clean, 0), one(2_000_000, 100)], "one-way").advice().unwrap();
+        assert_eq!(worth(1_000_000).flags, "-b 2000000 --profile harsh");
+        assert!((115_000.0..130_000.0).contains(&worth(1_000_000).bytes_per_second), "{:?}", worth(1_000_000));
+        assert_eq!(worth(1_500_000).baud, 1_500_000);
     }
 
     #[test]
