@@ -198,7 +198,8 @@ pub struct DiodeRecvArgs {
     /// The port.
     #[command(flatten)]
     pub port: OneWayPort,
-    /// Where files go
+    /// Where files go; one of the same name is replaced. A message without a name (sent as '-') is message-NUMBER, the same for
+    /// the same content
     #[arg(long, value_name = "DIR", required_unless_present_any = ["stream", "lines"], conflicts_with_all = ["stream", "lines"])]
     pub out: Option<PathBuf>,
     /// The stream to stdout

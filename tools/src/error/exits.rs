@@ -47,7 +47,8 @@ pub const EXPLANATIONS: [Explanation; 8] = [
     Explanation {
         code: 4,
         meaning: "something is missing (one way); it is named",
-        cause: "The receiver of a one-way wire lost more than repair symbols could make good, or joined too late.",
+        cause: "The receiver of a one-way wire lost more than repair symbols could make good, or joined too late; the end of a session was not heard; \
+                or no session came at all before the end of the input (rubbish, another baud rate).",
         remedy: "Send what is named once more ('recv --state DIR' keeps what came), with more --rounds or --overhead, a harsher --profile, or a \
                  longer --survive. '--report FILE' says why each thing is missing.",
     },
@@ -55,7 +56,7 @@ pub const EXPLANATIONS: [Explanation; 8] = [
         code: 5,
         meaning: "the peer refused, is not the one that is known, speaks another version, or is no hardline",
         cause: "The service is not offered, one end has a key and the other has none or another one, or something else talks on the wire (a boot \
-                text, a login). One way: nothing came that could be read or believed.",
+                text, a login). One way: frames came, and none could be read or believed.",
         remedy: "Compare 'hardline key show FILE' at both ends with 'hardline key list', and the versions. Where the peer has a new key on \
                  purpose: 'hardline key trust PORT KEY --replace'. The names of services are in the far 'hardline link'.",
     },
