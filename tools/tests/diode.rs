@@ -126,6 +126,10 @@ impl Running {
     fn err(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.dir.join(format!("{}.err", self.name))).unwrap_or_default()).into_owned()
     }
+    #[track_caller]
+    fn says(&self, words: &str) {
+        until(&format!("{} says {words}: {}", self.name, self.err()), || self.err().contains(words).then_some(()));
+    }
     fn out(&self) -> Vec<u8> {
         fs::read(self.dir.join(format!("{}.out", self.name))).unwrap()
     }
@@ -515,10 +519,11 @@ fn a_torn_stream_fails() {
 
 #[test]
 fn a_torn_stream_goes_on_behind_the_gap() {
-    let (sent, came, _, missing) = torn("skip");
+    let (sent, came, says, missing) = torn("skip");
     assert!(came.len() < sent.len() && came.ends_with(&sent[sent.len() - 100_000..]), "the end came");
     let lost: u64 = missing.iter().map(|m| m["bytes"].as_u64().unwrap()).sum();
     assert!(came.len() as u64 + lost == sent.len() as u64, "{} bytes came, {lost} were named", came.len());
+    assert!(says.contains(&format!("hardline: {lost} bytes of the stream are missing, see above")), "{says}");
     let first = missing[0]["offset"].as_u64().unwrap() as usize;
     assert!(came[..first] == sent[..first], "up to the first gap");
 }
@@ -738,7 +743,11 @@ impl Forger {
     }
     /// A file of one symbol.
     fn file(&mut self, object: u32, name: &str, content: &[u8]) {
-        let sha256 = Sha256::digest(content).into();
+        self.claim(object, name, content, content);
+    }
+    /// The same, with the hash of something else.
+    fn claim(&mut self, object: u32, name: &str, content: &[u8], hashed: &[u8]) {
+        let sha256 = Sha256::digest(hashed).into();
         let (size, symbol_len) = (content.len() as u64, content.len() as u16);
         let manifest =
             Manifest { object, size, symbol_len, block_symbols: 1, repair: 0, modified: 0, sha256, message: false, name };
@@ -793,6 +802,74 @@ fn names_from_the_wire_cannot_forge_what_is_said() {
         "{says:?}"
     );
     assert_eq!(wire.reported("missing")[0]["name"], name);
+}
+
+#[test]
+fn a_file_that_begins_anew_is_missing_once_or_not_at_all() {
+    for comes_anew in [false, true] {
+        let wire = Wire::new(&[]);
+        let out = wire.path("in");
+        let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+        let mut forger = Forger::new(&wire);
+        forger.beacon(VERSION, false);
+        forger.claim(1, "file", b"something", b"something else");
+        recv.says("'file' is thrown away: its SHA-256 is wrong; waiting for it anew [begun-anew]");
+        if comes_anew {
+            forger.file(1, "file", b"something");
+        }
+        forger.beacon(VERSION, true);
+        let says = recv.ends(if comes_anew { 0 } else { 4 });
+        assert_eq!(says.contains("'file' did not come anew: its SHA-256 is wrong [missing]"), !comes_anew, "{says}");
+        assert!(comes_anew || says.contains("one thing is missing"), "{says}");
+        assert_eq!(wire.reported("anew").len(), 1);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let wire = Wire::new(&[]);
+    let (out, state) = (wire.path("in"), wire.path("state"));
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap(), "--state", state.to_str().unwrap()]);
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, "a file").unwrap();
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    forger.file(1, "file", b"something");
+    let says = recv.ends(1);
+    assert!(says.contains(&format!("cannot keep what came in {} (is the disk full?): ", state.display())), "{says}");
+}
+
+#[test]
+fn who_holds_the_port_is_named() {
+    let wire = Wire::new(&[]);
+    let recv = wire.recv(&["--lines"]);
+    let mut other = Command::new(HARDLINE);
+    other.args(["diode", "recv"]).arg(wire.path("b")).args(["-b", BAUD, "--lines"]);
+    let says = wire.start("other", &mut other).ends(6);
+    assert!(says.contains(&format!("busy, in use by hardline (process {}) [port-busy]", recv.id())), "{says}");
+}
+
+#[test]
+fn rubbish_is_named_and_is_not_the_end() {
+    let wire = Wire::new(&[]);
+    let mut recv = wire.recv(&["--lines"]);
+    let mut forger = Forger::new(&wire);
+    let rubbish = bytes(400, 4);
+    until("a word about it", || {
+        forger.port.write_all(&rubbish).unwrap();
+        std::thread::sleep(STEP * 20);
+        recv.err()
+            .contains("none were frames of 'hardline diode send': wrong baud rate or another program? [not-hardline]")
+            .then_some(())
+    });
+    // what came last may look like the head of a long frame
+    for _ in 0..3 {
+        std::thread::sleep(STEP * 20);
+        forger.beacon(VERSION, false);
+    }
+    assert!(!wire.reported("strange").is_empty());
+    forger.beacon(VERSION, true);
+    recv.ends(0);
 }
 
 #[test]

@@ -198,6 +198,15 @@ fn a_watched_folder_has_no_end() {
 }
 
 #[test]
+fn who_joins_late_is_told_so() {
+    let bench = Bench::new();
+    let file = bench.file("one", &[1; 20_000]);
+    let wire = bench.record(b"", &[file.to_str().unwrap()]);
+    let says = bench.recv(&wire[wire.len() / 2..], false, &["--out", "in"]).ends(4);
+    assert!(says.contains("one is incomplete: ") && says.contains(" symbols came (late)"), "{says}");
+}
+
+#[test]
 fn a_session_that_fell_silent_is_over() {
     let bench = Bench::new();
     let file = bench.file("file", &[7; 20_000]);

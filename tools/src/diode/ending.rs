@@ -7,7 +7,7 @@ use diode::receiver::Receiver;
 use diode::wire::{Beacon, OPEN_END};
 use serde_json::{Map, Value, json};
 
-use super::receive::{OnGap, Receiving, Session, Sink};
+use super::receive::{OnGap, Receiving, Session, Sink, keep};
 use super::report::cause;
 use super::source::Source;
 use crate::clock::Clock;
@@ -113,7 +113,12 @@ impl Receiving {
 
     fn settle_objects(&mut self, beacon: &Beacon, why: &str) -> Result<(), Failure> {
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
-        spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?;
+        let flushed = spool.flush();
+        flushed.doing(kinds::SPOOL_FAILED, || keep(spool))?;
+        for (name, why) in spool.take_anew() {
+            let what = format!("'{}' did not come anew: {why}", printable(name.as_bytes()));
+            self.report.missing(&what, json!({"name": name, "cause": why}));
+        }
         let unknown = beacon.objects.saturating_sub(spool.heard().len() as u32);
         if unknown > 0 {
             self.report.missing(&nameless(unknown, why), json!({"objects": unknown, "cause": why}));
@@ -176,6 +181,10 @@ impl Receiving {
             }
         }
         self.settle(receiver, count, over)?;
+        if let lost @ 1.. = self.report.count_lost() {
+            let message = format!("{lost} bytes of the stream are missing, see above and --report");
+            return Err(Failure::new(kinds::INCOMPLETE, message));
+        }
         match (self.report.count_missing(), &self.session) {
             (0, Some(session)) => self.was_meant(&session.beacon),
             (0, None) => Ok(()),

@@ -14,4 +14,5 @@ pub mod send;
 pub mod source;
 pub mod spool;
 pub mod state;
+mod strange;
 pub mod streams;

@@ -17,6 +17,7 @@ use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::Kind;
 use crate::port::exec::Running;
+use crate::port::serial;
 use crate::port::{Flow, Options, Spec};
 use crate::signal::Signals;
 use crate::stdio;
@@ -250,7 +251,8 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     // a capture that is played back, or made, is a plain file
     open.append(way == Way::Out && !tty);
     open.custom_flags((OFlag::O_NOCTTY | OFlag::O_NONBLOCK).bits());
-    let file = open.open(&path).map_err(|e| unopened(spec, &e))?;
+    let busy = || Failure::new(kinds::PORT_BUSY, format!("cannot open {spec}: busy, in use by {}", serial::holders(&path)));
+    let file = open.open(&path).map_err(|e| if e.kind() == io::ErrorKind::ResourceBusy { busy() } else { unopened(spec, &e) })?;
     let is_tty = nix::unistd::isatty(&file).unwrap_or(false);
     if is_tty {
         crate::port::termios::set_up(&file, options.baud).doing(kinds::PORT_FAILED, || format!("set up {spec}"))?;
@@ -258,7 +260,7 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
             let why = format!("the port cannot do {} baud (it chose {real})", options.baud);
             return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {spec}: {why}")));
         }
-        crate::port::termios::lock(&file).doing(kinds::PORT_BUSY, || format!("lock {spec} (busy?)"))?;
+        crate::port::termios::lock(&file).map_err(|_| busy())?;
         if way == Way::In {
             crate::port::termios::drop_modem_lines(&file);
         }

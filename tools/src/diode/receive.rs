@@ -20,6 +20,7 @@ use super::report::{Report, line};
 use super::source::{Came, Source};
 use super::spool::{News, Spool};
 use super::state::Memory;
+use super::strange::Strange;
 use crate::clock::Clock;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
@@ -134,7 +135,7 @@ impl Receiving {
         signals: &Signals,
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
-        let (mut ticked, mut reported) = (Instant::now(), Instant::now());
+        let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new());
         loop {
             let tick = if self.is_busy() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
@@ -166,6 +167,14 @@ impl Receiving {
                 ticked = Instant::now();
                 self.tick(receiver)?;
                 guard.tick(receiver);
+                if let Some(bytes) = strange.watch(&receiver.stats(), ticked) {
+                    let port = self.source.spec();
+                    tracing::warn!(
+                        code = %kinds::NOT_HARDLINE,
+                        "{port}: {bytes} bytes arrived, none were frames of 'hardline diode send': wrong baud rate or another program?"
+                    );
+                    self.report.say("strange", json!({"bytes": bytes}));
+                }
             }
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
@@ -238,14 +247,21 @@ impl Receiving {
     /// What was decoded meanwhile.
     pub(super) fn collect(&mut self, receiver: &Receiver, count: &mut u64, all: bool) -> Result<(), Failure> {
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
-        let news = spool.poll(all).doing(kinds::SPOOL_FAILED, || "put together what came".into())?;
+        let news = spool.poll(all);
+        let news = news.doing(kinds::SPOOL_FAILED, || {
+            let (state, out) = spool.folders();
+            format!("put together what came, in {} for {}", shown(state), shown(out))
+        })?;
         self.tell(news, receiver, count);
         Ok(())
     }
 
     fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Objects { spool, .. } => spool.flush().doing(kinds::SPOOL_FAILED, || "keep what came".into())?,
+            Sink::Objects { spool, .. } => {
+                let flushed = spool.flush();
+                flushed.doing(kinds::SPOOL_FAILED, || keep(spool))?;
+            }
             Sink::Lines(Some(numbers)) => {
                 let gaps = numbers.overdue(Instant::now());
                 self.name_lines(gaps, receiver, None);
@@ -352,14 +368,15 @@ impl Receiving {
 
     fn take_body(&mut self, bytes: &[u8], receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
         let Some(body) = Body::parse(bytes) else { return Ok(()) };
-        let keep = || "keep what came (is the disk full?)".to_owned();
         match (&mut self.sink, body.record) {
             (Sink::Objects { spool, .. }, Record::Manifest(m)) => {
-                let news = spool.handle_manifest(&m).doing(kinds::SPOOL_FAILED, keep)?;
+                let news = spool.handle_manifest(&m);
+                let news = news.doing(kinds::SPOOL_FAILED, || keep(spool))?;
                 self.tell(news, receiver, count);
             }
             (Sink::Objects { spool, .. }, Record::Symbol { object, block, symbol, payload }) => {
-                let news = spool.handle_symbol(object, block, symbol, payload).doing(kinds::SPOOL_FAILED, keep)?;
+                let news = spool.handle_symbol(object, block, symbol, payload);
+                let news = news.doing(kinds::SPOOL_FAILED, || keep(spool))?;
                 self.tell(news, receiver, count);
             }
             (Sink::Lines(Some(numbers)), Record::Datum { number, payload }) => {
@@ -391,6 +408,7 @@ impl Receiving {
                     let what = format!("{bytes} bytes of the stream are lost from byte {offset} on");
                     let why = why(&self.source, self.session.as_ref(), receiver, over);
                     self.report.missing(&what, json!({"offset": offset, "bytes": bytes, "cause": why}));
+                    self.report.lose(bytes);
                     match on_gap {
                         OnGap::Fail => return Err(Failure::new(kinds::STREAM_GAP, what)),
                         OnGap::Skip => {}
@@ -419,6 +437,11 @@ impl Receiving {
                     let what = format!("'{}' is not accepted: {why}", printable(name.as_bytes()));
                     self.report.missing(&what, json!({"name": name, "cause": why}));
                 }
+                News::Anew(name, why) => {
+                    let shown = printable(name.as_bytes());
+                    tracing::warn!(code = %kinds::BEGUN_ANEW, "'{shown}' is thrown away: {why}; waiting for it anew");
+                    self.report.say("anew", json!({"name": name, "cause": why}));
+                }
                 News::Delivered(d) => {
                     *count += d.size;
                     let (name, (used, made)) = (printable(d.name.as_bytes()), d.margin);
@@ -439,6 +462,11 @@ impl Receiving {
             }
         }
     }
+}
+
+/// What could not be done.
+pub(super) fn keep(spool: &Spool) -> String {
+    format!("keep what came in {} (is the disk full?)", shown(spool.folders().0))
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use crate::error::{Doing, Failure, kinds};
 pub struct Report {
     file: Option<File>,
     missing: u64,
+    lost: u64,
 }
 
 impl Report {
@@ -23,7 +24,7 @@ impl Report {
         let open = |p: &Path| File::options().create(true).append(true).open(p);
         let file =
             path.map(|p| open(p).doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", p.display()))).transpose()?;
-        Ok(Report { file, missing: 0 })
+        Ok(Report { file, missing: 0, lost: 0 })
     }
     /// One line.
     pub fn say(&mut self, event: &str, mut fields: Value) {
@@ -48,6 +49,14 @@ impl Report {
     /// Things that are missing.
     pub fn count_missing(&self) -> u64 {
         self.missing
+    }
+    /// So many bytes of a stream are among what is missing.
+    pub fn lose(&mut self, bytes: u64) {
+        self.lost += bytes;
+    }
+    /// Bytes of streams that are missing.
+    pub fn count_lost(&self) -> u64 {
+        self.lost
     }
     /// The line as it was.
     pub fn line(&mut self, stats: &Stats) {

@@ -85,6 +85,8 @@ pub enum News {
     Delivered(Delivered),
     /// An object cannot be accepted, and why.
     Refused(String, String),
+    /// What came of an object is thrown away, and why; it may come anew.
+    Anew(String, String),
 }
 
 /// The receiving side of objects.
@@ -102,6 +104,8 @@ pub struct Spool {
     /// Blocks that are being decoded.
     decoding: HashSet<(u32, u64)>,
     early: BTreeMap<(u32, u16, u32), Vec<u8>>,
+    /// Objects that began anew and are not whole since: name and why.
+    anew: BTreeMap<u32, (String, String)>,
 }
 
 impl Spool {
@@ -120,6 +124,7 @@ impl Spool {
             worker: Worker::start(),
             decoding: HashSet::new(),
             early: BTreeMap::new(),
+            anew: BTreeMap::new(),
         };
         spool.restore()?;
         Ok(spool)
@@ -136,6 +141,19 @@ impl Spool {
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
         self.objects.values().map(|p| (p, p.manifest()))
+    }
+
+    /// Objects of which all was thrown away and nothing came since (name, why); each is told once.
+    pub fn take_anew(&mut self) -> Vec<(String, String)> {
+        let Spool { objects, anew, .. } = self;
+        let (under_way, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(anew).into_iter().partition(|(object, _)| objects.contains_key(object));
+        *anew = under_way;
+        gone.into_values().collect()
+    }
+    /// Where it keeps what is not whole, and where objects go.
+    pub fn folders(&self) -> (&Path, &Path) {
+        (&self.state, &self.out)
     }
 
     fn path(&self, object: u32, what: &str) -> PathBuf {
@@ -345,7 +363,13 @@ impl Spool {
     fn begin_anew(&mut self, object: u32) -> Option<News> {
         self.open.retain(|(of, _), _| *of != object);
         let partial = self.objects.remove(&object)?;
-        Some(News::Refused(partial.name, "what was kept of it is gone; waiting for it anew".into()))
+        Some(self.note_anew(object, partial.name, "what was kept of it is gone"))
+    }
+    fn note_anew(&mut self, object: u32, name: String, why: &str) -> News {
+        if self.anew.len() < OBJECTS_MAX {
+            self.anew.insert(object, (name.clone(), why.to_owned()));
+        }
+        News::Anew(name, why.to_owned())
     }
 
     fn block_done(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {
@@ -375,7 +399,7 @@ impl Spool {
         if !whole {
             // cannot come from noise: every frame was checked; begin again
             std::fs::remove_file(&data)?;
-            return Ok(vec![News::Refused(partial.name.clone(), "its SHA-256 is wrong; waiting for it anew".into())]);
+            return Ok(vec![self.note_anew(object, partial.name, "its SHA-256 is wrong")]);
         }
         if m.modified > 0 {
             let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(m.modified));
@@ -394,6 +418,7 @@ impl Spool {
             return Err(e);
         }
         self.done.insert(object);
+        self.anew.remove(&object);
         // where the folder is gone by now, it is remembered until the end of this process
         if let Err(e) = File::create(self.path(object, "done"))
             && e.kind() != io::ErrorKind::NotFound

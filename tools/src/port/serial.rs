@@ -112,7 +112,7 @@ fn explain(fail: &dyn Fn(Kind, String) -> Failure, path: &str, error: &serialpor
 }
 
 /// Who holds the device, as far as it may be known.
-fn holders(path: &str) -> String {
+pub(crate) fn holders(path: &str) -> String {
     let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
     let others = holders::of(Path::new("/"), &device).into_iter().filter(|h| h.pid != std::process::id());
     let found: Vec<String> = others.map(|h| format!("{} (process {})", printable(h.name.as_bytes()), h.pid)).collect();

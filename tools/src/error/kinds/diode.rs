@@ -7,7 +7,7 @@ area! {
 
     failures {
         INCOMPLETE = "incomplete", Exit::Incomplete;
-            says ["one thing is missing, see above and --report", "{n} things are missing, see above and --report"];
+            says ["one thing is missing, see above and --report", "{n} things are missing, see above and --report", "{n} bytes of the stream are missing, see above and --report"];
             cause "More was lost on the wire than repair symbols could make good, or the receiver was started late. A line before names each file, message or line that is missing, and says whether noise, silence or an overrun took it.";
             remedy "Send what is named once more with 'recv --state DIR', which keeps what came; give the sender more --rounds or --overhead, a harsher --profile or a longer --survive. After an overrun: a faster machine, or a lower --rate.";
         NOTHING_CAME = "nothing-came", Exit::Incomplete;
@@ -41,7 +41,7 @@ area! {
             cause "The receiver heard too short a piece of the session: the beacon that names it comes about once a second.";
             remedy "Start the receiver first, or let it listen longer.";
         LINE_FAILED = "line-failed", Exit::Failed;
-            says ["cannot write to the line: {why}", "cannot read the line: {why}", "cannot wait for the line: {why}", "cannot set {n} baud: {why}"];
+            says ["cannot write to the line: {why}", "cannot wait for the line: {why}", "cannot set {n} baud: {why}"];
             cause "The port refused bytes or broke in the middle: an adapter that was unplugged, a command of exec: that ended, or a transmitter that waits for CTS and holds back what it has.";
             remedy "See 'dmesg' and the adapter; run it again. A one-way port has no CTS: take the adapter's flow control off.";
         SOURCE_UNREADABLE = "source-unreadable", Exit::Failed;
@@ -58,7 +58,7 @@ area! {
             cause "The folder of --watch cannot be read or written: files move to DIR/sending while they travel and to DIR/sent after that.";
             remedy "Give hardline's account the folder, with the right to write, all on one file system.";
         SPOOL_FAILED = "spool-failed", Exit::Failed;
-            says ["cannot keep what came: {why}", "cannot keep what came (is the disk full?): {why}", "cannot put together what came: {why}"];
+            says ["cannot keep what came in {folder} (is the disk full?): {why}", "cannot put together what came, in {folder} for {folder}: {why}"];
             cause "What was received could not be written to --state or --out: mostly a full disk.";
             remedy "Make room ('df -h DIR') and start the receiver again: with --state it goes on with what it had.";
         STATE_FAILED = "state-failed", Exit::Failed;
@@ -81,13 +81,17 @@ area! {
             cause "Frames of the sender come again.";
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
-            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}"];
+            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
             cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room) or gap (none of these: the sender was ended).";
             remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
         END_UNHEARD = "end-unheard";
             says ["nothing of the session came for {n} s: it is over", "the end of the session was not heard; all that it announced is here", "the end of the session was not heard, and another one begins"];
             cause "The last beacons of a session, which say that it ends, did not come: the sender was ended, the cable pulled, or an outage took them. A session that is silent for --grace (60 s unless said) is over; what it lacks is named. Where another session begins, files that are not whole are waited for in it.";
             remedy "Nothing where all is here; else see whether the sender was ended. A longer --survive at the sender sets its last beacons further apart, a longer --grace at the receiver waits longer for what follows an outage.";
+        BEGUN_ANEW = "begun-anew";
+            says ["'{name}' is thrown away: {why}; waiting for it anew"];
+            cause "All of a file came, but its SHA-256 is not the one that was announced (it changed while it was sent, or somebody altered it), or what was kept of it was removed from --out or --state.";
+            remedy "Nothing if the sender goes on (--rounds, or started again); what has not come anew when the session ends is named as missing.";
         MARGIN_THIN = "margin-thin";
             says ["{name} needed {n} of {n} repair symbols: the margin is going"];
             cause "The file arrived whole, but more than half of what was sent to make losses good was needed.";

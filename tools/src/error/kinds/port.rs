@@ -24,7 +24,7 @@ area! {
             cause "Your account may not read and write the device.";
             remedy "'hardline ports' names the group that may: 'usermod -aG dialout USER', then a new login ('id' must show the group). In a unit: SupplementaryGroups=dialout.";
         PORT_BUSY = "port-busy", Exit::Port;
-            says ["cannot open {port}: busy, in use by {program}", "cannot lock {port} (busy?): {why}", "cannot open {port}: Device or resource busy"];
+            says ["cannot open {port}: busy, in use by {program}", "cannot open {port}: Device or resource busy"];
             cause "Another program has the port open: a terminal program, a getty, ModemManager, another hardline. 'another program' is all that is said of programs of other users.";
             remedy "End it: 'sudo fuser -v PORT' names it, 'systemctl stop ModemManager' or 'serial-getty@ttyX'. What a 'hardline link' holds is shared through its --control SOCKET.";
         PORT_UNFIT = "port-unfit", Exit::Port;

@@ -54,7 +54,7 @@ area! {
                 "cannot hear from the wire: {why}",
             ];
             cause "The process that held the wire ended, or was ended, while this one used it. Its own last line has the reason; for 'status', it did not answer within 5 s.";
-            remedy "Look at 'journalctl -u hardline@NAME' or its stderr; start it again.";
+            remedy "Look at 'journalctl -u hardline-link@NAME' or its stderr; start it again.";
         CONTROL_FOREIGN = "control-foreign", Exit::Port;
             says ["cannot use {socket}: whoever listens there is no 'hardline link': {why}", "cannot understand the wire's answer: {why}"];
             cause "The socket belongs to another program, or to a 'hardline link' of another version or one that hangs.";

@@ -7,8 +7,8 @@ area! {
 
     failures {
         NOT_HARDLINE = "not-hardline", Exit::Refused;
-            says ["{port}: {n} bytes arrived, none were hardline frames: wrong baud rate or another program?"];
-            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s, and final after --grace.";
+            says ["{port}: {n} bytes arrived, none were hardline frames: wrong baud rate or another program?", "{port}: {n} bytes arrived, none were frames of 'hardline diode send': wrong baud rate or another program?"];
+            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s, and final after --grace; of a one-way wire said ever more rarely, and never final.";
             remedy "Give both ends the same --baud; look at the line with 'picocom PORT' (text: another program; rubbish: another rate). Stop the getty at the other end.";
         PEER_SILENT = "peer-silent", Exit::Lost;
             says ["{port}: nothing came from the peer for {n} s", "{port}: the peer fell silent; what was measured until then is above"];

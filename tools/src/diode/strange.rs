@@ -1,0 +1,85 @@
+//! Bytes that are no frames: another baud rate, another program. A word about them, now and then, and never the end.
+
+use std::time::{Duration, Instant};
+
+use diode::receiver::Stats;
+
+/// Bytes without any frame, and how long they may come, before a word.
+const BYTES: u64 = 64;
+const AFTER: Duration = Duration::from_secs(3);
+/// Each word waits so many times longer than the one before, up to this.
+const RARER: u32 = 10;
+const RAREST: Duration = Duration::from_secs(3600);
+
+/// What came since the last frame.
+#[derive(Debug)]
+pub(super) struct Strange {
+    frames: u64,
+    /// Bytes when the last frame had come.
+    from: u64,
+    /// Bytes when something was said.
+    said: u64,
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl Strange {
+    pub(super) fn new() -> Strange {
+        Strange { frames: 0, from: 0, said: 0, since: None, pause: AFTER }
+    }
+    /// How many bytes came without a frame, when that is worth a word.
+    pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<u64> {
+        let frames =
+            [stats.frames_in, stats.sealed, stats.plain, stats.refused, stats.replayed, stats.foreign].into_iter().sum::<u64>();
+        if frames != self.frames {
+            *self = Strange { frames, from: stats.wire_in, said: stats.wire_in, ..Strange::new() };
+            return None;
+        }
+        if stats.wire_in < self.said + BYTES {
+            return None;
+        }
+        let since = *self.since.get_or_insert(now);
+        if now.duration_since(since) < self.pause {
+            return None;
+        }
+        (self.said, self.since, self.pause) = (stats.wire_in, None, (self.pause * RARER).min(RAREST));
+        Some(stats.wire_in - self.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rubbish_is_told_and_ever_more_rarely() {
+        let (mut strange, began) = (Strange::new(), Instant::now());
+        let mut told = Vec::new();
+        // a day of 100 bytes a second
+        for second in 0..86_400u64 {
+            let stats = Stats { wire_in: second * 100, ..Stats::default() };
+            if let Some(bytes) = strange.watch(&stats, began + Duration::from_secs(second)) {
+                assert_eq!(bytes, second * 100);
+                told.push(second);
+            }
+        }
+        assert!(told[0] <= 5 && told[1] <= 40 && (20..40).contains(&told.len()), "{told:?}");
+    }
+
+    #[test]
+    fn what_has_frames_in_it_is_not_strange() {
+        let (mut strange, began) = (Strange::new(), Instant::now());
+        let mut at = |second: u64, stats: Stats| strange.watch(&stats, began + Duration::from_secs(second));
+        for second in 0..100 {
+            assert_eq!(at(second, Stats { wire_in: second * 100, frames_in: second, ..Stats::default() }), None);
+        }
+        // frames that cannot be read are frames
+        for second in 100..200 {
+            assert_eq!(at(second, Stats { wire_in: second * 100, frames_in: 99, sealed: second, ..Stats::default() }), None);
+        }
+        // too little to be more than a spike
+        for second in 200..300 {
+            assert_eq!(at(second, Stats { wire_in: 19_900 + 60, frames_in: 99, sealed: 199, ..Stats::default() }), None);
+        }
+    }
+}
