@@ -41,13 +41,13 @@ impl Config {
     }
 }
 
+/// A datagram that waits for its copies; its bytes are apart, since all of these are looked through for every frame.
 #[derive(Clone, Copy, Debug)]
-struct Slot<const LEN: usize> {
+struct Slot {
     number: u32,
     len: u16,
     sent: u8,
     due: Instant,
-    bytes: [u8; LEN],
 }
 
 /// Counters of an emitter.
@@ -72,7 +72,10 @@ pub struct Emitter<const SLOTS: usize, const LEN: usize> {
     config: Config,
     sealing: Option<Sealing>,
     openings: u8,
-    slots: heapless::Vec<Slot<LEN>, SLOTS>,
+    slots: heapless::Vec<Slot, SLOTS>,
+    bytes: heapless::Vec<[u8; LEN], SLOTS>,
+    /// Slots of which not even the first copy has gone.
+    unsent: usize,
     pace: Pace,
     counter: u64,
     next_beacon: Instant,
@@ -100,6 +103,8 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             openings: if sealing.is_some() { OPENINGS } else { 1 },
             sealing,
             slots: heapless::Vec::new(),
+            bytes: heapless::Vec::new(),
+            unsent: 0,
             pace: Pace::new(config.rate.max(1), 2_000),
             counter: 0,
             next_beacon: now,
@@ -109,8 +114,15 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
         }
     }
 
+    /// Whether a datagram would be the next to leave and would take no other's place: all before it were sent
+    /// once, and a slot is free. Who writes only then loses nothing at its own end and keeps the order.
+    pub fn is_writable(&self) -> bool {
+        self.unsent == 0 && !self.slots.is_full()
+    }
+
     /// Takes a datagram; returns its number. When all slots are taken, the datagram that was sent
-    /// most often (the oldest of those) gives up its place.
+    /// most often (the oldest of those) gives up its place: ask [`Emitter::is_writable`] first where every one
+    /// matters more than the newest.
     pub fn write(&mut self, bytes: &[u8], now: Instant) -> Result<u32, TooLong> {
         if bytes.len() > LEN {
             return Err(TooLong);
@@ -118,16 +130,24 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
         if self.slots.is_full() {
             let most = self.slots.iter().enumerate().max_by_key(|(_, s)| (s.sent, u32::MAX - s.number)).map(|(i, _)| i);
             if let Some(i) = most {
-                self.slots.swap_remove(i);
+                self.unsent -= usize::from(self.slots[i].sent == 0);
+                self.free(i);
                 self.stats.cut_short += 1;
             }
         }
         let number = self.stats.datagrams;
-        let mut slot = Slot { number, len: bytes.len() as u16, sent: 0, due: now, bytes: [0; LEN] };
-        slot.bytes[..bytes.len()].copy_from_slice(bytes);
-        let _ = self.slots.push(slot);
+        let mut kept = [0; LEN];
+        kept[..bytes.len()].copy_from_slice(bytes);
+        let _ = self.slots.push(Slot { number, len: bytes.len() as u16, sent: 0, due: now });
+        let _ = self.bytes.push(kept);
+        self.unsent += 1;
         self.stats.datagrams = self.stats.datagrams.wrapping_add(1);
         Ok(number)
+    }
+
+    fn free(&mut self, slot: usize) {
+        self.slots.swap_remove(slot);
+        self.bytes.swap_remove(slot);
     }
 
     /// No datagram will follow; the beacons say so from now on.
@@ -187,13 +207,14 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             _ => (1, s.due.as_micros()),
         })?;
         let slot = &mut self.slots[i];
-        let record = Record::Datum { number: slot.number, payload: &slot.bytes[..usize::from(slot.len)] };
+        let record = Record::Datum { number: slot.number, payload: &self.bytes[i][..usize::from(slot.len)] };
         let len = write(out, self.counter, self.config.session, &record, self.config.level, self.sealing.as_ref());
+        self.unsent -= usize::from(slot.sent == 0);
         slot.sent += 1;
         let survive = u64::from(self.config.survive_us);
         slot.due = now.after(if slot.sent < SPREAD { survive * 5 / 4 / u64::from(SPREAD - 1) } else { survive / 20 });
         if slot.sent >= COPIES {
-            self.slots.swap_remove(i);
+            self.free(i);
         }
         Some(len)
     }
