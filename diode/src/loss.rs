@@ -50,10 +50,10 @@ pub fn object(ber: f64, profile: &Profile, size: u64, rate: u32, outage: bool) -
     let f = frame_loss(ber, body, profile);
     let lost = u64::from(rate) * u64::from(profile.survive_ms) / 1000 / frame_len(body, profile.level) as u64;
     let symbols = size.div_ceil(u64::from(profile.payload));
-    let repair = (symbols * u64::from(profile.overhead_percent)).div_ceil(100).max(3) + lost;
-    let taken = if outage { lost } else { 0 };
-    // two symbols more than the source are needed, three to be sure
-    more_than((repair - taken).saturating_sub(3), symbols + repair - taken, f)
+    let repair = (symbols * u64::from(profile.overhead_percent)).div_ceil(100) + 5 + u64::from(profile.overhead_percent) / 7;
+    // two symbols more than the source are needed, three to be sure; of one that is alone those for an outage come on top
+    let spare = if outage { repair } else { repair + lost };
+    more_than(spare - 3, symbols + spare, f)
 }
 
 /// Chance that a datagram of `len` bytes is lost.

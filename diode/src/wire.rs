@@ -29,6 +29,8 @@ pub const DATUM_HEAD: usize = HEAD + 4;
 pub const SHARD_HEAD: usize = HEAD + 14;
 /// See [`DATUM_HEAD`].
 pub const SYMBOL_HEAD: usize = HEAD + 9;
+/// Bytes of a MANIFEST before the name, head included.
+pub const MANIFEST_HEAD: usize = HEAD + 60;
 /// Longest name of an object in bytes.
 pub const NAME_MAX: usize = 255;
 /// A stream that has not ended.

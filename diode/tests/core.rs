@@ -1,7 +1,7 @@
 //! The one-way mode on a virtual line: seeded noise and outages, no clock.
 #![allow(missing_docs)]
 
-use diode::emitter::{Config, Emitter};
+use diode::emitter::{COPIES, Config, Emitter};
 use diode::object::{self, Description, Ledger, ObjectSender, Piece, Source};
 use diode::receiver::{Datagrams, Event, Receiver};
 use diode::stream::{Out, StreamReceiver, StreamSender, shape};
@@ -181,6 +181,145 @@ impl Source for Memory {
 
 fn config(symbol_len: u16, rounds: u32) -> object::Config {
     object::Config { symbol_len, overhead_percent: 15, outage_symbols: 100, rounds, start: 0 }
+}
+
+/// Who asks before it writes loses nothing, keeps the order, and no copy is given up, whatever the wire carries.
+#[test]
+fn an_emitter_that_is_asked_gives_nothing_up() {
+    for (baud, survive_us) in [(2_400, 2_000_000), (115_200, 50_000), (2_000_000, 2_000_000)] {
+        let mut now = Instant::from_micros(0);
+        let config = Config { survive_us, ..Config::for_baud(baud, 1) };
+        let mut emitter: Emitter<16, 8> = Emitter::new(config, now);
+        let (mut made, mut copies, mut newest, mut frame) = (0u32, vec![0u8; 300], None, [0u8; 256]);
+        while made < 300 || !emitter.is_drained() {
+            while made < 300 && emitter.is_writable() {
+                assert_eq!(emitter.write(&made.to_le_bytes(), now), Ok(made));
+                assert!(!emitter.is_writable(), "it has not been sent once");
+                made += 1;
+            }
+            if let Some(n) = emitter.poll_transmit(&mut frame, now) {
+                let mut deframer = link::wire::Deframer::default();
+                deframer.push(&frame[..n]);
+                let body = deframer.next_frame().unwrap();
+                if let Record::Datum { number, payload } = Body::parse(body.body).unwrap().record {
+                    assert_eq!(payload, number.to_le_bytes());
+                    let first = copies[number as usize] == 0;
+                    copies[number as usize] += 1;
+                    assert!(!first || newest.replace(number).is_none_or(|n| n + 1 == number), "the order is kept");
+                }
+            } else {
+                now = emitter.poll_timeout().max(now.after(1));
+            }
+        }
+        assert!(copies.iter().all(|n| *n == COPIES), "{baud} baud: {copies:?}");
+        assert_eq!(emitter.stats().cut_short, 0);
+    }
+}
+
+/// What reaches a receiver of one frame after the other.
+#[derive(Default)]
+struct Came {
+    manifests: std::collections::BTreeSet<u32>,
+    /// Different symbols of each block.
+    symbols: std::collections::BTreeMap<(u32, u16), std::collections::BTreeSet<u32>>,
+}
+
+/// Sends objects of these sizes on a wire that loses a frame with chance `loss`, and all of `outage` (frames of a symbol);
+/// returns what did not come whole, and the length of the sending in frames of a symbol.
+fn objects(sizes: &[usize], config: object::Config, random: &mut Random, loss: f64, outage: (u64, u64)) -> (Vec<usize>, u64) {
+    let mut sender = ObjectSender::new(config);
+    let numbers: Vec<_> =
+        sizes.iter().enumerate().map(|(i, n)| sender.add(describe(&i.to_string(), *n), Memory(Vec::new()))).collect();
+    let (mut came, mut at) = (Came::default(), 0u64);
+    let symbol_len = link::wire::frame::frame_len(diode::wire::SYMBOL_HEAD + usize::from(config.symbol_len), Level::Plain) as u64;
+    while let Some(piece) = sender.next_piece() {
+        let (index, len) = match &piece {
+            Piece::Manifest(index) => (*index, diode::wire::MANIFEST_HEAD as u64 + 10),
+            Piece::Symbol { index, .. } => (*index, symbol_len),
+        };
+        let (from, to) = (outage.0 * symbol_len, outage.1 * symbol_len);
+        let lost = (at < to && at + len > from) || random.chance(loss);
+        at += len;
+        let object = sender.manifest(index).object;
+        match piece {
+            _ if lost => {}
+            Piece::Manifest(_) => drop(came.manifests.insert(object)),
+            Piece::Symbol { block, symbol, .. } => drop(came.symbols.entry((object, block)).or_default().insert(symbol)),
+        }
+        while sender.take_done().is_some() {}
+    }
+    let whole = |object: u32, size: usize| {
+        let symbols = size.div_ceil(usize::from(config.symbol_len)) as u32;
+        let mut ledger = Ledger::default();
+        came.symbols.get(&(object, 0)).into_iter().flatten().for_each(|s| _ = ledger.note(*s, symbols));
+        came.manifests.contains(&object) && (size == 0 || ledger.is_enough(symbols))
+    };
+    let missing = numbers.iter().zip(sizes).filter(|(object, size)| !whole(**object, **size)).map(|(_, size)| *size);
+    (missing.collect(), at / symbol_len)
+}
+
+/// Whatever is sent together, an outage of the length that is to be survived takes nothing, wherever it falls; noise
+/// on top of it takes nothing either.
+#[test]
+fn objects_of_any_size_survive_an_outage_anywhere() {
+    let mut lost = 0;
+    for seed in 0..1_000u64 {
+        let mut random = Random::new(seed);
+        let some = 1 + random.below(40) as usize;
+        let sizes: Vec<usize> = (0..some).map(|_| [0, 1, 8, 480, 5_000, 60_000, 200_000][random.below(7) as usize]).collect();
+        let config = object::Config { outage_symbols: 20 + random.below(800) as u32, ..config(480, 1 + random.below(2) as u32) };
+        let (missing, len) = objects(&sizes, config, &mut random, 0.0, (0, 0));
+        assert!(missing.is_empty(), "seed {seed}: {missing:?} without any loss");
+        let outage = u64::from(config.outage_symbols);
+        let from = random.below(len.saturating_sub(outage / 2).max(1));
+        let (missing, _) = objects(&sizes, config, &mut random, 0.0, (from, from + outage));
+        assert!(missing.is_empty(), "seed {seed}: {missing:?} of {sizes:?}, outage of {outage} at {from} of {len}");
+        // 1e-5
+        lost += objects(&sizes, config, &mut random, 0.04, (from, from + outage)).0.len();
+    }
+    assert_eq!(lost, 0, "of some 20,000 objects");
+}
+
+/// The empty file among others, and the last one of all, in the noise of the harsh profile.
+#[test]
+fn the_empty_object_is_as_safe_as_the_others() {
+    let profile = diode::profile::HARSH;
+    let config = object::Config {
+        symbol_len: profile.payload,
+        overhead_percent: profile.overhead_percent,
+        outage_symbols: 200_000 * profile.survive_ms / 1000 / 240,
+        rounds: 1,
+        start: 0,
+    };
+    let mut lost = Vec::new();
+    for seed in 0..50 {
+        // a frame of 240 bytes at 1e-4
+        lost.extend(objects(&[300, 0, 20_000, 0], config, &mut Random::new(seed), 0.18, (0, 0)).0);
+    }
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// Small files share the time an outage could take; alone or together they are done in about that.
+#[test]
+fn small_objects_share_the_outage() {
+    let config = object::Config { outage_symbols: 800, ..config(480, 1) };
+    let alone = objects(&[8], config, &mut Random::new(1), 0.0, (0, 0)).1;
+    let thirty = objects(&[8; 30], config, &mut Random::new(1), 0.0, (0, 0)).1;
+    let thousand = objects(&[8; 1000], config, &mut Random::new(1), 0.0, (0, 0)).1;
+    println!("frames of a symbol: 1 file {alone}, 30 files {thirty}, 1000 files {thousand}");
+    assert!((800..900).contains(&alone) && thirty < 1_300 && thousand < 20_000, "{alone} {thirty} {thousand}");
+}
+
+/// In every round all objects are announced and sent again, one round after the other.
+#[test]
+fn a_later_round_has_everything_again() {
+    let sizes = [0, 8, 100_000];
+    let config = object::Config { outage_symbols: 50, ..config(480, 3) };
+    let (missing, len) = objects(&sizes, config, &mut Random::new(1), 0.0, (0, 0));
+    assert!(missing.is_empty());
+    // the receiver comes when two thirds are over
+    let (missing, _) = objects(&sizes, config, &mut Random::new(1), 0.0, (0, len * 2 / 3));
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 fn describe(name: &str, size: usize) -> Description {
