@@ -154,23 +154,24 @@ pub struct DiodeSendArgs {
     /// Files to send; - is stdin as one message
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Send what is put into this folder; what was sent moves to DIR/sent
+    /// Send what is put into this folder; what was sent moves to DIR/sent. A file is taken when nobody writes it any more as far
+    /// as can be known: rename it into the folder when it is whole, which is safe
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "stream", "lines"])]
     pub watch: Option<PathBuf>,
     /// stdin to the far stdout
     #[arg(long, conflicts_with_all = ["files", "lines"])]
     pub stream: bool,
-    /// Each line of stdin as a datagram; one may overtake another
+    /// Each line of stdin as a datagram of up to 2048 bytes; one may overtake another
     #[arg(long, conflicts_with = "files")]
     pub lines: bool,
     /// How much noise and how long an outage to expect
     #[arg(long, default_value = "industrial")]
     pub profile: ProfileName,
-    /// Longest outage to survive [default: of the profile]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Longest outage to survive, up to 1h: what is sent takes at least so long [default: of the profile]
+    #[arg(long, value_name = "TIME", value_parser = survive)]
     pub survive: Option<Duration>,
-    /// Repair symbols beside those for an outage, per round [default: of the profile]
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// Repair symbols beside those for an outage, per round, up to 1000% [default: of the profile]
+    #[arg(long, value_name = "PERCENT", value_parser = overhead)]
     pub overhead: Option<u32>,
     /// Rounds in which files are sent; each adds new symbols; `forever` until stopped
     #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
@@ -571,8 +572,18 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn percent(text: &str) -> Result<u32, String> {
-    text.trim_end_matches('%').parse().map_err(|_| format!("'{text}' is not a percentage"))
+fn survive(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time <= Duration::from_secs(3600) => Ok(time),
+        _ => Err("the longest is 1h".into()),
+    }
+}
+
+fn overhead(text: &str) -> Result<u32, String> {
+    match text.trim_end_matches('%').parse().map_err(|_| format!("'{text}' is not a percentage"))? {
+        percent @ 0..=1000 => Ok(percent),
+        _ => Err("the most is 1000%; --rounds sends all of it more often".into()),
+    }
 }
 
 fn armour(text: &str) -> Result<link::wire::Level, String> {

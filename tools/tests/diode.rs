@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::UdpSocket;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -387,11 +388,40 @@ fn lines_survive_noise_and_an_outage() {
     telemetry(200, true);
 }
 
-/// The emitter sends the newest first, the receiver takes nothing below the first number it hears:
-/// most of a burst at the beginning is thrown away, and the exit code is 0.
 #[test]
 fn lines_written_at_once_all_arrive() {
     telemetry(200, false);
+}
+
+/// More than the emitter keeps, from a program that is faster than the wire: it has to wait.
+#[test]
+fn lines_faster_than_the_wire_all_arrive_in_order() {
+    const COUNT: u32 = 6_000;
+    let wire = Wire::new(&[]);
+    let mut recv = wire.recv(&["--lines"]);
+    let all: String = (0..COUNT).map(|n| format!("{n}\n")).collect();
+    let input = File::open(wire.file("lines", all.as_bytes())).unwrap();
+    let stats = wire.path("send.json");
+    let mut send = wire.start("send", wire.send().args(["--lines", "--survive", "100ms", "--stats"]).arg(&stats).stdin(input));
+    send.ends(0);
+    recv.ends(0);
+    assert!(recv.out() == all.as_bytes(), "{} lines came", recv.out().split(|b| *b == b'\n').count() - 1);
+    let stats: Value = serde_json::from_slice(&fs::read(stats).unwrap()).unwrap();
+    assert_eq!(stats["bytes_out"], all.len(), "{stats}");
+}
+
+#[test]
+fn lines_that_are_too_long_are_told() {
+    let wire = Wire::new(&[]);
+    let mut recv = wire.recv(&["--lines"]);
+    let text = [&b"short\n"[..], &[b'x'; 5000], b"\n", &[b'y'; 2048], b"\nlast"].concat();
+    let input = File::open(wire.file("lines", &text)).unwrap();
+    let mut send = wire.start("send", wire.send().args(["--lines", "--survive", "50ms"]).stdin(input));
+    let says = send.ends(1);
+    assert!(says.contains("line 1 has 5000 bytes: only the first 2048 are sent [line-cut]"), "{says}");
+    assert!(says.contains("one line was longer than 2048 bytes: its end was not sent [lines-cut]"), "{says}");
+    recv.ends(0);
+    assert_eq!(recv.out(), [&b"short\n"[..], &[b'x'; 2048], b"\n", &[b'y'; 2048], b"\nlast\n"].concat());
 }
 
 #[test]
@@ -695,6 +725,98 @@ fn folders_that_were_taken_away_are_made_again() {
     assert!(wire.reported("missing").is_empty(), "{}", recv.err());
 }
 
+/// A file that somebody has open for writing stays where it is, others go before it; one that is written to after it
+/// was taken is sent anew.
+#[test]
+fn a_file_that_is_written_is_not_taken_from_a_watched_folder() {
+    let wire = Wire::new(&[]);
+    let (watched, out) = (wire.path("watched"), wire.path("in"));
+    fs::create_dir(&watched).unwrap();
+    let _recv = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
+    let mut writer = File::create(watched.join("growing")).unwrap();
+    writer.write_all(b"half").unwrap();
+    let send = wire.start("send", wire.send().args(["--survive", "50ms", "--watch"]).arg(&watched));
+    let whole = wire.file("whole", b"whole");
+    fs::rename(whole, watched.join("whole")).unwrap();
+    until("the other one arrives", || out.join("whole").exists().then_some(()));
+    assert!(watched.join("growing").exists() && !out.join("growing").exists());
+    writer.write_all(b" and half").unwrap();
+    drop(writer);
+    until("it arrives", || out.join("growing").exists().then_some(()));
+    assert_carried(&out.join("growing"), b"half and half");
+
+    let sent = bytes(150_000, 31);
+    fs::rename(wire.file("late", &sent), watched.join("late")).unwrap();
+    let taken = watched.join("sending").join("late");
+    until("it is taken", || taken.exists().then_some(()));
+    until("it is announced", || (wire.reported("announced").len() > 2).then_some(()));
+    File::options().append(true).open(&taken).unwrap().write_all(b"more").unwrap();
+    let whole = [&sent[..], b"more"].concat();
+    until(&format!("it arrives anew: {}", send.err()), || fs::read(out.join("late")).is_ok_and(|b| b == whole).then_some(()));
+    until("it is put away", || watched.join("sent").join("late").exists().then_some(()));
+    assert!(send.err().contains("late changed while it was sent; it is sent anew [file-changed]"), "{}", send.err());
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_named() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let files = [wire.file("changing", &bytes(200_000, 32)), wire.file("still", b"still")];
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--rounds", "2"]).args(&files));
+    until("it is announced", || (!wire.reported("announced").is_empty()).then_some(()));
+    fs::write(&files[0], b"something else").unwrap();
+    let says = send.ends(1);
+    assert!(says.contains("changing changed while it was sent: it cannot arrive whole [file-changed]"), "{says}");
+    assert!(says.contains("one file was not sent as it is, see above [not-all-sent]"), "{says}");
+    recv.ends(0); // the first round was over
+    assert_carried(&out.join("still"), b"still");
+}
+
+/// An empty file, others before and after it; the wire is dead for nearly as long as the profile survives.
+#[test]
+fn the_empty_file_survives_an_outage() {
+    let wire = Wire::new(&["--outage", "0.6:0.5"]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    until("the wire is as old as that", || (wire.began.elapsed() > Duration::from_millis(500)).then_some(()));
+    let files = [wire.file("empty", b""), wire.file("one", b"1"), wire.file("last", b"")];
+    wire.start("send", wire.send().args(["--survive", "600ms"]).args(&files)).ends(0);
+    recv.ends(0);
+    assert_carried(&out.join("empty"), b"");
+    assert_carried(&out.join("last"), b"");
+    assert_carried(&out.join("one"), b"1");
+}
+
+#[test]
+fn a_sender_that_is_ended_says_so_and_the_receiver_names_what_is_missing() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let mut send = wire.start("send", wire.send().arg(wire.file("large", &bytes(3_000_000, 33))));
+    until("it is announced", || (!wire.reported("announced").is_empty()).then_some(()));
+    send.signal(Signal::SIGTERM);
+    let says = send.ends(143);
+    assert!(says.contains("interrupted; the receiver was told that the session is over"), "{says}");
+    assert!(recv.ends(4).contains("large is incomplete"), "{}", recv.err());
+}
+
+/// The receiver leaves with the first beacon that says it is the last; the sender has said it all.
+#[test]
+fn a_pipe_whose_reader_heard_the_end_is_no_failure() {
+    let wire = Wire::new(&[]);
+    let (out, sent) = (wire.path("in"), bytes(20_000, 34));
+    let mut command = Command::new(HARDLINE);
+    command.args(["diode", "send", "stdio:", "--survive", "100ms"]).arg(wire.file("file", &sent)).stdin(Stdio::null());
+    let mut send = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut recv = Command::new(HARDLINE);
+    recv.args(["diode", "recv", "stdio:", "--out"]).arg(&out).stdin(send.stdout.take().unwrap());
+    wire.start("recv", &mut recv).ends(0);
+    let ended = send.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_carried(&out.join("file"), &sent);
+}
+
 // ---- refusals -----------------------------------------------------------------------------------
 
 #[test]
@@ -706,6 +828,68 @@ fn flow_control_is_refused() {
     let mut recv = Command::new(HARDLINE);
     recv.args(["diode", "recv"]).arg(wire.path("b")).args(["--flow", "rtscts", "--out"]).arg(wire.path("in"));
     assert!(wire.start("recv", &mut recv).ends(2).contains("no flow control"));
+}
+
+/// What would not arrive, or would take the place of another, is refused before anything is sent.
+#[test]
+fn files_that_cannot_arrive_are_refused() {
+    let wire = Wire::new(&[]);
+    for folder in ["d1", "d2"] {
+        fs::create_dir(wire.path(folder)).unwrap();
+    }
+    let (one, two) = (wire.file("d1/same", b"1"), wire.file("d2/same", b"2"));
+    for twice in [[&one, &two], [&one, &one]] {
+        let says = wire.start("send", wire.send().args(twice)).ends(2);
+        assert!(says.contains("two of the files would be called 'same' at the other end [name-twice]"), "{says}");
+    }
+    nix::unistd::mkfifo(&wire.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(wire.path("socket")).unwrap();
+    for other in [wire.path("fifo"), wire.path("socket"), wire.path("d1"), "/dev/null".into()] {
+        let says = wire.start("send", wire.send().arg(&other)).ends(1);
+        assert!(says.contains(&format!("cannot send {}: it is not a file", other.display())), "{says}");
+    }
+}
+
+#[test]
+fn names_that_cannot_arrive_are_told_and_the_others_are_sent() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let bad = wire.rig.dir().join(std::ffi::OsStr::from_bytes(b"bad\xff.txt"));
+    fs::write(&bad, b"bad").unwrap();
+    let files = [bad, wire.file("new\nline", b"bad"), wire.file("good", b"good")];
+    let says = wire.start("send", wire.send().args(["--survive", "50ms"]).args(&files)).ends(1);
+    assert!(
+        says.contains("bad\u{fffd}.txt is not sent: its name is not UTF-8, and would arrive as another one [file-unsent]"),
+        "{says}"
+    );
+    assert!(says.contains("new?line is not sent: its name is empty, has control characters"), "{says}");
+    assert!(says.contains("2 files were not sent as they are, see above [not-all-sent]"), "{says}");
+    recv.ends(0);
+    assert_carried(&out.join("good"), b"good");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+}
+
+#[test]
+fn limits_are_told_and_a_port_that_is_waited_for_is_named() {
+    let wire = Wire::new(&[]);
+    let file = wire.file("file", &bytes(5_000, 35));
+    for (flag, value, why) in [("--overhead", "100000", "the most is 1000%"), ("--survive", "10d", "the longest is 1h")] {
+        let says = wire.start("send", wire.send().args([flag, value]).arg(&file)).ends(2);
+        assert!(says.contains(why), "{says}");
+    }
+    let mut command = Command::new(HARDLINE);
+    command.args(["--log", "json", "diode", "send", "--wait"]).arg(wire.path("later")).arg("--stats").arg(wire.path("s.json"));
+    let mut send = wire.start("send", command.args(["--survive", "50ms"]).arg(&file).stdin(Stdio::null()));
+    until("it says what it waits for", || send.err().contains("port-absent").then_some(()));
+    File::create(wire.path("part")).unwrap();
+    fs::rename(wire.path("part"), wire.path("later")).unwrap();
+    let says = send.ends(0);
+    let lines: Vec<Value> = says.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+    assert_eq!(lines.iter().filter(|l| l["fields"]["code"] == "port-absent").count(), 1, "{says}");
+    assert!(lines.iter().any(|l| l["fields"]["code"] == "not-sealed"), "{says}");
+    let stats: Value = serde_json::from_slice(&fs::read(wire.path("s.json")).unwrap()).unwrap();
+    assert_eq!(stats["bytes_out"], 5_000, "{stats}");
 }
 
 /// A sender that says what it likes.
@@ -1073,7 +1257,7 @@ fn a_file_passes_as_sound() {
     let dir = tempfile::tempdir().unwrap();
     let (file, out, sent) = (dir.path().join("file"), dir.path().join("in"), bytes(200, 12));
     fs::write(&file, &sent).unwrap();
-    let port = sound(dir.path(), Stdio::null(), &[file.to_str().unwrap()]);
+    let port = sound(dir.path(), Stdio::null(), &["--overhead", "0%", file.to_str().unwrap()]);
     let mut recv = Command::new(HARDLINE);
     let mut recv = Running::start(dir.path(), "recv", recv.args(["diode", "recv", &port, "--out"]).arg(&out));
     recv.ends(0);

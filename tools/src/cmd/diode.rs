@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use diode::profile;
 
-use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, OneWayPort, ProfileName};
+use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, LogFormat, OneWayPort, ProfileName};
+use crate::diode::files::check_names;
 use crate::diode::objects::{self, What};
 use crate::diode::port::{Input, Output};
 use crate::diode::receive::{Receiving, Sealed, Sink};
@@ -17,6 +18,7 @@ use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::folder::make;
+use crate::port::serial::WAIT_HINT;
 use crate::port::{Options, Spec};
 use crate::progress::Meter;
 use crate::say::aside;
@@ -50,11 +52,15 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
     if port.baud == 0 {
         return Err(no_rate(port));
     }
+    let mut told = false;
     loop {
         match open(&port.port, options) {
             Err(failure) if port.wait && failure.exit == Exit::Port => {
                 if let Some(Signal::End(number)) = signals.take() {
                     return Err(Failure::signal(number, format!("interrupted; {} was not there yet", port.port)));
+                }
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", failure.message.replace(WAIT_HINT, ""));
                 }
                 std::thread::sleep(LOOK);
             }
@@ -67,6 +73,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     if args.files.is_empty() && args.watch.is_none() && !args.stream && !args.lines {
         return Err(Failure::new(kinds::USAGE, "nothing to send: name files (or -), --watch DIR, --stream or --lines"));
     }
+    check_names(&args.files)?;
     let profile = match args.profile {
         ProfileName::Cable => profile::CABLE,
         ProfileName::Industrial => profile::INDUSTRIAL,
@@ -89,13 +96,17 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
         let what = What { files: args.files.clone(), watch: args.watch.clone(), rounds: args.rounds, overhead_percent };
         objects::run(output, &settings, session, &what, signals)?
     };
-    common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent))
+    let written = common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent.stats));
+    sent.verdict.and(written)
 }
 
 /// Says once that nothing is sealed.
 fn say_plain(common: &Common, so: &str) {
-    if !common.quiet {
-        aside(format!("plain: {so}; seal it with --psk, or --key and --peer [{}]", kinds::NOT_SEALED));
+    let line = format!("plain: {so}; seal it with --psk, or --key and --peer");
+    match common.log {
+        LogFormat::Json => tracing::warn!(code = %kinds::NOT_SEALED, "{line}"),
+        _ if common.quiet => {}
+        _ => aside(format!("{line} [{}]", kinds::NOT_SEALED)),
     }
 }
 

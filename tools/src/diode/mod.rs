@@ -2,6 +2,7 @@
 //! read, files, and what the receiver keeps on disk.
 
 mod ending;
+pub mod files;
 mod guard;
 pub mod lines;
 pub mod numbers;
@@ -16,3 +17,4 @@ pub mod spool;
 pub mod state;
 mod strange;
 pub mod streams;
+pub mod watch;

@@ -1,18 +1,18 @@
 //! Files and messages: what is sent, in which order, and what becomes of it afterwards.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use diode::object::{Config, Description, ObjectSender, Piece, Source};
-use diode::wire::{Manifest, NAME_MAX, OPEN_END, Record};
+use diode::object::{Config, ObjectSender, Piece};
+use diode::wire::{OPEN_END, Record};
 
+use super::files::{Reading, Unread, describe, message, name_of};
 use super::port::Output;
 use super::sealing::Session;
-use super::send::{Line, Settings, Told, check};
-use crate::error::{Doing, Failure, kinds};
+use super::send::{Line, Sent, Settings, Told, check, pause};
+use super::watch::Watch;
+use crate::error::{Failure, kinds};
+use crate::names::shown;
 use crate::progress::Meter;
 use crate::signal::Signals;
 
@@ -36,162 +36,164 @@ pub struct What {
     pub overhead_percent: u32,
 }
 
-/// A file that is being sent.
-struct Reading {
-    file: File,
-    /// Where it goes when it was sent (from a watched folder).
-    sent: Option<(PathBuf, PathBuf)>,
-}
-
-impl Source for Reading {
-    type Error = io::Error;
-    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
-    }
-}
-
 /// Sends all of it; with a watched folder until a signal.
-pub fn run(
-    output: Output,
-    settings: &Settings,
-    session: Session,
-    what: &What,
-    signals: &Signals,
-) -> Result<serde_json::Value, Failure> {
+pub fn run(output: Output, settings: &Settings, session: Session, what: &What, signals: &Signals) -> Result<Sent, Failure> {
     let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let symbol_len = if output.is_datagrams() { DATAGRAM_SYMBOL } else { settings.profile.payload };
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u32).wrapping_mul(7919) % 30_000;
-    let config = Config {
+    let mut sender = ObjectSender::new(Config {
         symbol_len,
         overhead_percent: what.overhead_percent,
         outage_symbols: settings.outage_frames(usize::from(symbol_len), rate),
         rounds: what.rounds,
         start,
-    };
-    let mut sender = ObjectSender::new(config);
-    for path in &what.files {
-        let (description, reading) = describe(path, None)?;
-        sender.add(description, reading);
+    });
+    let failed = gather(&what.files, &mut sender, signals)?;
+    if failed > 0 && sender.pending() == 0 {
+        return Err(not_all_sent(failed));
     }
-    let mut line = Line::new(output, settings, session, signals);
     let meter = Meter::new(settings.shown);
-    meter.total(to_send(&sender, &config).filter(|_| what.watch.is_none()));
-    let (mut symbol, mut looked) = (Vec::new(), None::<Instant>);
-    loop {
-        check(signals)?;
-        if let Some(dir) = &what.watch
-            && looked.is_none_or(|at| at.elapsed() >= LOOK)
-        {
-            looked = Some(Instant::now());
-            take_from(dir, &mut sender)?;
-        }
-        let told =
-            Told { objects: sender.added(), stream_len: if what.watch.is_some() { OPEN_END } else { 0 }, ..Told::default() };
-        line.beacon(&told)?;
-        if !line.is_ready() {
-            std::thread::sleep(line.wait());
-            continue;
-        }
-        match sender.next_piece() {
-            Some(Piece::Manifest(index)) => line.send(&Record::Manifest(sender.manifest(index)))?,
-            Some(Piece::Symbol { index, block, symbol: number }) => {
-                let object = sender.manifest(index).object;
-                sender
-                    .symbol(index, block, number, &mut symbol)
-                    .doing(kinds::SOURCE_UNREADABLE, || "read a file that is being sent".into())?;
-                meter.name(sender.manifest(index).name);
-                meter.add(symbol.len() as u64);
-                line.send(&Record::Symbol { object, block, symbol: number, payload: &symbol })?;
-            }
-            None if what.watch.is_some() => std::thread::sleep(LOOK.min(line.beacon_in())),
-            None => break,
-        }
-        while let Some((description, reading)) = sender.take_done() {
-            tracing::info!("sent {} ({} bytes)", description.name, description.size);
-            if let Some((from, to)) = reading.sent {
-                std::fs::rename(&from, &to)
-                    .doing(kinds::WATCH_FOLDER, || format!("move {} to {}", from.display(), to.display()))?;
-            }
-        }
-    }
-    line.finish(&Told { objects: sender.added(), ..Told::default() })?;
-    Ok(line.stats())
+    let whole: u64 = (0..sender.pending()).map(|index| sender.manifest(index).size).sum();
+    meter.total((what.watch.is_none() && what.rounds > 0).then_some(whole));
+    let line = Line::new(output, settings, session, signals);
+    let watch = what.watch.as_deref().map(Watch::new);
+    let mut sending = Sending { line, sender, watch, meter, signals, failed };
+    let verdict = sending.all().map_err(|failure| {
+        let told = sending.told();
+        sending.line.break_off(failure, &told)
+    });
+    let verdict = verdict.and_then(|()| match sending.failed {
+        0 => Ok(()),
+        n => Err(not_all_sent(n)),
+    });
+    Ok(Sent { stats: sending.line.stats(sending.sender.progress()), verdict })
 }
 
-/// Bytes of symbols in all rounds of what was added; none where there is no last round.
-fn to_send(sender: &ObjectSender<Reading>, config: &Config) -> Option<u64> {
-    let objects = (0..sender.pending()).map(|index| sender.manifest(index));
-    let symbols =
-        |m: Manifest<'_>| (0..m.blocks()).map(|b| m.symbols(b) + u64::from(config.repair(m.symbols(b) as u32))).sum::<u64>();
-    let once: u64 = objects.map(|m| symbols(m) * u64::from(config.symbol_len)).sum();
-    (config.rounds > 0).then_some(once * u64::from(config.rounds))
-}
-
-/// What there is to say of a file; stdin is copied to a temporary one first.
-fn describe(path: &Path, sent: Option<(PathBuf, PathBuf)>) -> Result<(Description, Reading), Failure> {
-    let message = path.as_os_str() == "-";
-    let fail = || format!("read {}", path.display());
-    let file = if message {
-        let mut copy = tempfile::tempfile().doing(kinds::SOURCE_UNREADABLE, fail)?;
-        io::copy(&mut std::fs::File::from(crate::stdio::input()?), &mut copy).doing(kinds::SOURCE_UNREADABLE, fail)?;
-        copy
-    } else {
-        File::open(path).doing(kinds::SOURCE_UNREADABLE, fail)?
+fn not_all_sent(files: u64) -> Failure {
+    let message = match files {
+        1 => "one file was not sent as it is, see above".to_owned(),
+        n => format!("{n} files were not sent as they are, see above"),
     };
-    let meta = file.metadata().doing(kinds::SOURCE_UNREADABLE, fail)?;
-    if !meta.is_file() {
-        return Err(Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot send {}: it is not a file", path.display())));
-    }
-    let name =
-        if message { String::new() } else { path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default() };
-    if name.len() > NAME_MAX {
-        return Err(Failure::new(
-            kinds::SOURCE_UNREADABLE,
-            format!("cannot send {}: its name is longer than {NAME_MAX} bytes", path.display()),
-        ));
-    }
-    let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |t| t.as_secs());
-    let sha256 = crate::digest::of(&file).doing(kinds::SOURCE_UNREADABLE, fail)?;
-    let description = Description { name, size: meta.len(), modified, sha256, priority: 0 };
-    Ok((description, Reading { file, sent }))
+    Failure::new(kinds::NOT_ALL_SENT, message)
 }
 
-/// Takes finished files out of a watched folder: each is moved to `sending/` first, so that nobody
-/// changes it any more, and to `sent/` when it had its rounds. What lay in `sending/` goes on.
-fn take_from(dir: &Path, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
-    let (sending, sent) = (dir.join("sending"), dir.join("sent"));
-    for folder in [&sending, &sent] {
-        std::fs::create_dir_all(folder).doing(kinds::WATCH_FOLDER, || format!("make {}", folder.display()))?;
-    }
-    if sender.pending() == 0 {
-        for path in files_in(&sending)? {
-            add(&path, &sent, sender)?;
+/// Adds everything named; what would not arrive under its name is told and left out. Returns how many those are.
+fn gather(files: &[PathBuf], sender: &mut ObjectSender<Reading>, signals: &Signals) -> Result<u64, Failure> {
+    let mut failed = 0;
+    for path in files {
+        let is_message = path.as_os_str() == "-";
+        match name_of(path) {
+            Err(why) if !is_message && files.len() > 1 && path.is_file() => {
+                tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(path));
+                failed += 1;
+            }
+            _ => {
+                let (description, reading) = if is_message { message(signals)? } else { describe(path)? };
+                sender.add(description, reading);
+            }
         }
     }
-    for path in files_in(dir)? {
-        let name = path.file_name().unwrap_or_default();
-        let taken = sending.join(name);
-        std::fs::rename(&path, &taken).doing(kinds::WATCH_FOLDER, || format!("take {}", path.display()))?;
-        add(&taken, &sent, sender)?;
+    Ok(failed)
+}
+
+/// Files on their way.
+struct Sending<'a> {
+    line: Line<'a>,
+    sender: ObjectSender<Reading>,
+    watch: Option<Watch>,
+    meter: Meter,
+    signals: &'a Signals,
+    /// Files that were not sent as they are.
+    failed: u64,
+}
+
+impl Sending<'_> {
+    /// Without a folder to watch all there will be is known from the start.
+    fn told(&self) -> Told {
+        let stream_len = if self.watch.is_some() { OPEN_END } else { 0 };
+        Told { objects: self.sender.added(), stream_len, ..Told::default() }
     }
-    Ok(())
-}
 
-fn add(path: &Path, sent: &Path, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
-    let after = sent.join(path.file_name().unwrap_or_default());
-    let (description, reading) = describe(path, Some((path.to_owned(), after)))?;
-    sender.add(description, reading);
-    Ok(())
-}
+    fn all(&mut self) -> Result<(), Failure> {
+        let mut looked = None::<Instant>;
+        loop {
+            check(self.signals)?;
+            if let Some(watch) = &mut self.watch
+                && looked.is_none_or(|at| at.elapsed() >= LOOK)
+            {
+                looked = Some(Instant::now());
+                watch.look(&mut self.sender)?;
+            }
+            let told = self.told();
+            self.line.beacon(&told)?;
+            if !self.line.is_ready() {
+                pause(self.signals, self.line.wait())?;
+                continue;
+            }
+            match self.sender.next_piece() {
+                Some(piece) => self.send(&piece)?,
+                None if self.watch.is_some() => pause(self.signals, LOOK.min(self.line.beacon_in()))?,
+                None => break,
+            }
+            self.put_away()?;
+            if self.meter.is_due() {
+                self.meter.set(self.sender.progress());
+            }
+        }
+        let told = self.told();
+        self.line.finish(&told)
+    }
 
-/// Plain files that are not hidden (a writer makes `.name` and renames it when it is whole).
-fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(dir).doing(kinds::WATCH_FOLDER, || format!("look into {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|e| e.file_type().is_ok_and(|t| t.is_file()) && !e.file_name().to_string_lossy().starts_with('.'))
-        .map(|e| e.path())
-        .collect();
-    files.sort();
-    Ok(files)
+    fn send(&mut self, piece: &Piece) -> Result<(), Failure> {
+        let (index, block, number) = match *piece {
+            Piece::Manifest(index) => return self.line.send(&Record::Manifest(self.sender.manifest(index))),
+            Piece::Symbol { index, block, symbol } => (index, block, symbol),
+        };
+        let mut payload = Vec::new();
+        match self.sender.symbol(index, block, number, &mut payload) {
+            Ok(()) => {
+                let manifest = self.sender.manifest(index);
+                self.meter.name(manifest.name);
+                self.line.send(&Record::Symbol { object: manifest.object, block, symbol: number, payload: &payload })
+            }
+            Err(why) => {
+                let (_, reading) = self.sender.take(index);
+                self.give_up(&reading, why);
+                Ok(())
+            }
+        }
+    }
+
+    /// One cannot go on: what came of it is named by the receiver.
+    fn give_up(&mut self, reading: &Reading, why: Unread) {
+        match (&mut self.watch, why) {
+            (Some(watch), Unread::Changed) => watch.changed(reading),
+            (Some(watch), Unread::Failed(e)) => watch.failed(reading, &e.to_string()),
+            (None, Unread::Changed) => {
+                self.failed += 1;
+                let path = shown(&reading.path);
+                tracing::warn!(code = %kinds::FILE_CHANGED, "{path} changed while it was sent: it cannot arrive whole");
+            }
+            (None, Unread::Failed(e)) => {
+                self.failed += 1;
+                tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {e}", shown(&reading.path));
+            }
+        }
+    }
+
+    /// What had its rounds.
+    fn put_away(&mut self) -> Result<(), Failure> {
+        while let Some((description, reading)) = self.sender.take_done() {
+            match &mut self.watch {
+                Some(watch) => watch.sent(&reading)?,
+                None if !reading.is_as_announced() => {
+                    self.give_up(&reading, Unread::Changed);
+                    continue;
+                }
+                None => {}
+            }
+            tracing::info!("sent {} ({} bytes)", description.name, description.size);
+        }
+        Ok(())
+    }
 }

@@ -25,6 +25,8 @@ use crate::stdio;
 /// Largest datagram taken from UDP.
 const DATAGRAM_MAX: usize = 65_536;
 
+/// What a descriptor that blocks takes for sure once it polls writable.
+const PIECE: usize = 4096;
 /// A transmitter that has sent nothing for so long will not.
 const STUCK: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
@@ -105,20 +107,65 @@ impl Output {
             },
             Fd::Bytes(fd) => {
                 while !frame.is_empty() {
-                    match nix::unistd::write(fd, frame) {
+                    // a pipe may be one that blocks, and nothing would end that
+                    let fds = [(fd.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
+                    let ready = crate::drive::wait(&fds, None).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
+                    if !ready[1].is_empty() {
+                        check(signals)?;
+                    }
+                    if ready[0].is_empty() {
+                        continue;
+                    }
+                    match nix::unistd::write(fd, &frame[..frame.len().min(PIECE)]) {
                         Ok(n) => frame = &frame[n..],
-                        Err(nix::errno::Errno::EINTR) => {}
-                        Err(nix::errno::Errno::EAGAIN) => {
-                            let fds = [(fd.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
-                            crate::drive::wait(&fds, None).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
-                            check(signals)?;
-                        }
+                        Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
                         Err(e) => return failed(e.into()),
                     }
                 }
                 Ok(())
             }
         }
+    }
+    /// Writes a whole frame if that is possible until then; whether it was.
+    pub fn write_until(&self, mut frame: &[u8], until: Instant) -> bool {
+        let Fd::Bytes(fd) = self.fd() else {
+            return match self.fd() {
+                Fd::Datagrams(socket) => socket.send(frame).is_ok(),
+                Fd::Bytes(_) => false,
+            };
+        };
+        while !frame.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(ready) = crate::drive::wait(&[(fd.as_fd(), PollFlags::POLLOUT)], Some(left)) else { return false };
+            if ready[0].is_empty() && left.is_zero() {
+                return false;
+            }
+            if ready[0].is_empty() {
+                continue;
+            }
+            match nix::unistd::write(fd, &frame[..frame.len().min(PIECE)]) {
+                Ok(n) => frame = &frame[n..],
+                Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+    /// Waits until everything has left, but no longer than that; whether it has.
+    pub fn drain_until(&self, until: Instant) -> bool {
+        while self.queued() > 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
+    }
+    /// Whether it is a pipe or socket whose reader is gone for good.
+    pub fn is_closed(&self) -> bool {
+        let Some(fd) = self.bytes_fd().filter(|_| !self.tty) else { return false };
+        let ready = crate::drive::wait(&[(fd, PollFlags::POLLOUT)], Some(Duration::ZERO));
+        ready.is_ok_and(|ready| ready[0].contains(PollFlags::POLLERR))
     }
     /// Waits until everything has left, as long as something still does.
     pub fn drain(&self, signals: &Signals) -> Result<(), Failure> {

@@ -8,17 +8,21 @@ use diode::seal::{Sealing, write};
 use diode::wire::{Beacon, OPEN_END, Record, Shape, VERSION};
 use link::wire::Level;
 use link::{FRAME_MAX, Pace};
+use nix::poll::PollFlags;
 
 use super::port::Output;
 use super::sealing::Session;
 use crate::clock::Clock;
-use crate::error::Failure;
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::signal::{Signal, Signals};
 
 /// Time between beacons.
 const BEACON: Duration = Duration::from_millis(1000);
-/// Closing beacons, the last of them after the outage that is to be survived.
-const FAREWELLS: u32 = 4;
+/// Closing beacons: as many as a datagram has copies, and as far apart, so that an outage leaves two of them.
+pub const FAREWELLS: u32 = 6;
+/// Closing beacons of a sender that is told to end, and the time they may take together.
+pub const BROKEN_OFF: u32 = 3;
+const BREAK_OFF: Duration = Duration::from_millis(400);
 
 /// What all kinds of traffic share.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,15 @@ impl Settings {
         let frame = link::wire::frame::frame_len(payload + diode::wire::SYMBOL_HEAD, self.profile.level) as u64;
         (u64::from(rate) * self.survive.as_millis() as u64 / 1000).div_ceil(frame) as u32
     }
+}
+
+/// What became of a session.
+#[derive(Debug)]
+pub struct Sent {
+    /// The counters.
+    pub stats: serde_json::Value,
+    /// How it ended.
+    pub verdict: Result<(), Failure>,
 }
 
 /// What the beacon says beside the session.
@@ -78,7 +91,6 @@ pub struct Line<'a> {
     beacon_gap_us: u64,
     frame: Box<[u8; FRAME_MAX]>,
     bytes: u64,
-    user_bytes: u64,
 }
 
 impl<'a> Line<'a> {
@@ -104,7 +116,6 @@ impl<'a> Line<'a> {
             beacon_gap_us: floor.max(BEACON.as_micros() as u64),
             frame: Box::new([0; FRAME_MAX]),
             bytes: 0,
-            user_bytes: 0,
         }
     }
 
@@ -118,17 +129,15 @@ impl<'a> Line<'a> {
     }
     /// Sends one frame.
     pub fn send(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        let len = self.encode(record);
+        self.output.write(&self.frame[..len], self.signals)
+    }
+    fn encode(&mut self, record: &Record<'_>) -> usize {
         let len = write(&mut self.frame[..], self.counter, self.session, record, self.level, self.sealing.as_ref());
         self.counter += 1;
         self.bytes += len as u64;
-        self.user_bytes += match record {
-            Record::Datum { payload, .. } | Record::Shard { payload, .. } | Record::Symbol { payload, .. } => {
-                payload.len() as u64
-            }
-            Record::Beacon(_) | Record::Manifest(_) => 0,
-        };
         self.pace.take(len, self.clock.now());
-        self.output.write(&self.frame[..len], self.signals)
+        len
     }
     /// Sends a beacon when it is time for one.
     pub fn beacon(&mut self, told: &Told) -> Result<(), Failure> {
@@ -160,22 +169,73 @@ impl<'a> Line<'a> {
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
     pub fn finish(&mut self, told: &Told) -> Result<(), Failure> {
         for i in 0..FAREWELLS {
-            self.send(&self.beacon_record(told, true))?;
-            if i + 1 < FAREWELLS {
-                let gap = self.survive.mul_f64(1.1) / (FAREWELLS - 1);
-                check(self.signals)?;
-                std::thread::sleep(gap.max(self.wait()));
+            pause(self.signals, farewell_gap(i, self.survive).max(self.wait()))?;
+            match self.send(&self.beacon_record(told, true)) {
+                // a receiver behind a pipe leaves when it has heard the first of them
+                Err(_) if i > 0 && self.output.is_closed() => return Ok(()),
+                sent => sent?,
             }
         }
         // what the kernel still holds must leave before the port is closed
-        std::thread::sleep(Duration::from_micros(self.pace.backlog_us(self.clock.now())));
+        pause(self.signals, Duration::from_micros(self.pace.backlog_us(self.clock.now())))?;
         self.output.drain(self.signals)
     }
+    /// Told to end, it says so and what was promised: the receiver names what is missing instead of waiting.
+    pub fn break_off(&mut self, failure: Failure, told: &Told) -> Failure {
+        if !matches!(failure.exit, Exit::Signal(_)) {
+            return failure;
+        }
+        let frames: Vec<_> = (0..BROKEN_OFF)
+            .map(|_| {
+                let len = self.encode(&self.beacon_record(told, true));
+                self.frame[..len].to_vec()
+            })
+            .collect();
+        farewell_in_haste(&self.output, &frames, failure)
+    }
     /// The counters, as the contract names them; what only a receiver can know is 0.
-    pub fn stats(&self) -> serde_json::Value {
-        let stats =
-            link::Stats { bytes_out: self.user_bytes, wire_out: self.bytes, frames_out: self.counter, ..link::Stats::default() };
+    pub fn stats(&self, bytes_out: u64) -> serde_json::Value {
+        let stats = link::Stats { bytes_out, wire_out: self.bytes, frames_out: self.counter, ..link::Stats::default() };
         crate::stats::as_json(&stats, self.began)
+    }
+}
+
+/// Time before closing beacon `i`.
+pub fn farewell_gap(i: u32, survive: Duration) -> Duration {
+    match i {
+        0 => Duration::ZERO,
+        i if i < FAREWELLS - 1 => survive.mul_f64(1.25) / (FAREWELLS - 2),
+        _ => survive / 20,
+    }
+}
+
+/// Writes closing beacons within the time a sender that is told to end still has; says in `failure` that the receiver knows.
+pub fn farewell_in_haste(output: &Output, frames: &[Vec<u8>], failure: Failure) -> Failure {
+    let until = Instant::now() + BREAK_OFF;
+    for (i, frame) in frames.iter().enumerate() {
+        if i > 0 {
+            std::thread::sleep(BREAK_OFF / 2 / BROKEN_OFF);
+        }
+        if !output.write_until(frame, until) {
+            return failure;
+        }
+    }
+    if output.drain_until(until) {
+        return failure.with("interrupted; the receiver was told that the session is over".into());
+    }
+    failure
+}
+
+/// Waits, but ends the command when a signal asks for it.
+pub fn pause(signals: &Signals, time: Duration) -> Result<(), Failure> {
+    let until = Instant::now() + time;
+    loop {
+        check(signals)?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        crate::drive::wait(&[(signals.fd(), PollFlags::POLLIN)], Some(left)).doing(kinds::SYSTEM, || "wait".into())?;
     }
 }
 

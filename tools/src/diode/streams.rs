@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use diode::stream::{StreamSender, shape};
-use diode::wire::{OPEN_END, Record};
+use diode::wire::{OPEN_END, Record, Shape};
 use nix::poll::PollFlags;
 
 use super::port::Output;
 use super::sealing::Session;
-use super::send::{Line, Settings, Told, check};
+use super::send::{Line, Sent, Settings, Told, check};
 use crate::drive::user::User;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
@@ -19,8 +19,9 @@ use crate::signal::Signals;
 /// The rate a stream is shaped for when neither port nor user says one (bytes per second).
 const UNKNOWN_RATE: u32 = 1_000_000;
 
-/// Sends stdin until it ends and all its parity has gone.
-pub fn run(output: Output, settings: &Settings, session: Session, signals: &Signals) -> Result<serde_json::Value, Failure> {
+/// Sends stdin until it ends and all its parity has gone. Ended by a signal before, it says nothing: the receiver would
+/// take the end of what came for the end of the stream.
+pub fn run(output: Output, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
     let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let p = settings.profile;
     let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
@@ -29,6 +30,17 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
     let mut user = User::stdio()?;
     let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
     meter.total(progress::left_in(&io::stdin()));
+    let verdict = all(&mut line, &mut sender, &mut user, &meter, (shape, signals));
+    Ok(Sent { stats: line.stats(sender.written()), verdict })
+}
+
+fn all(
+    line: &mut Line<'_>,
+    sender: &mut StreamSender,
+    user: &mut User,
+    meter: &Meter,
+    (shape, signals): (Shape, &Signals),
+) -> Result<(), Failure> {
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
     loop {
         check(signals)?;
@@ -49,8 +61,7 @@ pub fn run(output: Output, settings: &Settings, session: Session, signals: &Sign
             })?;
         }
         if sender.is_finished() && sender.is_drained() {
-            line.finish(&told)?;
-            return Ok(line.stats());
+            return line.finish(&told);
         }
         let due = sender.poll_timeout().map_or(Duration::from_secs(1), |at| Duration::from_micros(at.since(line.clock.now())));
         let timeout = due.max(line.wait()).min(line.beacon_in().max(line.wait())).max(Duration::from_micros(100));

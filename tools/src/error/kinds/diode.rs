@@ -47,12 +47,20 @@ area! {
         SOURCE_UNREADABLE = "source-unreadable", Exit::Failed;
             says [
                 "cannot read {file}: {why}",
-                "cannot read a file that is being sent: {why}",
                 "cannot send {file}: it is not a file",
-                "cannot send {file}: its name is longer than {n} bytes",
+                "cannot send {file}: its name is not UTF-8, and would arrive as another one",
+                "cannot send {file}: its name is empty, has control characters or more than {n} bytes",
             ];
-            cause "A file to send is not there, may not be read, is a folder or was cut short while it travelled, or its name does not fit into a manifest.";
-            remedy "'ls -l' it; send a folder as an archive, and change no file that is being sent: --watch DIR moves it away first.";
+            cause "A file to send is not there, may not be read, is a folder, a pipe, a socket or a device, or it would not arrive under its name. Nothing was sent.";
+            remedy "'ls -l' it; send a folder as an archive, what comes out of a pipe with '-', and a file with such a name under another one.";
+        NOT_ALL_SENT = "not-all-sent", Exit::Failed;
+            says ["one file was not sent as it is, see above", "{n} files were not sent as they are, see above"];
+            cause "A line before names each file and says why: its name cannot arrive, it could not be read, or somebody changed it while it was sent. All others were sent.";
+            remedy "Mend what the lines say and send those files once more.";
+        LINES_CUT = "lines-cut", Exit::Failed;
+            says ["one line was longer than {n} bytes: its end was not sent", "{n} lines were longer than {n} bytes: their ends were not sent"];
+            cause "'--lines' sends each line as one datagram, which has a longest length. Of longer lines the beginning was sent; the first few are named in lines before. All others were sent whole.";
+            remedy "Write shorter lines, or send such data with --stream, which keeps lines of any length.";
         WATCH_FOLDER = "watch-folder", Exit::Failed;
             says ["cannot look into {folder}: {why}", "cannot make {folder}: {why}", "cannot take {file}: {why}", "cannot move {file} to {file}: {why}"];
             cause "The folder of --watch cannot be read or written: files move to DIR/sending while they travel and to DIR/sent after that.";
@@ -72,6 +80,18 @@ area! {
     }
 
     notices {
+        FILE_CHANGED = "file-changed";
+            says ["{file} changed while it was sent: it cannot arrive whole", "{file} changed while it was sent; it is sent anew"];
+            cause "Somebody wrote to the file, or put another in its place, after it had been announced with its SHA-256. What came of it is not taken at the other end.";
+            remedy "Send a copy, or what is whole. With --watch write outside of the folder (or as .NAME) and rename it into there: that takes no time in which somebody could look.";
+        FILE_UNSENT = "file-unsent";
+            says ["{file} is not sent: {why}"];
+            cause "It would not arrive under its name (not UTF-8, control characters, too long), or it cannot be read. All others are sent.";
+            remedy "Rename it, or mend its permissions. In a watched folder it is looked at again once it has another name.";
+        LINE_CUT = "line-cut";
+            says ["line {n} has {n} bytes: only the first {n} are sent"];
+            cause "'--lines' sends each line as one datagram. Lines are counted from 0, as in the report of the receiver.";
+            remedy "Write shorter lines, or use --stream.";
         LINE_SILENT = "line-silent";
             says ["the line is silent: no sign of the sender for three beacon periods"];
             cause "The cable is pulled, or the sender was ended or hangs. What is lost meanwhile is counted.";

@@ -59,6 +59,7 @@ area! {
                 "interrupted by signal {n}; {n} bytes sent and acknowledged, {n} received",
                 "ended by signal {n}",
                 "interrupted; the receiver does not know",
+                "interrupted; the receiver was told that the session is over",
                 "interrupted; {port} was not there yet",
                 "interrupted",
             ];
