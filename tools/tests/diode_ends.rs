@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use link::wire::Level;
 use link::wire::frame::frame_len;
 use serde_json::Value;
+use tools::diode::send::FAREWELLS;
 use tools::rig::Rig;
 
 const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
 const LIMIT: Duration = Duration::from_secs(60);
-/// What ends a session: four beacons with 50 bytes of body.
-const FAREWELL: usize = 4 * frame_len(50, Level::Plain);
+/// What ends a session: beacons with 50 bytes of body.
+const FAREWELL: usize = FAREWELLS as usize * frame_len(50, Level::Plain);
 /// A beacon and a manifest with a name of three bytes: what a session of such files begins with.
 const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(70, Level::Plain);
 
