@@ -363,6 +363,13 @@ impl Datagrams {
         Datagrams { base: made.saturating_sub(DATAGRAMS_BEFORE), floor: made, ..Datagrams::default() }
     }
 
+    /// The same where those made before count as missing, too, unless they still come.
+    pub fn counting_all(made: u32) -> Datagrams {
+        let base = made.saturating_sub(DATAGRAMS_BEFORE);
+        let gaps = if base > 0 { alloc::vec![(0, base - 1)] } else { Vec::new() };
+        Datagrams { base, gaps, ..Datagrams::default() }
+    }
+
     /// Whether datagram `number` is new.
     pub fn is_new(&mut self, number: u32) -> bool {
         let ahead = number.wrapping_sub(self.base);

@@ -308,6 +308,8 @@ pub struct StreamReceiver {
     position: u64,
     /// The position is known.
     aligned: bool,
+    /// Where it was when it became known: so much was sent before anything was heard.
+    unheard: u64,
     /// Something is missing before the next piece.
     torn: bool,
     margin: Option<(u32, u32)>,
@@ -329,6 +331,7 @@ impl StreamReceiver {
             lost: 0,
             position: 0,
             aligned: false,
+            unheard: 0,
             torn: false,
             margin: None,
         }
@@ -340,6 +343,10 @@ impl StreamReceiver {
     /// Where the next byte stands in the stream: so many were handed out, told as lost, or sent before anything was heard.
     pub fn position(&self) -> u64 {
         self.position
+    }
+    /// Bytes before the first one that was handed out: sent before anything was heard. Told once.
+    pub fn take_unheard(&mut self) -> u64 {
+        core::mem::take(&mut self.unheard)
     }
     /// Bytes lost.
     pub fn lost(&self) -> u64 {
@@ -482,6 +489,7 @@ impl StreamReceiver {
         if let (false, Some(offset)) = (self.aligned, offset) {
             // joined late: the stream begins here
             (self.position, self.aligned, self.torn) = (offset, true, false);
+            self.unheard = offset;
         }
         if core::mem::take(&mut self.torn) {
             match offset {

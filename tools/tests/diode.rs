@@ -637,7 +637,7 @@ fn lines_of_which_none_came_are_named() {
     drop(input);
     let says = receiver.ends(4);
     sender.ends(0);
-    assert!(says.contains("lines 0 to 0 are lost"), "{says}");
+    assert!(says.contains("line 0 is lost"), "{says}");
 }
 
 #[test]

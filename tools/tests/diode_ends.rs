@@ -349,3 +349,60 @@ fn an_adapter_that_stays_away_ends_its_session() {
         "{says}"
     );
 }
+
+/// What was sent before anything was heard is named, and counts: whoever listened all the time lost it.
+#[test]
+fn what_came_too_early_is_missing() {
+    let bench = Bench::new();
+    let wire = bench.record(&b"a line\n".repeat(300), &["--lines"]);
+    // not the first beacon, nor what followed it
+    let mut recv = bench.recv(&wire[wire.len() - FAREWELL - 3000..], false, &["--lines"]);
+    let says = recv.ends(4);
+    let came = recv.out().iter().filter(|b| **b == b'\n').count() as u64;
+    let named: u64 =
+        recv.reported("missing").iter().map(|m| m["last"].as_u64().unwrap() - m["first"].as_u64().unwrap() + 1).sum();
+    assert!(came < 300 && came + named == 300, "{came} and {named}: {says}");
+    assert!(says.contains(" lost (late)"), "{says}");
+    let (sent, wire) = bench.stream();
+    let mut recv = bench.recv(&wire[wire.len() / 2..], false, &["--stream"]);
+    let says = recv.ends(4);
+    let missing = sent.len() - recv.out().len();
+    assert!(sent.ends_with(&recv.out()) && missing > 10_000, "{missing}");
+    let words = format!("the first {missing} bytes of the stream were sent before anything was heard (late)");
+    assert!(says.contains(&words) && says.contains(&format!("{missing} bytes of the stream are missing")), "{says}");
+}
+
+/// The closing beacons of a session that was over before: whoever is started meanwhile waits for the next one.
+#[test]
+fn the_end_of_another_session_is_not_taken_for_a_session() {
+    let bench = Bench::new();
+    let one = bench.file("one", &[1; 20_000]);
+    let first = bench.record(b"", &[one.to_str().unwrap()]);
+    let two = bench.file("two", &[2; 2_000]);
+    let next = bench.record(b"", &[two.to_str().unwrap()]);
+    let echo = &first[first.len() - 3 * frame_len(50, Level::Plain)..];
+    let mut recv = bench.recv(&[echo, &next].concat(), false, &["--out", "in"]);
+    let says = recv.ends(0);
+    assert!(says.contains("a session came that began before this receiver") && says.contains("[ended-before]"), "{says}");
+    assert_eq!(fs::read(bench.dir().join("in/two")).unwrap(), [2; 2_000]);
+    assert_eq!(recv.reported("missing").len(), 0);
+}
+
+/// A file that is no recording is not written over; one that is grows.
+#[test]
+fn recordings_spoil_no_other_files() {
+    let bench = Bench::new();
+    let (precious, other) = (bench.file("precious", b"precious"), bench.file("other", b"other"));
+    let send = |port: &Path| {
+        let args = ["diode", "send", port.to_str().unwrap(), other.to_str().unwrap(), "--survive", "0ms"];
+        hardline(bench.dir(), &args).output().unwrap()
+    };
+    let refused = send(&precious);
+    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(6) && says.contains("something else in it than a recording"), "{says}");
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    let line = bench.file("line", b"");
+    assert!(send(&line).status.success());
+    let once = fs::metadata(&line).unwrap().len();
+    assert!(send(&line).status.success() && fs::metadata(&line).unwrap().len() == 2 * once);
+}

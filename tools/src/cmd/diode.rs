@@ -148,7 +148,19 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let meter = Meter::new(!common.quiet && !args.lines && !onto_terminal);
     let (forever, stats) = (args.forever, common.stats.clone());
     let source = Source::new(args.port.port.clone(), options(&args.port), input, args.port.wait || forever);
-    let receiving = Receiving { source, sink, report, forever, grace: args.grace, stats, session: None, broken: None, meter };
+    let receiving = Receiving {
+        source,
+        sink,
+        report,
+        forever,
+        grace: args.grace,
+        stats,
+        session: None,
+        broken: None,
+        heard: false,
+        echo: None,
+        meter,
+    };
     let result = receiving.run(sealed, signals);
     drop(temporary);
     result

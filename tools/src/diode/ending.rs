@@ -159,10 +159,16 @@ impl Receiving {
     }
 
     pub(super) fn name_lines(&mut self, gaps: Vec<(u32, u32)>, receiver: &Receiver, over: Option<&Over>) {
+        let floor = if let Sink::Lines(Some(numbers)) = &self.sink { numbers.floor() } else { 0 };
         let why = why(&self.source, self.session.as_ref(), receiver, over);
-        for (first, last) in gaps {
+        // what was made before anything was heard, and what later
+        let parts =
+            gaps.into_iter().flat_map(|(first, last)| [(first, last.min(floor.saturating_sub(1))), (first.max(floor), last)]);
+        for (first, last) in parts.filter(|(first, last)| first <= last) {
+            let why = if last < floor { "late" } else { why };
             let fields = json!({"first": first, "last": last, "cause": why});
-            self.report.missing(&format!("lines {first} to {last} are lost ({why})"), fields);
+            let what = if first == last { format!("line {first} is") } else { format!("lines {first} to {last} are") };
+            self.report.missing(&format!("{what} lost ({why})"), fields);
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Numbers {
     made: VecDeque<(Instant, u32)>,
     /// When every copy of a line that was made has gone, and is here or lost.
     patience: Duration,
+    /// Those below were made before anything was heard.
+    floor: u32,
 }
 
 impl Numbers {
@@ -24,7 +26,7 @@ impl Numbers {
     pub fn new(beacon: &Beacon) -> Numbers {
         // copies go out within 1.3 times the outage to be survived, later when the wire is full
         let patience = Duration::from_millis(u64::from(beacon.survive_ms)) * 4 + Duration::from_secs(2);
-        Numbers { came: Datagrams::new(beacon.datagrams), made: VecDeque::new(), patience }
+        Numbers { came: Datagrams::counting_all(beacon.datagrams), made: VecDeque::new(), patience, floor: beacon.datagrams }
     }
     /// So many had been made by now.
     pub fn note(&mut self, beacon: &Beacon, now: Instant) {
@@ -32,6 +34,10 @@ impl Numbers {
         if last.is_none_or(|&(then, made)| made != beacon.datagrams && now.duration_since(then) >= self.patience / STEPS) {
             self.made.push_back((now, beacon.datagrams));
         }
+    }
+    /// How many were made before anything was heard.
+    pub fn floor(&self) -> u32 {
+        self.floor
     }
     /// Whether this one is new.
     pub fn is_new(&mut self, number: u32) -> bool {

@@ -2,13 +2,14 @@
 //! kernel itself refuses the other direction.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use link::wire::Deframer;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 
@@ -292,6 +293,17 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     if meta.is_dir() {
         return Err(Failure::new(kinds::PORT_UNFIT, format!("cannot open {spec}: this is a folder, not a port")));
     }
+    if meta.file_type().is_socket() {
+        let message =
+            format!("cannot open {spec}: this is a socket, not a serial port; one way goes over ports, files, udp: and exec:");
+        return Err(Failure::new(kinds::PORT_UNFIT, message));
+    }
+    if way == Way::Out && meta.is_file() && meta.len() > 0 && !is_recording(&path) {
+        let message = format!(
+            "cannot open {spec}: this is a file with something else in it than a recording; a new one goes into an empty file"
+        );
+        return Err(Failure::new(kinds::PORT_UNFIT, message));
+    }
     let tty = meta.file_type().is_char_device();
     let mut open = File::options();
     open.read(way == Way::In).write(way == Way::Out);
@@ -313,6 +325,21 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
         }
     }
     Ok((file.into(), is_tty))
+}
+
+/// Whether a file begins with frames: what is appended to another one would spoil it.
+fn is_recording(path: &str) -> bool {
+    let mut begin = vec![0; 8192];
+    let read = File::open(path).and_then(|mut file| file.read(&mut begin)).unwrap_or(0);
+    let (mut deframer, mut rest) = (Deframer::default(), &begin[..read]);
+    while !rest.is_empty() {
+        let taken = deframer.push(rest);
+        if deframer.next_frame().is_some() {
+            return true;
+        }
+        rest = &rest[taken.max(1)..];
+    }
+    false
 }
 
 fn udp_out(spec: &Spec) -> Result<UdpSocket, Failure> {

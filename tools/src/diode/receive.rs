@@ -83,6 +83,10 @@ pub struct Receiving {
     pub session: Option<Session>,
     /// One of objects that broke off before it.
     pub broken: Option<Broken>,
+    /// Something of a session was heard beside its beacons.
+    pub heard: bool,
+    /// The end of a session that may have been over before.
+    pub echo: Option<Beacon>,
     /// Where a terminal is shown how far it is.
     pub meter: Meter,
 }
@@ -150,7 +154,7 @@ impl Receiving {
             }
             receiver.handle_timeout(clock.now());
             self.collect(receiver, bytes, false)?;
-            over = self.serve(receiver, guard, bytes)?.or(over);
+            over = self.serve(receiver, guard, bytes, began)?.or(over);
             // while it decodes nothing is known to be missing, and the line is not to wait for that
             if self.session.as_ref().is_some_and(|session| session.ended) && self.forever && !self.is_busy() {
                 self.settle(receiver, bytes, &Over::Heard)?;
@@ -296,11 +300,19 @@ impl Receiving {
     }
 
     /// Works off what came, up to the end of the session unless this goes on for ever.
-    fn serve(&mut self, receiver: &mut Receiver, guard: &mut Guard, bytes: &mut u64) -> Result<Option<Over>, Failure> {
+    fn serve(
+        &mut self,
+        receiver: &mut Receiver,
+        guard: &mut Guard,
+        bytes: &mut u64,
+        began: Instant,
+    ) -> Result<Option<Over>, Failure> {
         while let Some(event) = receiver.poll_event() {
             match event {
                 Event::Accepted { sender, session } => guard.accepted(sender, session, receiver, &mut self.report)?,
                 Event::Replay { sender, session } => guard.replay(sender, session, &mut self.report),
+                Event::Session(beacon) if self.may_be_an_echo(&beacon, began) => self.echo = Some(beacon),
+                Event::End if self.session.is_none() && self.echo.is_some() => self.was_an_echo(),
                 Event::Session(beacon) => {
                     match &mut self.session {
                         // a datagram that was overtaken takes nothing back
@@ -344,10 +356,32 @@ impl Receiving {
                     tracing::warn!(code = %kinds::LINE_BACK, "the line is back after {:.1} s", us as f64 / 1e6);
                     self.report.say("back", json!({"seconds": us as f64 / 1e6}));
                 }
-                Event::Body(body) => self.take_body(&body, receiver, bytes)?,
+                Event::Body(body) => {
+                    self.heard = true;
+                    if let Some(beacon) = self.echo.take().filter(|_| self.session.is_none()) {
+                        self.begin_session(&beacon, receiver, bytes)?;
+                    }
+                    self.take_body(&body, receiver, bytes)?;
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a beacon may be one of the last of a session that was over when this receiver began: nothing else was
+    /// heard, and so soon that all of it may have gone by before.
+    fn may_be_an_echo(&self, beacon: &Beacon, began: Instant) -> bool {
+        if self.forever || self.session.is_some() || self.heard || !beacon.end {
+            return false;
+        }
+        let farewell = Duration::from_millis(u64::from(beacon.survive_ms) * 13 / 10 + u64::from(beacon.period_ms));
+        began.elapsed() <= farewell || self.echo.is_some_and(|echo| echo.session == beacon.session)
+    }
+    /// It is: what was kept of its session would have come behind the beacon.
+    fn was_an_echo(&mut self) {
+        let Some(beacon) = &self.echo else { return };
+        tracing::warn!(code = %kinds::ENDED_BEFORE, "the end of a session came that began before this receiver; waiting for the next");
+        self.report.say("ended-before", json!({"session": beacon.session}));
     }
 
     /// Another session; the one before may have broken off.
@@ -358,7 +392,7 @@ impl Receiving {
         }
         match &mut self.sink {
             Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
-            Sink::Stream(stream, _) => *stream = None,
+            Sink::Stream(stream, _) => *stream = (beacon.shape.data > 0).then(|| StreamReceiver::new(beacon.shape)),
             Sink::Objects { spool, .. } => spool.begin_session(),
         }
         let base = (receiver.stats(), self.source.overruns());
@@ -398,6 +432,11 @@ impl Receiving {
     /// Writes out what there is of a stream; `over`: nothing more comes.
     pub(super) fn hand_out(&mut self, receiver: &Receiver, count: &mut u64, over: Option<&Over>) -> Result<(), Failure> {
         let Sink::Stream(Some(stream), on_gap) = &mut self.sink else { return Ok(()) };
+        if let unheard @ 1.. = stream.take_unheard() {
+            let what = format!("the first {unheard} bytes of the stream were sent before anything was heard (late)");
+            self.report.missing(&what, json!({"offset": 0, "bytes": unheard, "cause": "late"}));
+            self.report.lose(unheard);
+        }
         while let Some(out) = stream.poll_out() {
             match out {
                 Out::Bytes(bytes) => {

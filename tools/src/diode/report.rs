@@ -43,7 +43,8 @@ impl Report {
     /// One line about something that is missing for good.
     pub fn missing(&mut self, what: &str, fields: Value) {
         self.missing += 1;
-        tracing::warn!(code = %kinds::MISSING, "{what}");
+        // also where only errors are wanted: the exit code says that it is named
+        tracing::error!(code = %kinds::MISSING, "{what}");
         self.say("missing", fields);
     }
     /// Things that are missing.

@@ -80,6 +80,10 @@ area! {
     }
 
     notices {
+        ENDED_BEFORE = "ended-before";
+            says ["the end of a session came that began before this receiver; waiting for the next"];
+            cause "A sender says several times that its session is over, apart in time. This receiver was started meanwhile, most likely after another one had taken the session.";
+            remedy "None is needed. If the session should have been received here, start the receiver before the sender, or let it go on with --forever.";
         FILE_CHANGED = "file-changed";
             says ["{file} changed while it was sent: it cannot arrive whole", "{file} changed while it was sent; it is sent anew"];
             cause "Somebody wrote to the file, or put another in its place, after it had been announced with its SHA-256. What came of it is not taken at the other end.";
@@ -101,7 +105,7 @@ area! {
             cause "Frames of the sender come again.";
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
-            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "lines {n} to {n} are lost ({why})", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
+            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "line {n} is lost ({why})", "lines {n} to {n} are lost ({why})", "the first {n} bytes of the stream were sent before anything was heard (late)", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
             cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room) or gap (none of these: the sender was ended).";
             remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
         END_UNHEARD = "end-unheard";

@@ -30,6 +30,8 @@ area! {
         PORT_UNFIT = "port-unfit", Exit::Port;
             says [
                 "cannot open {port}: this is not a serial port",
+                "cannot open {port}: this is a socket, not a serial port; one way goes over ports, files, udp: and exec:",
+                "cannot open {port}: this is a file with something else in it than a recording; a new one goes into an empty file",
                 "cannot open {port}: this is a socket, not a serial port; as a wire it is written unix:{path}",
                 "cannot open {port}: this is a folder, not a port",
             ];
