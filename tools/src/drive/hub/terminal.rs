@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::guard::{self, Reach};
 use link::wire::record::SERVICE_MAX;
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::termios::{InputFlags, LocalFlags, SpecialCharacterIndices, tcgetattr};
 
 /// Of a terminal whose size nobody tells: rows x 65536 + columns.
@@ -59,9 +60,13 @@ pub(super) fn spawn(mut command: Command, size: Option<u32>) -> io::Result<(Chil
         nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
     }
     command.stdin(Stdio::from(pty.slave.try_clone()?)).stdout(Stdio::from(pty.slave.try_clone()?)).stderr(Stdio::from(pty.slave));
-    // SAFETY: setsid and an ioctl are safe between fork and exec
+    // SAFETY: setsid, signal and an ioctl are safe between fork and exec
     unsafe {
         command.pre_exec(|| {
+            // nohup, or a script that starts us in the background, has them ignored; keys are to work all the same
+            for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+                signal(ignored, SigHandler::SigDfl)?;
+            }
             nix::unistd::setsid()?;
             ioctl::tiocsctty(0, 0)?;
             Ok(())
