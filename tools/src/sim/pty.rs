@@ -11,21 +11,25 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{OpenptyResult, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 /// A pseudo-terminal with a link to it at a path; both go when it is dropped.
 #[derive(Debug)]
 pub struct Pty {
+    /// Bound while this is there, however it ends: tells others that the link is not stale. Let go before the
+    /// terminal, whose number is given to the next one at once.
+    _claim: UnixDatagram,
     master: OwnedFd,
     /// What the link leads to.
     name: PathBuf,
     path: PathBuf,
     /// The rate before any program has set one.
     unset: Option<u32>,
-    /// Bound while this is there, however it ends: tells others that the link is not stale.
-    _claim: UnixDatagram,
 }
+
+/// How many numbers are passed over whose claims are still held.
+const PASSED: usize = 64;
 
 impl Pty {
     /// Makes one; a link at `path` that a simulation left behind is replaced, anything else there is
@@ -34,19 +38,17 @@ impl Pty {
         if is_stale(path)? {
             std::fs::remove_file(path)?;
         }
-        let pty = openpty(None, None)?;
+        let (pty, name, claim) = take()?;
         let mut settings = tcgetattr(&pty.slave)?;
         cfmakeraw(&mut settings);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &settings)?;
         crate::port::set_nonblocking(pty.master.as_fd())?;
         // a program started from here must not hold the adapter: it could not be unplugged
         fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        let name = nix::unistd::ttyname(&pty.slave)?;
-        let claim = UnixDatagram::bind_addr(&claim_on(&std::fs::metadata(&name)?)?)?;
         // the slave is let go: once nobody has it open, the master says so
         drop(pty.slave);
         std::os::unix::fs::symlink(&name, path)?;
-        let mut pty = Pty { master: pty.master, name, path: path.to_owned(), unset: None, _claim: claim };
+        let mut pty = Pty { _claim: claim, master: pty.master, name, path: path.to_owned(), unset: None };
         pty.unset = pty.baud();
         Ok(pty)
     }
@@ -96,6 +98,20 @@ impl Drop for Pty {
     }
 }
 
+/// Takes a new terminal, its name and the claim on it.
+fn take() -> io::Result<(OpenptyResult, PathBuf, UnixDatagram)> {
+    // a simulation that is killed may lose its number a moment before its claim: another number will do
+    let mut passed = Vec::new();
+    loop {
+        let pty = openpty(None, None)?;
+        let name = nix::unistd::ttyname(&pty.slave)?;
+        match UnixDatagram::bind_addr(&claim_on(&std::fs::metadata(&name)?)?) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse && passed.len() < PASSED => passed.push(pty),
+            claim => return Ok((pty, name, claim?)),
+        }
+    }
+}
+
 /// Whether a simulation left a link at this path and is gone; an error when something else is there.
 fn is_stale(path: &Path) -> io::Result<bool> {
     let refuse = |why: String| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
@@ -137,4 +153,34 @@ pub fn open_raw(path: &Path) -> io::Result<File> {
     cfmakeraw(&mut settings);
     tcsetattr(&file, SetArg::TCSANOW, &settings)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel gives the number of a closed terminal to the next one, at once.
+    #[test]
+    fn others_that_end_are_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let churn = &|name: &str| {
+            for _ in 0..300 {
+                Pty::new(&dir.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+            }
+        };
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c", "d"] {
+                scope.spawn(move || churn(name));
+            }
+        });
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "their links go with them");
+    }
+    #[test]
+    fn a_claim_may_outlive_its_terminal() {
+        let (pty, name, claim) = take().unwrap();
+        drop(pty);
+        let (_pty, other, _claim) = take().unwrap();
+        assert_ne!(name, other, "whose claim is still held");
+        drop(claim);
+    }
 }
