@@ -1,6 +1,8 @@
 //! `hardline diode` as shipped: what arrives is byte-exact or named as missing, and nothing goes back.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
@@ -32,15 +34,8 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Polls until there is something.
 #[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let limit = Instant::now() + LIMIT;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < limit, "not within {} s: {what}", LIMIT.as_secs());
-        std::thread::sleep(STEP);
-    }
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    common::until_within(LIMIT, what, look)
 }
 
 fn bytes(len: usize, seed: u64) -> Vec<u8> {

@@ -2,6 +2,8 @@
 //! a recording here, cut and played by a command that stays, or a wire whose adapters are unplugged.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,15 +24,8 @@ const FAREWELL: usize = FAREWELLS as usize * frame_len(50, Level::Plain);
 const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(70, Level::Plain);
 
 #[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let limit = Instant::now() + LIMIT;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < limit, "not within {} s: {what}", LIMIT.as_secs());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    common::until_within(LIMIT, what, look)
 }
 
 fn hardline(dir: &Path, args: &[&str]) -> Command {

@@ -18,7 +18,7 @@ use crate::diode::spool::Spool;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::folder::make;
-use crate::port::serial::WAIT_HINT;
+use crate::port::serial::unhinted;
 use crate::port::{Options, Spec};
 use crate::progress::Meter;
 use crate::say::aside;
@@ -60,7 +60,7 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
                     return Err(Failure::signal(number, format!("interrupted; {} was not there yet", port.port)));
                 }
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", failure.message.replace(WAIT_HINT, ""));
+                    tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", unhinted(&failure.message));
                 }
                 std::thread::sleep(LOOK);
             }

@@ -325,9 +325,7 @@ impl Receiving {
                     }
                     match &mut self.sink {
                         Sink::Lines(Some(numbers)) => numbers.note(&beacon, Instant::now()),
-                        Sink::Stream(stream @ None, _) if !beacon.end && beacon.shape.data > 0 => {
-                            *stream = Some(StreamReceiver::new(beacon.shape));
-                        }
+                        Sink::Stream(stream @ None, _) if !beacon.end => *stream = stream_of(&beacon),
                         _ => {}
                     }
                 }
@@ -392,7 +390,7 @@ impl Receiving {
         }
         match &mut self.sink {
             Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
-            Sink::Stream(stream, _) => *stream = (beacon.shape.data > 0).then(|| StreamReceiver::new(beacon.shape)),
+            Sink::Stream(stream, _) => *stream = stream_of(beacon),
             Sink::Objects { spool, .. } => spool.begin_session(),
         }
         let base = (receiver.stats(), self.source.overruns());
@@ -501,6 +499,11 @@ impl Receiving {
             }
         }
     }
+}
+
+/// Of the session this beacon tells of, if that has a stream.
+fn stream_of(beacon: &Beacon) -> Option<StreamReceiver> {
+    (beacon.shape.data > 0).then(|| StreamReceiver::new(beacon.shape))
 }
 
 /// What could not be done.

@@ -5,12 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::port::Input;
 use crate::error::kinds;
+use crate::port::serial::{LATER, look_again};
 use crate::port::{Options, Spec};
-
-/// How often a port that went away is looked for, at first and later.
-const LOOK: Duration = Duration::from_millis(50);
-const LOOK_LATER: Duration = Duration::from_millis(250);
-const LATER: Duration = Duration::from_secs(5);
 
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,8 +108,7 @@ impl Source {
     /// How long until it is to be looked for again.
     pub fn look_in(&self) -> Option<Duration> {
         let away = self.away.as_ref().filter(|_| self.returns)?;
-        let pause = if away.since.elapsed() < LATER { LOOK } else { LOOK_LATER };
-        Some(pause.saturating_sub(away.looked.elapsed()))
+        Some(look_again(away.since.elapsed()).saturating_sub(away.looked.elapsed()))
     }
 
     /// Looks for a port that went away, when that is due; how long it was away once it is back.

@@ -20,7 +20,24 @@ use crate::names::printable;
 const CLOSE: Duration = Duration::from_millis(200);
 
 /// Said only where the port is not waited for.
-pub(crate) const WAIT_HINT: &str = " (--wait waits for it)";
+const WAIT_HINT: &str = " (--wait waits for it)";
+
+/// The message of a port that is waited for.
+pub(crate) fn unhinted(message: &str) -> String {
+    message.replace(WAIT_HINT, "")
+}
+
+/// How often a port that went away is looked for, and once it has been away for a while: a look at a busy port
+/// costs a search for whoever has it.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOK_LATER: Duration = Duration::from_millis(250);
+/// A port that is away for so long is away for a while.
+pub(crate) const LATER: Duration = Duration::from_secs(5);
+
+/// How long to wait before a port is looked for again that has been away for so long.
+pub(crate) fn look_again(away: Duration) -> Duration {
+    if away < LATER { LOOK } else { LOOK_LATER }
+}
 
 /// Opens, locks (flock, and TIOCEXCL unless it is a pseudo-terminal) and sets up a serial port: raw, 8N1.
 pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Failure> {

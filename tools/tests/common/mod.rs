@@ -30,13 +30,19 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Polls until there is something.
 #[track_caller]
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let limit = Instant::now() + LIMIT;
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(LIMIT, what, look)
+}
+
+/// The same with a limit of one's own.
+#[track_caller]
+pub fn until_within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + time;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < limit, "not within {} s: {what}", LIMIT.as_secs());
+        assert!(Instant::now() < limit, "not within {} s: {what}", time.as_secs());
         std::thread::sleep(STEP);
     }
 }

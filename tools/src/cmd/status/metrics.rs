@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::paths;
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
 use crate::error::{Doing, Failure, kinds};
@@ -107,8 +108,8 @@ impl Page {
     }
     /// Of a wire with several ports.
     fn paths(&mut self, status: &Value) {
-        let paths = status["paths"].as_array().map_or(&[][..], Vec::as_slice);
-        for (name, kind, help, label, field, factor) in PATH_ROWS.into_iter().filter(|_| paths.len() > 1) {
+        let paths = paths(status);
+        for (name, kind, help, label, field, factor) in PATH_ROWS.into_iter().filter(|_| !paths.is_empty()) {
             if !kind.is_empty() {
                 self.head(name, kind, help);
             }

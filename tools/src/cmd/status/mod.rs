@@ -52,6 +52,11 @@ fn trouble(status: &Value) -> String {
     }
 }
 
+/// The ports of a bond; none of a wire with one.
+fn paths(status: &Value) -> &[Value] {
+    status["paths"].as_array().filter(|paths| paths.len() > 1).map_or(&[][..], Vec::as_slice)
+}
+
 /// One of several ports, in a line.
 fn path_words(path: &Value) -> String {
     let number = |name: &str| path[name].as_f64().unwrap_or(0.0);
@@ -90,8 +95,7 @@ fn as_text(status: &Value) -> String {
         number("ber"),
         number("frame_payload"),
     );
-    let paths = status["paths"].as_array().map_or(&[][..], Vec::as_slice);
-    for path in paths.iter().filter(|_| paths.len() > 1) {
+    for path in paths(status) {
         text.push_str(&format!("\n{}", path_words(path)));
     }
     for channel in status["channels"].as_array().into_iter().flatten() {

@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 use serde_json::Value;
 
-use super::{is_well, path_words, state_words};
+use super::{is_well, path_words, paths, state_words};
 
 /// Rates kept; wider terminals show no more.
 const HISTORY: usize = 400;
@@ -102,9 +102,7 @@ impl Screen {
                 number("junk"),
             )),
         ];
-        let paths = self.status["paths"].as_array().map_or(&[][..], Vec::as_slice);
-        let several = paths.iter().filter(|_| paths.len() > 1);
-        facts.extend(several.map(|path| {
+        facts.extend(paths(&self.status).iter().map(|path| {
             let colour = if path["up"] == true { Color::Reset } else { Color::Yellow };
             Line::from(path_words(path)).style(Style::new().fg(colour))
         }));

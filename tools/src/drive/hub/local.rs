@@ -15,7 +15,7 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::unistd::Pid;
 
 use super::super::user::{piece_of, unread};
-use crate::error::{Doing, Failure, kinds};
+use crate::error::{Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
 
@@ -193,7 +193,7 @@ impl Local {
     /// Why it is broken.
     pub(super) fn breach(&self) -> Failure {
         match self.failed_input {
-            Some(why) => Err::<(), _>(why).doing(kinds::INPUT_FAILED, || "read the input".into()).unwrap_err(),
+            Some(why) => Failure::new(kinds::INPUT_FAILED, format!("cannot read the input: {why}")),
             None => Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything"),
         }
     }

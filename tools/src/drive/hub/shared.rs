@@ -161,13 +161,14 @@ impl Shared {
         self.viewers.retain(|v| v.client != client);
         if self.writer == Some(client) {
             self.writer = None;
-            if let Some(next) = self.next_writer() {
-                self.make_writer(next, Some("the writer has left; you write now"));
-            }
+            self.pass_on();
         }
     }
-    fn next_writer(&self) -> Option<u64> {
-        self.viewers.iter().find(|v| !v.with.read_only && !v.ended).map(|v| v.client)
+    /// The next in line writes; says whether there is one.
+    fn pass_on(&mut self) -> bool {
+        let next = self.viewers.iter().find(|v| !v.with.read_only && !v.ended).map(|v| v.client);
+        next.into_iter().for_each(|next| self.make_writer(next, Some("the writer has left; you write now")));
+        next.is_some()
     }
     /// The peer has said yes.
     pub(super) fn accepted(&mut self) {
@@ -262,12 +263,10 @@ impl Shared {
     }
     /// The input of the writer has ended: that is the end for the far shell, unless somebody else goes on.
     fn has_written(&mut self, writer: u64, channel: &mut Channel) {
-        match self.next_writer() {
-            Some(next) => {
-                self.make_writer(next, Some("the writer has left; you write now"));
-                self.viewer_mut(writer).into_iter().for_each(|viewer| viewer.leaves = true);
-            }
-            None => channel.finish(),
+        if self.pass_on() {
+            self.viewer_mut(writer).into_iter().for_each(|viewer| viewer.leaves = true);
+        } else {
+            channel.finish();
         }
     }
     /// From the channel to everybody. Only who is alone is waited for.

@@ -7,14 +7,8 @@ use link::State;
 use super::{Line, Wire};
 use crate::error::{Failure, kinds};
 use crate::port::Port;
-use crate::port::serial::WAIT_HINT;
+use crate::port::serial::{look_again, unhinted};
 
-/// How often a lost port is looked for.
-const LOOK: Duration = Duration::from_millis(50);
-/// How often it is looked for once it has been away for a while: a look at a busy port costs a
-/// search for whoever has it.
-const LOOK_LATER: Duration = Duration::from_millis(250);
-const LATER: Duration = Duration::from_secs(5);
 /// Reasons that change are told no more often than that.
 const NEXT_REASON: Duration = Duration::from_secs(5);
 
@@ -38,16 +32,12 @@ impl Absence {
     }
     fn unexplained(failure: &Failure) -> Absence {
         let now = Instant::now();
-        Absence { since: now, why: reason(failure), told: String::new(), told_at: now }
+        Absence { since: now, why: unhinted(&failure.message), told: String::new(), told_at: now }
     }
     fn tell(&mut self, failure: &Failure) {
-        tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", reason(failure));
+        tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", unhinted(&failure.message));
         (self.told, self.told_at) = (failure.message.clone(), Instant::now());
     }
-}
-
-fn reason(failure: &Failure) -> String {
-    failure.message.replace(WAIT_HINT, "")
 }
 
 impl Line {
@@ -57,8 +47,7 @@ impl Line {
     }
     /// How long to wait before the port is looked for again.
     pub(super) fn look(&self) -> Duration {
-        let away = self.absence.as_ref().map_or(Duration::ZERO, |absence| absence.since.elapsed());
-        if away < LATER { LOOK } else { LOOK_LATER }
+        look_again(self.absence.as_ref().map_or(Duration::ZERO, |absence| absence.since.elapsed()))
     }
     /// It could not be opened.
     pub(super) fn cannot_open(&mut self, failure: &Failure) {
@@ -71,7 +60,7 @@ impl Line {
                 return;
             }
         };
-        absence.why = reason(failure);
+        absence.why = unhinted(&failure.message);
         if absence.told != failure.message && absence.told_at.elapsed() >= NEXT_REASON {
             absence.tell(failure);
         }

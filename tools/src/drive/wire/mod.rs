@@ -18,7 +18,7 @@ use nix::poll::PollFlags;
 use super::shorter;
 use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure, Kind, kinds};
-use crate::port::serial::WAIT_HINT;
+use crate::port::serial::unhinted;
 use crate::port::{Opener, Spec};
 use absence::Absence;
 pub use identity::Identity;
@@ -297,7 +297,7 @@ impl<const C: usize> Wire<C> {
         if !self.settings.hold && self.lines.iter().all(away) {
             let kind = if self.link.state() == State::Open { kinds::PORT_LOST } else { kinds::PORT_GONE };
             let undelivered = self.undelivered();
-            let (why, grace) = (why.replace(WAIT_HINT, ""), self.settings.grace.as_secs());
+            let (why, grace) = (unhinted(why), self.settings.grace.as_secs());
             self.fail(kind, format!("{why}, and did not come back for {grace} s; {undelivered}"));
         }
     }
