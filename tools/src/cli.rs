@@ -126,7 +126,7 @@ pub struct OneWayPort {
     /// Only `none`: flow control would be a way back
     #[arg(long, default_value = "none", hide = true)]
     pub flow: Flow,
-    /// Wait for the port to appear
+    /// Wait for the port to appear, and for one that was unplugged to come back
     #[arg(long)]
     pub wait: bool,
 }

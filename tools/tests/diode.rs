@@ -655,9 +655,12 @@ fn a_name_that_is_taken_by_a_folder_is_refused() {
 fn a_watched_folder_is_emptied() {
     let wire = Wire::new(&["--ber", "1e-5"]);
     let (watched, out) = (wire.path("watched"), wire.path("in"));
-    fs::create_dir(&watched).unwrap();
     let mut recv = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
     let mut send = wire.start("send", wire.send().args(["--survive", "100ms", "--watch"]).arg(&watched));
+    until("the folder is made", || {
+        send.err().contains("watched is not there: it is made, and watched [folder-made]").then_some(())
+    });
+    until("it is there", || watched.join("sent").exists().then_some(()));
     for (i, name) in ["first", "second", "third"].into_iter().enumerate() {
         let sent = bytes(10_000 * (i + 1), 8 + i as u64);
         fs::write(watched.join(".part"), &sent).unwrap();

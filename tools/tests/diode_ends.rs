@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 use link::wire::Level;
 use link::wire::frame::frame_len;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tools::diode::send::FAREWELLS;
 use tools::rig::Rig;
+use tools::sim::pty::Pty;
 
 const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
 const LIMIT: Duration = Duration::from_secs(60);
@@ -343,6 +346,146 @@ fn an_adapter_that_stays_away_ends_its_session() {
         says.contains("waiting for it [port-lost]") && says.contains("./b is gone (hung up, and not back for 5 s)"),
         "{says}"
     );
+}
+
+/// A sender on an adapter of which all that is written is recorded; what it says goes to `DIR/err`.
+struct Sender {
+    dir: PathBuf,
+    child: Child,
+    adapter: Option<Pty>,
+    line: Vec<u8>,
+}
+
+impl Sender {
+    fn start(bench: &Bench, args: &[&str]) -> Sender {
+        let adapter = Some(Pty::new(&bench.dir().join("tty")).unwrap());
+        let mut command = hardline(bench.dir(), &[&["diode", "send", "./tty", "-b", "2000000"], args].concat());
+        command.stdin(Stdio::piped()).stderr(File::create(bench.dir().join("err")).unwrap());
+        Sender { dir: bench.dir().to_owned(), child: command.spawn().unwrap(), adapter, line: Vec::new() }
+    }
+    fn write(&mut self, input: &[u8]) {
+        self.child.stdin.as_mut().unwrap().write_all(input).unwrap();
+    }
+    fn record(&mut self) {
+        let mut buffer = [0; 65536];
+        let n = self.adapter.as_ref().map_or(0, |adapter| adapter.read(&mut buffer).unwrap());
+        self.line.extend_from_slice(&buffer[..n]);
+    }
+    /// Records until there is so much.
+    #[track_caller]
+    fn records(&mut self, len: usize) {
+        until(&format!("{len} bytes are sent"), || {
+            self.record();
+            (self.line.len() >= len).then_some(())
+        });
+    }
+    fn says(&self) -> String {
+        fs::read_to_string(self.dir.join("err")).unwrap()
+    }
+    #[track_caller]
+    fn said(&mut self, word: &str) {
+        until(&format!("it says {word}: {}", self.says()), || {
+            self.record();
+            self.says().contains(word).then_some(())
+        });
+    }
+    #[track_caller]
+    fn ends(&mut self) -> i32 {
+        self.child.stdin = None;
+        let status = until(&format!("it ends: {}", self.says()), || {
+            self.record();
+            self.child.try_wait().unwrap()
+        });
+        self.record();
+        status.code().unwrap()
+    }
+    fn plug(&mut self) {
+        self.adapter = Some(Pty::new(&self.dir.join("tty")).unwrap());
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Half of it is written, the adapter is away until that was noticed, and the rest is written.
+#[track_caller]
+fn sends_in_spite(bench: &Bench, args: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut send = Sender::start(bench, &[&["--wait"], args].concat());
+    let (first, rest) = input.split_at(input.len() / 2);
+    send.write(first);
+    send.records(first.len().max(10_000));
+    send.adapter = None;
+    send.said("./tty is gone (hung up); waiting for it [port-lost]");
+    send.plug();
+    send.said("./tty is open now, after ");
+    send.write(rest);
+    assert_eq!(send.ends(), 0, "{}", send.says());
+    std::mem::take(&mut send.line)
+}
+
+#[test]
+fn a_sender_takes_its_adapter_back() {
+    let bench = Bench::new();
+    let (sent, _) = bench.stream();
+    let wire = sends_in_spite(&bench, &["--stream"], &sent);
+    let mut recv = bench.recv(&wire, false, &["--stream"]);
+    let says = recv.ends(0);
+    assert!(recv.out() == sent, "{} bytes: {says}", recv.out().len());
+}
+
+#[test]
+fn a_sender_of_lines_takes_its_adapter_back() {
+    let bench = Bench::new();
+    let sent: Vec<String> = (0..2000).map(|n| format!("line {n:08} of many")).collect();
+    let wire = sends_in_spite(&bench, &["--lines"], format!("{}\n", sent.join("\n")).as_bytes());
+    let mut recv = bench.recv(&wire, false, &["--lines"]);
+    let says = recv.ends(0);
+    let out = String::from_utf8(recv.out()).unwrap();
+    let mut came: Vec<&str> = out.lines().collect();
+    came.sort_unstable();
+    assert!(came == sent, "{} lines: {says}", came.len());
+}
+
+#[test]
+fn a_sender_of_files_takes_its_adapter_back() {
+    let bench = Bench::new();
+    let (sent, _) = bench.stream();
+    bench.file("some", &sent);
+    let wire = sends_in_spite(&bench, &["some"], b"");
+    bench.recv(&wire, false, &["--out", "in"]).ends(0);
+    assert!(fs::read(bench.dir().join("in/some")).unwrap() == sent);
+}
+
+#[test]
+fn a_sender_that_does_not_wait_ends() {
+    let bench = Bench::new();
+    let mut send = Sender::start(&bench, &["--lines"]);
+    send.write(b"one\n");
+    send.records(1);
+    send.adapter = None;
+    assert_eq!(send.ends(), 1);
+    let says = send.says();
+    assert!(says.contains("cannot write to the line: the port hung up (--wait waits until it is back) [line-failed]"), "{says}");
+}
+
+/// A signal ends it while its adapter is away.
+#[test]
+fn a_sender_without_its_adapter_can_be_ended() {
+    let bench = Bench::new();
+    let mut send = Sender::start(&bench, &["--lines", "--wait"]);
+    send.write(b"one\n");
+    send.records(1);
+    send.adapter = None;
+    send.said("waiting for it [port-lost]");
+    kill(Pid::from_raw(send.child.id() as i32), Signal::SIGTERM).unwrap();
+    let stdin = send.child.stdin.take();
+    assert_eq!(send.ends(), 143);
+    drop(stdin);
+    assert!(send.says().contains("interrupted; the receiver does not know"), "{}", send.says());
 }
 
 /// What was sent before anything was heard is named, and counts: whoever listened all the time lost it.

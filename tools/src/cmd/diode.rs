@@ -15,6 +15,7 @@ use crate::diode::sealing::{Session, senders};
 use crate::diode::send::Settings;
 use crate::diode::source::Source;
 use crate::diode::spool::Spool;
+use crate::diode::target::Target;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::files::folder::make;
@@ -84,17 +85,18 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     let settings = Settings { profile, survive, rate: args.rate.unwrap_or(0), shown: !common.quiet };
     let session = Session::new(&args.keys)?;
     let output = open(&args.port, signals, Output::open)?;
+    let target = Target::new(args.port.port.clone(), options(&args.port), output, args.port.wait);
     if session.sealing.is_none() {
         say_plain(common, "anybody at the wire can read it, and send the like");
     }
     let sent = if args.lines {
-        lines::run(&output, &settings, session, signals)?
+        lines::run(target, &settings, session, signals)?
     } else if args.stream {
-        streams::run(output, &settings, session, signals)?
+        streams::run(target, &settings, session, signals)?
     } else {
         let overhead_percent = args.overhead.unwrap_or(profile.overhead_percent);
         let what = What { files: args.files.clone(), watch: args.watch.clone(), rounds: args.rounds, overhead_percent };
-        objects::run(output, &settings, session, &what, signals)?
+        objects::run(target, &settings, session, &what, signals)?
     };
     let written = common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent.stats));
     sent.verdict.and(written)

@@ -8,9 +8,9 @@ use diode::seal::Sealing;
 use link::{FRAME_MAX, Instant};
 use nix::poll::PollFlags;
 
-use super::port::Output;
 use super::sealing::Session;
 use super::send::{BROKEN_OFF, FAREWELLS, Sent, Settings, check, farewell_gap, farewell_in_haste, pause};
+use super::target::Target;
 use crate::clock::Clock;
 use crate::drive::user::User;
 use crate::drive::wait;
@@ -28,10 +28,10 @@ const NAMED_MAX: u64 = 8;
 type LineEmitter = Emitter<LINES, LINE_MAX>;
 
 /// Sends lines until the input ends and every copy has gone.
-pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
+pub fn run(target: Target, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
     let began = std::time::Instant::now();
     let clock = Clock::new();
-    let rate = [settings.rate, output.rate, 100_000_000].into_iter().find(|r| *r > 0).unwrap_or(1);
+    let rate = [settings.rate, target.rate(), 100_000_000].into_iter().find(|r| *r > 0).unwrap_or(1);
     let config = Config {
         survive_us: settings.survive.as_micros().min(u128::from(u32::MAX)) as u32,
         level: settings.profile.level,
@@ -39,8 +39,8 @@ pub fn run(output: &Output, settings: &Settings, session: Session, signals: &Sig
     };
     let frame = vec![0u8; sealed_frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
     let emitter = build(config, session.sealing, clock.now())?;
-    let mut sending = Sending { output, signals, clock, emitter, frame, lines: Lines::new() };
-    let ended = sending.all(settings).and_then(|()| sending.end(settings.survive)).and_then(|()| output.drain(signals));
+    let mut sending = Sending { target, signals, clock, emitter, frame, lines: Lines::new() };
+    let ended = sending.all(settings).and_then(|()| sending.end(settings.survive)).and_then(|()| sending.target.drain(signals));
     let ended = ended.map_err(|failure| sending.break_off(failure));
     let (stats, lines) = (sending.emitter.stats(), &sending.lines);
     let verdict = ended.and_then(|()| match lines.cut {
@@ -71,7 +71,7 @@ fn build(config: Config, sealing: Option<Sealing>, now: Instant) -> Result<Box<L
 
 /// Lines on their way from stdin to the wire.
 struct Sending<'a> {
-    output: &'a Output,
+    target: Target,
     signals: &'a Signals,
     clock: Clock,
     emitter: Box<LineEmitter>,
@@ -114,7 +114,7 @@ impl Sending<'_> {
             check(self.signals)?;
             let now = self.clock.now();
             if let Some(n) = self.emitter.poll_transmit(&mut self.frame, now) {
-                self.output.write(&self.frame[..n], self.signals)?;
+                self.target.write(&self.frame[..n], self.signals)?;
             } else if !(self.emitter.is_writable() && self.lines.take(|line| _ = self.emitter.write(line, now))) {
                 return Ok(());
             }
@@ -136,7 +136,7 @@ impl Sending<'_> {
             let then = self.emitter.poll_timeout().max(now);
             frames.extend(self.emitter.poll_transmit(&mut self.frame, then).map(|n| self.frame[..n].to_vec()));
         }
-        farewell_in_haste(self.output, &frames, failure)
+        farewell_in_haste(&self.target, &frames, failure)
     }
 
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
@@ -147,7 +147,7 @@ impl Sending<'_> {
             loop {
                 let now = self.clock.now();
                 if let Some(n) = self.emitter.poll_transmit(&mut self.frame, now) {
-                    self.output.write(&self.frame[..n], self.signals)?;
+                    self.target.write(&self.frame[..n], self.signals)?;
                     break;
                 }
                 pause(self.signals, Duration::from_micros(self.emitter.poll_timeout().since(now)))?;

@@ -1,6 +1,7 @@
 //! The one-way mode with its side effects: a line that can only be written, a line that can only be
 //! read, files, and what the receiver keeps on disk.
 
+mod away;
 mod ending;
 pub mod files;
 mod guard;
@@ -17,4 +18,5 @@ pub mod spool;
 pub mod state;
 mod strange;
 pub mod streams;
+pub mod target;
 pub mod watch;

@@ -7,9 +7,9 @@ use diode::object::{Config, ObjectSender, Piece};
 use diode::wire::{OPEN_END, Record};
 
 use super::files::{Reading, Unread, describe, message, name_of};
-use super::port::Output;
 use super::sealing::Session;
 use super::send::{Line, Sent, Settings, Told, check, pause};
+use super::target::Target;
 use super::watch::Watch;
 use crate::error::{Failure, kinds};
 use crate::names::shown;
@@ -37,9 +37,9 @@ pub struct What {
 }
 
 /// Sends all of it; with a watched folder until a signal.
-pub fn run(output: Output, settings: &Settings, session: Session, what: &What, signals: &Signals) -> Result<Sent, Failure> {
-    let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
-    let symbol_len = if output.is_datagrams() { DATAGRAM_SYMBOL } else { settings.profile.payload };
+pub fn run(target: Target, settings: &Settings, session: Session, what: &What, signals: &Signals) -> Result<Sent, Failure> {
+    let rate = [settings.rate, target.rate(), UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
+    let symbol_len = if target.is_datagrams() { DATAGRAM_SYMBOL } else { settings.profile.payload };
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u32).wrapping_mul(7919) % 30_000;
     let mut sender = ObjectSender::new(Config {
         symbol_len,
@@ -55,7 +55,7 @@ pub fn run(output: Output, settings: &Settings, session: Session, what: &What, s
     let meter = Meter::new(settings.shown);
     let whole: u64 = (0..sender.pending()).map(|index| sender.manifest(index).size).sum();
     meter.total((what.watch.is_none() && what.rounds > 0).then_some(whole));
-    let line = Line::new(output, settings, session, signals);
+    let line = Line::new(target, settings, session, signals);
     let watch = what.watch.as_deref().map(Watch::new);
     let mut sending = Sending { line, sender, watch, meter, signals, failed };
     let verdict = sending.all().map_err(|failure| {

@@ -93,13 +93,21 @@ impl Output {
             Fd::Datagrams(_) => None,
         }
     }
+    /// Whether it is a serial port, which can go away and come back.
+    pub fn is_tty(&self) -> bool {
+        self.tty
+    }
     /// Whether every frame travels by itself, in a datagram.
     pub fn is_datagrams(&self) -> bool {
         matches!(self.fd(), Fd::Datagrams(_))
     }
     /// Writes a whole frame, waiting while the port takes nothing, unless a signal asks for the end.
     pub fn write(&self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
-        let failed = |e: io::Error| Err(e).doing(kinds::LINE_FAILED, || "write to the line".into());
+        let failed = |e: io::Error| match e.raw_os_error() {
+            Some(libc::EIO) if self.tty => Err(io::Error::other("the port hung up (--wait waits until it is back)")),
+            _ => Err(e),
+        };
+        let failed = |e: io::Error| failed(e).doing(kinds::LINE_FAILED, || "write to the line".into());
         match self.fd() {
             // nobody listening yet is no error on a diode
             Fd::Datagrams(socket) => match socket.send(frame) {

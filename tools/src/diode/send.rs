@@ -10,8 +10,8 @@ use link::wire::Level;
 use link::{FRAME_MAX, Pace};
 use nix::poll::PollFlags;
 
-use super::port::Output;
 use super::sealing::Session;
+use super::target::Target;
 use crate::clock::Clock;
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::signal::{Signal, Signals};
@@ -76,7 +76,7 @@ impl Default for Told {
 /// A line that takes frames.
 #[derive(Debug)]
 pub struct Line<'a> {
-    output: Output,
+    target: Target,
     signals: &'a Signals,
     pace: Pace,
     /// Time.
@@ -95,14 +95,14 @@ pub struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// A new session on an open port.
-    pub fn new(output: Output, settings: &Settings, session: Session, signals: &'a Signals) -> Line<'a> {
-        let rate = if settings.rate > 0 { settings.rate } else { output.rate };
+    pub fn new(target: Target, settings: &Settings, session: Session, signals: &'a Signals) -> Line<'a> {
+        let rate = if settings.rate > 0 { settings.rate } else { target.rate() };
         let clock = Clock::new();
         // a plain beacon takes about 60 bytes: at most a fiftieth of the wire
         let beacon = 60 + session.sealing.as_ref().map_or(0, Sealing::beacon_len) as u64;
         let floor = if rate == 0 { 0 } else { beacon * 50 * 1_000_000 / u64::from(rate) };
         Line {
-            output,
+            target,
             signals,
             pace: Pace::new(rate, 8_000),
             beacon_at: clock.now(),
@@ -130,7 +130,7 @@ impl<'a> Line<'a> {
     /// Sends one frame.
     pub fn send(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let len = self.encode(record);
-        self.output.write(&self.frame[..len], self.signals)
+        self.target.write(&self.frame[..len], self.signals)
     }
     fn encode(&mut self, record: &Record<'_>) -> usize {
         let len = write(&mut self.frame[..], self.counter, self.session, record, self.level, self.sealing.as_ref());
@@ -172,13 +172,13 @@ impl<'a> Line<'a> {
             pause(self.signals, farewell_gap(i, self.survive).max(self.wait()))?;
             match self.send(&self.beacon_record(told, true)) {
                 // a receiver behind a pipe leaves when it has heard the first of them
-                Err(_) if i > 0 && self.output.is_closed() => return Ok(()),
+                Err(_) if i > 0 && self.target.is_closed() => return Ok(()),
                 sent => sent?,
             }
         }
         // what the kernel still holds must leave before the port is closed
         pause(self.signals, Duration::from_micros(self.pace.backlog_us(self.clock.now())))?;
-        self.output.drain(self.signals)
+        self.target.drain(self.signals)
     }
     /// Told to end, it says so and what was promised: the receiver names what is missing instead of waiting.
     pub fn break_off(&mut self, failure: Failure, told: &Told) -> Failure {
@@ -191,7 +191,7 @@ impl<'a> Line<'a> {
                 self.frame[..len].to_vec()
             })
             .collect();
-        farewell_in_haste(&self.output, &frames, failure)
+        farewell_in_haste(&self.target, &frames, failure)
     }
     /// The counters, as the contract names them; what only a receiver can know is 0.
     pub fn stats(&self, bytes_out: u64) -> serde_json::Value {
@@ -210,17 +210,17 @@ pub fn farewell_gap(i: u32, survive: Duration) -> Duration {
 }
 
 /// Writes closing beacons within the time a sender that is told to end still has; says in `failure` that the receiver knows.
-pub fn farewell_in_haste(output: &Output, frames: &[Vec<u8>], failure: Failure) -> Failure {
+pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure) -> Failure {
     let until = Instant::now() + BREAK_OFF;
     for (i, frame) in frames.iter().enumerate() {
         if i > 0 {
             std::thread::sleep(BREAK_OFF / 2 / BROKEN_OFF);
         }
-        if !output.write_until(frame, until) {
+        if !target.write_until(frame, until) {
             return failure;
         }
     }
-    if output.drain_until(until) {
+    if target.drain_until(until) {
         return failure.with("interrupted; the receiver was told that the session is over".into());
     }
     failure

@@ -1,11 +1,11 @@
 //! The port of a receiver, which may go away and come back while a session goes on.
 
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::away::Away;
 use super::port::Input;
 use crate::error::kinds;
-use crate::port::serial::{LATER, look_again};
 use crate::port::{Options, Spec};
 
 /// What a read brought.
@@ -17,16 +17,6 @@ pub enum Came {
     Bytes(usize),
     /// The end, and why: nothing more will come, unless the port comes back.
     End(String),
-}
-
-/// A time without the port.
-#[derive(Debug)]
-struct Away {
-    since: Instant,
-    looked: Instant,
-    why: String,
-    /// What was told of the tries.
-    told: Option<String>,
 }
 
 /// A port that is read until it ends, and opened again where that makes sense.
@@ -72,7 +62,7 @@ impl Source {
     }
     /// Why it is not there.
     pub fn why_away(&self) -> Option<&str> {
-        self.away.as_ref().map(|away| away.why.as_str())
+        self.away.as_ref().map(Away::why)
     }
 
     /// Reads what is there.
@@ -97,8 +87,7 @@ impl Source {
     fn close(&mut self, why: &str) {
         self.overruns = self.overruns();
         self.input = None;
-        let now = Instant::now();
-        self.away = Some(Away { since: now, looked: now, why: why.to_owned(), told: None });
+        self.away = Some(Away::new(why));
         // one that comes and goes without a byte in between never came back
         if self.returns && std::mem::take(&mut self.carried) {
             tracing::warn!(code = %kinds::PORT_LOST, "{} is gone ({why}); waiting for it", self.spec);
@@ -107,8 +96,7 @@ impl Source {
 
     /// How long until it is to be looked for again.
     pub fn look_in(&self) -> Option<Duration> {
-        let away = self.away.as_ref().filter(|_| self.returns)?;
-        Some(look_again(away.since.elapsed()).saturating_sub(away.looked.elapsed()))
+        self.away.as_ref().filter(|_| self.returns).map(Away::look_in)
     }
 
     /// Looks for a port that went away, when that is due; how long it was away once it is back.
@@ -116,24 +104,8 @@ impl Source {
         if self.look_in()? > Duration::ZERO {
             return None;
         }
-        let away = self.away.as_mut()?;
-        away.looked = Instant::now();
-        match Input::open(&self.spec, self.options) {
-            Ok(input) => {
-                let lasted = away.since.elapsed();
-                (self.input, self.away) = (Some(input), None);
-                tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {:.1} s", self.spec, lasted.as_secs_f64());
-                Some(lasted)
-            }
-            Err(failure) => {
-                // its absence was told, and rights may take a moment
-                let news = failure.kind != kinds::PORT_ABSENT && away.told.as_deref() != Some(&failure.message);
-                if news && away.since.elapsed() >= LATER {
-                    tracing::warn!(code = %failure.kind, "{failure}; waiting for it, and trying again");
-                    away.told = Some(failure.message);
-                }
-                None
-            }
-        }
+        let (input, lasted) = self.away.as_mut()?.look(&self.spec, || Input::open(&self.spec, self.options))?;
+        (self.input, self.away) = (Some(input), None);
+        Some(lasted)
     }
 }

@@ -7,9 +7,9 @@ use diode::stream::{StreamSender, shape};
 use diode::wire::{OPEN_END, Record, Shape};
 use nix::poll::PollFlags;
 
-use super::port::Output;
 use super::sealing::Session;
 use super::send::{Line, Sent, Settings, Told, check};
+use super::target::Target;
 use crate::drive::user::User;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
@@ -21,11 +21,11 @@ const UNKNOWN_RATE: u32 = 1_000_000;
 
 /// Sends stdin until it ends and all its parity has gone. Ended by a signal before, it says nothing: the receiver would
 /// take the end of what came for the end of the stream.
-pub fn run(output: Output, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
-    let rate = [settings.rate, output.rate, UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
+pub fn run(target: Target, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
+    let rate = [settings.rate, target.rate(), UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let p = settings.profile;
     let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
-    let mut line = Line::new(output, &Settings { rate, ..*settings }, session, signals);
+    let mut line = Line::new(target, &Settings { rate, ..*settings }, session, signals);
     let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
     let mut user = User::stdio()?;
     let meter = Meter::new(settings.shown && !io::stdin().is_terminal());

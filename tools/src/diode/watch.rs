@@ -37,6 +37,9 @@ pub struct Watch {
 impl Watch {
     /// Of this folder.
     pub fn new(dir: &Path) -> Watch {
+        if !dir.exists() {
+            tracing::warn!(code = %kinds::FOLDER_MADE, "{} is not there: it is made, and watched", shown(dir));
+        }
         Watch {
             dir: dir.to_owned(),
             sending: dir.join("sending"),

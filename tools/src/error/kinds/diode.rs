@@ -43,7 +43,7 @@ area! {
         LINE_FAILED = "line-failed", Exit::Failed;
             says ["cannot write to the line: {why}", "cannot wait for the line: {why}", "cannot set {n} baud: {why}"];
             cause "The port refused bytes or broke in the middle: an adapter that was unplugged, a command of exec: that ended, or a transmitter that waits for CTS and holds back what it has.";
-            remedy "See 'dmesg' and the adapter; run it again. A one-way port has no CTS: take the adapter's flow control off.";
+            remedy "See 'dmesg' and the adapter; run it again, with --wait where adapters are unplugged. A one-way port has no CTS: take the adapter's flow control off.";
         SOURCE_UNREADABLE = "source-unreadable", Exit::Failed;
             says [
                 "cannot read {file}: {why}",
@@ -92,6 +92,10 @@ area! {
             says ["{file} is not sent: {why}"];
             cause "It would not arrive under its name (not UTF-8, control characters, too long), or it cannot be read. All others are sent.";
             remedy "Rename it, or mend its permissions. In a watched folder it is looked at again once it has another name.";
+        FOLDER_MADE = "folder-made";
+            says ["{folder} is not there: it is made, and watched"];
+            cause "The folder of --watch did not exist.";
+            remedy "Nothing if it is the first start; else see whether the name is the one that files are put into.";
         LINE_CUT = "line-cut";
             says ["line {n} has {n} bytes: only the first {n} are sent"];
             cause "'--lines' sends each line as one datagram. Lines are counted from 0, as in the report of the receiver.";
