@@ -27,7 +27,7 @@ macro_rules! test {
 }
 
 /// All of them.
-pub(crate) const ALL: [Test; 23] = [
+pub(crate) const ALL: [Test; 24] = [
     test!(pipe::both_ways, "pair"),
     test!(pipe::rates, "pair", "custom"),
     test!(pipe::too_fast, "capped"),
@@ -50,5 +50,6 @@ pub(crate) const ALL: [Test; 23] = [
     test!(stuck::diode_ends_at_once, "stuck"),
     test!(replug::plugged_in_later, "pair", "replug"),
     test!(replug::same_name, "pair", "replug"),
+    test!(replug::one_way, "pair", "replug"),
     test!(replug::another_name, "pair", "replug", "usb"),
 ];

@@ -80,6 +80,28 @@ pub(super) fn same_name(rig: &Rig) -> Verdict {
     Ok(format!("bytes {:.2} s after it was back", pause.as_secs_f64()))
 }
 
+/// The adapter of a one-way sender, gone for a second: the stream goes on, and nothing of it is missing.
+pub(super) fn one_way(rig: &Rig) -> Verdict {
+    let scratch = Scratch::new()?;
+    let baud = rig.baud.to_string();
+    let recv = ["diode", "recv", rig.b(), "-b", &baud, "--stream", "--wait"];
+    let send = ["diode", "send", rig.a(), "-b", &baud, "--stream", "--wait", "--survive", "500ms"];
+    let mut receiver = scratch.start(rig, "b", &recv, Input::Nothing)?;
+    receiver.holds(rig.b(), LIMIT)?;
+    // it drops what came before it was set up
+    std::thread::sleep(Duration::from_millis(300));
+    let input = scratch.random("a.in", rig.bytes_in(2.5), 3)?;
+    let mut sender = scratch.start(rig, "a", &send, Input::File(&input))?;
+    flowing(&scratch)?;
+    unplug(rig)?;
+    std::thread::sleep(Duration::from_secs(1));
+    plug_in(rig)?;
+    sender.ends_with(0, LIMIT)?;
+    receiver.ends_with(0, LIMIT)?;
+    scratch.same("b", &input)?;
+    Ok(String::new())
+}
+
 /// Somebody holds the old descriptor, so that the adapter comes back under another name.
 pub(super) fn another_name(rig: &Rig) -> Verdict {
     let scratch = Scratch::new()?;

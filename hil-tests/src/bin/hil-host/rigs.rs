@@ -69,8 +69,8 @@ pub(crate) const ALL: [Rig; 7] = [
         hardware: Hardware::Ftdi,
         wire: &[],
         env: &["HIL_BAUD=2000000", "HIL_REPLUG=replug"],
-        only: &["plugged_in_later", "same_name", "another_name"],
-        must: &["plugged_in_later", "same_name", "another_name"],
+        only: &["plugged_in_later", "same_name", "one_way", "another_name"],
+        must: &["plugged_in_later", "same_name", "one_way", "another_name"],
         limit: 100,
     },
     Rig {
@@ -132,6 +132,7 @@ pub(crate) const ALL: [Rig; 7] = [
             "diode_ends_at_once",
             "plugged_in_later",
             "same_name",
+            "one_way",
             "another_name",
         ],
         limit: 150,
