@@ -337,12 +337,18 @@ where
         let queue = |path: &Path<N, H>| path.backlog_us(now) + path.endpoint.delay_us() / 2;
         let before = queue(&self.paths.as_ref()[fast]);
         let typing = self.mux.is_typing(now);
+        let up = self.paths.as_ref().iter().filter(|path| path.is_up());
+        let (ups, changing) = up.fold((0, 0), |(n, m), path| (n + 1, m + usize::from(path.is_changing())));
+        // half of them at a time, and one of two
+        let turn = changing == 0 || 2 * (changing + 1) <= ups;
         for (at, path) in self.paths.as_mut().iter_mut().enumerate() {
-            let up = path.is_up();
+            // what is given to one that falls silent has to wait
+            let up = path.is_up() && !path.is_changing();
             // one that is free helps one that has much to do
             let free = !typing && !path.endpoint.is_doubtful() && queue(path) + QUICKER_US < before;
             if let Some(member) = &mut path.endpoint.member {
                 (member.data, member.fresh, member.urgent) = (up, !late, up && (at == fast || free));
+                member.turn = turn;
             }
         }
     }
@@ -350,7 +356,8 @@ where
     /// What is urgent goes by the quickest path.
     fn choose_fast(&mut self) {
         let paths = self.paths.as_ref();
-        let score = |path: &Path<N, H>| (!path.is_up(), path.endpoint.is_doubtful(), path.endpoint.delay_us());
+        let silent = |path: &Path<N, H>| !path.is_up() || path.is_changing();
+        let score = |path: &Path<N, H>| (silent(path), path.endpoint.is_doubtful(), path.endpoint.delay_us());
         let present = score(&paths[usize::from(self.group.fast)]);
         let Some((best, other)) = paths.iter().enumerate().min_by_key(|(_, path)| score(path)) else { return };
         let other = score(other);

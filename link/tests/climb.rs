@@ -5,85 +5,18 @@
 
 mod common;
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use common::rated::Line;
 use common::{for_seeds, stream_byte};
-use link::sim::{Noise, NoiseConfig, Random};
+use link::sim::Random;
 use link::wire::frame::body_at;
 use link::wire::segment::{Open, Rate, RateStep, VERSION, Writer};
 use link::wire::{Head, Level, write_frame};
 use link::{Config, Event, FRAME_MAX, Instant, LADDER, Link, Loss, Noise as Handshake, RateNews, Rates, State};
 
 const BASE: u32 = LADDER[0];
-
-/// One direction: what each byte was sent at is known when it arrives.
-struct Line {
-    latency_us: u64,
-    noise: Noise,
-    random: Random,
-    /// Above this rate the line is bad (bits per second).
-    limit: u32,
-    free_ns: u64,
-    flight: VecDeque<(u64, u32, u8)>,
-    /// Part of a byte that is heard at another rate.
-    part: f64,
-    outages: Vec<(u64, u64)>,
-}
-
-impl Line {
-    fn new(latency_us: u64, ber: f64, limit: u32, seed: u64) -> Line {
-        let noise = NoiseConfig { ber, ..NoiseConfig::default() };
-        Line {
-            latency_us,
-            noise: Noise::new(noise, seed),
-            random: Random::new(seed ^ 0x55),
-            limit,
-            free_ns: 0,
-            flight: VecDeque::new(),
-            part: 0.0,
-            outages: Vec::new(),
-        }
-    }
-    fn send(&mut self, bytes: &[u8], baud: u32, now: u64) {
-        for &byte in bytes {
-            self.free_ns = self.free_ns.max(now * 1000) + 10_000_000_000 / u64::from(baud);
-            let left = self.free_ns / 1000;
-            if !self.outages.iter().any(|o| o.0 <= left && left < o.1) {
-                self.flight.push_back((left + self.latency_us, baud, byte));
-            }
-        }
-    }
-    fn is_free(&self, now: u64) -> bool {
-        self.free_ns / 1000 <= now
-    }
-    /// What a port at `baud` makes of what has arrived.
-    fn take(&mut self, baud: u32, now: u64, out: &mut Vec<u8>) {
-        out.clear();
-        while let Some(&(at, sent, byte)) = self.flight.front().filter(|b| b.0 <= now) {
-            let _ = at;
-            self.flight.pop_front();
-            if sent.abs_diff(baud) > sent / 30 {
-                self.part += f64::from(baud) / f64::from(sent);
-                while self.part >= 1.0 {
-                    self.part -= 1.0;
-                    out.push(self.random.bits() as u8);
-                }
-            } else if sent > self.limit {
-                let over = f64::from(sent) / f64::from(self.limit) - 1.0;
-                let ber = (1e-4 * 10f64.powf(20.0 * over)).min(0.25);
-                let mask = (0..8).fold(0, |mask, bit| mask | u8::from(self.random.chance(ber)) << bit);
-                out.push(byte ^ mask);
-            } else {
-                self.noise.pass(byte, |b| out.push(b));
-            }
-        }
-    }
-    fn next(&self) -> Option<u64> {
-        self.flight.front().map(|b| b.0)
-    }
-}
 
 /// One end: a link, its port and its user.
 struct End {
@@ -224,7 +157,7 @@ impl World {
                         end.baud = baud;
                         end.link.handle_rate(now);
                     } else {
-                        draining = Some(out.free_ns / 1000 + 1);
+                        draining = Some(out.free_us() + 1);
                         break;
                     }
                 }

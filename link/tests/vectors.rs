@@ -308,6 +308,13 @@ fn segments() {
     );
     let test = Rate { step: RateStep::Test, index: 9, span: 8, good: 7, wrong: 513, slips: 1, ..rate };
     add("rate-test", &build(28, &|w| w.rate(&test, 16)));
+    add(
+        "path-rate",
+        &build(31, &|w| {
+            w.path(0x89AB_CDEF);
+            w.rate(&rate, 0);
+        }),
+    );
     // as another version might write it: longer, with fields unknown here
     let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
     other.extend([9, 9, 9]);

@@ -11,7 +11,7 @@ use crate::time::Instant;
 impl<const N: usize, H: Handshake> Path<N, H> {
     // ---- the port: see the functions of Link by these names ----------------------------------
 
-    pub(crate) fn set_rates<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, rates: Rates, now: Instant) {
+    pub(crate) fn set_rates<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, rates: Rates, now: Instant) {
         self.endpoint.set_rates();
         self.climb = Some(Climb::new(rates, now));
         self.adopt_rate(mux, now);
@@ -19,7 +19,7 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     pub(crate) fn port_rate(&self, now: Instant) -> Option<u32> {
         self.climb.as_ref()?.wanted(now)
     }
-    pub(crate) fn handle_rate<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, now: Instant) {
+    pub(crate) fn handle_rate<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) {
         let view = self.view(mux, now);
         if let Some(climb) = &mut self.climb {
             climb.set(&view, now);
@@ -32,7 +32,7 @@ impl<const N: usize, H: Handshake> Path<N, H> {
         }
         self.serve_climb(mux, now);
     }
-    pub(crate) fn handle_port<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, rates: Rates, baud: u32, now: Instant) {
+    pub(crate) fn handle_port<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, rates: Rates, baud: u32, now: Instant) {
         let view = self.view(mux, now);
         if let Some(climb) = &mut self.climb {
             climb.reopened(rates, baud, &view, now);
@@ -47,15 +47,19 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     }
 
     /// Everything that depends on the rate begins anew.
-    fn adopt_rate<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, now: Instant) {
+    fn adopt_rate<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) {
         let Some(climb) = &self.climb else { return };
         let rate = climb.baud() / 10;
         self.pace = Pace::new(rate, self.slack_us);
-        mux.set_rate(rate);
         self.endpoint.set_rate(rate, now);
         self.deframer.reset();
         (self.pause, self.coming) = (None, None);
         self.serve_climb(mux, now);
+    }
+
+    /// Whether the rate changes, or may change, or has changed and nothing was heard since.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.climb.as_ref().is_some_and(Climb::is_unsure)
     }
 
     // ---- who may speak ------------------------------------------------------------------------

@@ -24,7 +24,7 @@ use crate::cli::{Common, PortArgs};
 use crate::drive::client::Client;
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Failure, kinds};
-use crate::port::{self, Baud, Opener, Spec};
+use crate::port::{self, Opener, Spec};
 use crate::stats;
 
 /// The `link` that holds the wire, if its control socket is what stands in the place of a port. Its figures are its own.
@@ -87,9 +87,6 @@ fn also_fits(args: &PortArgs) -> Result<(), Failure> {
     let all: Vec<&Spec> = std::iter::once(&args.port).chain(&args.also).collect();
     if all.len() > ::link::PATHS_MAX {
         return usage(format!("a link has at most {} ports, these are {}", ::link::PATHS_MAX, all.len()));
-    }
-    if all.len() > 1 && args.baud == Baud::Auto {
-        return usage("--also and --baud auto do not go together yet: give all ports one rate, such as --baud 2000000".into());
     }
     for (at, spec) in all.iter().enumerate() {
         port::fits(spec, args.options())?;

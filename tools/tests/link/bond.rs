@@ -26,9 +26,12 @@ impl Wires {
         ports.into_iter().flat_map(|port| ["--also".into(), port]).collect()
     }
     fn link(&self, end: &str, args: &[&str]) -> Running {
+        self.link_at(end, &BAUD.to_string(), args)
+    }
+    fn link_at(&self, end: &str, baud: &str, args: &[&str]) -> Running {
         let also = self.also(end);
         let all: Vec<&str> = also.iter().map(String::as_str).chain(args.iter().copied()).collect();
-        self.first().link(end, &all)
+        self.first().link_at(end, baud, &all)
     }
     /// How many ports of an end carry.
     fn up(&self, end: &str) -> usize {
@@ -74,6 +77,36 @@ fn files_pass_while_a_port_is_unplugged_and_taken_back() {
     let text = Command::new(HARDLINE).arg("status").arg(wire.path("a.sock")).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with("path ") && line.contains(" up ")).count(), 4, "{text}");
+}
+
+/// Every port comes to the rate that its own wire can do, also one that was away.
+#[test]
+fn each_port_finds_its_rate() {
+    let limit = |baud: &'static str| ["--follow-baud", "--timer", "1ms", "--max-baud", baud];
+    let gone = [&limit("1500000")[..], &["--unplug", "5:1"]].concat();
+    let wires = Wires::new(&[&limit("2000000"), &limit("500000"), &gone]);
+    let wire = wires.first();
+    wire.listen("echo", echo);
+    let _b = wires.link_at("b", "auto", &["--service", &format!("echo=unix:{}", wire.text("echo"))]);
+    let _a = wires.link_at("a", "auto", &[]);
+    let gone = wires.0[2].text("a");
+    let rates = [2_000_000, 460_800, 1_500_000];
+    let has = |end: &str| {
+        let status = wire.status(end)?;
+        let paths = status["paths"].as_array()?.clone();
+        let rate = |port: String| {
+            paths.iter().find(|path| path["port"] == port).filter(|path| path["up"] == true).map(|path| &path["baud"])
+        };
+        (0..3).all(|at| rate(wires.0[at].text(end)).is_some_and(|baud| *baud == rates[at])).then_some(())
+    };
+    let climbed = || ["a", "b"].into_iter().for_each(|end| until(&format!("{rates:?} at {end}"), || has(end)));
+    climbed();
+    wire.ask("echo", &bytes(600_000, 3)).assert_wrote(&bytes(600_000, 3));
+    until("the port goes and comes back", || {
+        wire.log("link-a").lines().any(|line| line.contains(&gone) && line.contains("is back")).then_some(())
+    });
+    climbed();
+    wire.ask("echo", &bytes(600_000, 4)).assert_wrote(&bytes(600_000, 4));
 }
 
 #[test]
@@ -163,8 +196,6 @@ fn ports_that_cannot_be_together_are_refused() {
         let (code, said) = link(also, &[]);
         assert!(code == Some(2) && said.contains(says), "{also:?}: {code:?} {said}");
     }
-    let (code, said) = link(&[wire.text("b").as_str()], &["-b", "auto"]);
-    assert!(code == Some(2) && said.contains("give all ports one rate") && said.contains("[also-impossible]"), "{said}");
     // in a file, too
     let file = wire.path("bond.toml");
     let check = |also: &str| {

@@ -128,6 +128,8 @@ pub(crate) struct Climb {
     with: u64,
     /// The session has to ask where it stands.
     resumed: bool,
+    /// Something was heard since.
+    met: bool,
     noise: Watch,
     news: Deque<RateNews, 8>,
 }
@@ -149,6 +151,7 @@ impl Climb {
             seek: Seek::new(now),
             with: 0,
             resumed: false,
+            met: false,
             noise: Watch::new(now),
             news: Deque::new(),
         }
@@ -204,8 +207,13 @@ impl Climb {
     pub(crate) fn is_busy(&self) -> bool {
         !matches!(self.phase, Phase::Steady)
     }
+    /// Whether the peer may not be at this rate, or not yet again.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.is_busy() || !self.met
+    }
     /// The session may speak again: it has to ask where it stands.
     pub(crate) fn take_resumed(&mut self) -> bool {
+        self.met &= !self.resumed;
         core::mem::take(&mut self.resumed)
     }
     pub(crate) fn take_news(&mut self) -> Option<RateNews> {
@@ -301,7 +309,7 @@ impl Climb {
     }
     /// The rung to propose now.
     fn candidate(&self, view: &View, now: Instant) -> Option<u8> {
-        if !Climb::is_calm(view) || view.ending || self.next_try > now {
+        if !Climb::is_calm(view) || view.ending || !view.turn || self.next_try > now {
             return None;
         }
         if self.noise.is_worse() {
@@ -370,6 +378,7 @@ impl Climb {
     }
     /// A frame came that makes sense.
     pub(crate) fn handle_frame(&mut self, now: Instant) {
+        self.met = true;
         self.seek.heard(now);
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct View {
     pub(crate) leads: bool,
     pub(crate) capable: bool,
     pub(crate) ending: bool,
+    /// Other paths of the link are not silent for the same reason.
+    pub(crate) turn: bool,
     /// How long nothing was taken from the peer of an open session (µs).
     pub(crate) silence_us: u64,
     pub(crate) rtt_us: u64,

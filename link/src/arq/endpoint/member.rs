@@ -48,6 +48,8 @@ pub(crate) struct Member {
     pub(crate) data: bool,
     pub(crate) urgent: bool,
     pub(crate) fresh: bool,
+    /// Its rate may be changed now: others carry what there is.
+    pub(crate) turn: bool,
     /// To be told by this path, of another one, and the number of that order: see [`Skips`].
     pub(crate) skip_due: Option<(u16, Skip)>,
     /// What the peer is to be told of this one, and whether another path has it to tell.
@@ -97,6 +99,7 @@ impl<const N: usize> Endpoint<N> {
             data: false,
             urgent: false,
             fresh: false,
+            turn: false,
             skip_due: None,
             skip: None,
             strays: 0,

@@ -90,6 +90,7 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn rate_segment(&mut self, rate: &Rate<'_>, padding: usize, out: &mut [u8]) -> Outgoing {
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
+        self.write_member(&mut writer);
         if matches!(rate.step, RateStep::Propose | RateStep::Agree)
             && let Some(ack) = self.heard.ack(self.damage)
         {
@@ -126,6 +127,7 @@ impl<const N: usize> Endpoint<N> {
             leads: self.me < self.peer,
             capable: self.rates.theirs,
             ending,
+            turn: self.member.as_ref().is_none_or(|member| member.turn),
             silence_us: self.silence_us(now).unwrap_or(0),
             // without what acknowledgements are held back for
             rtt_us: self.floor_us().unwrap_or(0).min(RTT_MAX_US),

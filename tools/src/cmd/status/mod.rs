@@ -70,8 +70,9 @@ fn path_words(path: &Value) -> String {
         "down"
     };
     format!(
-        "path {:<23}  {state:<12} {:>8.1} kB/s in {:>8.1} out, round trip {:.1} ms, bit error rate {:.1e}",
+        "path {:<23}  {state:<12} {:>8} baud {:>8.1} kB/s in {:>8.1} out, round trip {:.1} ms, bit error rate {:.1e}",
         path["port"].as_str().unwrap_or("?"),
+        number("baud"),
         number("rate_in") / 1000.0,
         number("rate_out") / 1000.0,
         number("rtt_us") / 1000.0,

@@ -41,7 +41,7 @@ impl Hub {
         let mut status = crate::stats::as_json(&self.wire.link.stats(), self.wire.began);
         if let Some(fields) = status.as_object_mut() {
             fields.insert("port".into(), json!(self.wire.spec().to_string()));
-            fields.insert("baud".into(), json!(self.wire.baud()));
+            fields.insert("baud".into(), json!(self.wire.baud_of(0)));
             fields.insert("state".into(), json!(state));
             let now = self.wire.clock.now();
             fields.insert("sealed".into(), json!(!self.wire.settings.identity.is_plain()));

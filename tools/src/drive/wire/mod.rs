@@ -116,10 +116,8 @@ fn begin<const C: usize>(
     let rate = config(settings, lines[0].opener.baud()).rate;
     let baud = total(lines, buffer_baud);
     let mut link = Box::new((streams.make)(Start { rate, baud, id: new_id()?, now, lanes }));
-    if let [line] = lines
-        && line.opener.is_auto()
-    {
-        link.set_rates(line.rates, now);
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.opener.is_auto()) {
+        link.set_rates_of(at, line.rates, now);
     }
     Ok(link)
 }

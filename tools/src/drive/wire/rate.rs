@@ -1,4 +1,4 @@
-//! The rate of the port, where the link decides on it (`--baud auto`).
+//! The rates of the ports, where the link decides on them (`--baud auto`).
 
 use std::time::{Duration, Instant};
 
@@ -45,12 +45,12 @@ impl Line {
 
 impl<const C: usize> Wire<C> {
     /// Bits per second of a port now, 0 when not known.
-    pub(in crate::drive) fn baud(&self) -> u32 {
-        self.link.baud().unwrap_or(self.lines[0].opener.baud())
+    pub(in crate::drive) fn baud_of(&self, at: usize) -> u32 {
+        self.link.baud_of(at).unwrap_or(self.lines[at].opener.baud())
     }
     /// Bits per second of all ports together now, 0 when not known.
     pub(in crate::drive) fn total_baud(&self) -> u32 {
-        self.link.baud().unwrap_or(total(&self.lines, Opener::baud))
+        total(&self.lines, Opener::baud)
     }
     /// Bits per second of all ports together that stream buffers are made for.
     pub(in crate::drive) fn buffer_baud(&self) -> u32 {
@@ -60,20 +60,19 @@ impl<const C: usize> Wire<C> {
     pub(super) fn tell_port(&mut self, at: usize) {
         if let Some((rates, baud)) = self.lines[at].port.as_ref().and_then(|port| port.rates) {
             self.lines[at].rates = rates;
-            self.link.handle_port(rates, baud, self.clock.now());
-            let baud = self.baud();
+            self.link.handle_port_of(at, rates, baud, self.clock.now());
+            let baud = self.baud_of(at);
             self.lines[at].opener.set_baud(baud);
         }
     }
-    /// Sets the port to the rate that the link wants, if it can be done now; says whether the link may send. Of several
-    /// ports the rates stay.
+    /// Sets the port to the rate that the link wants, if it can be done now; says whether the link may send by it.
     pub(super) fn follow_rate(&mut self, at: usize) -> bool {
         if !self.lines[at].opener.is_auto() {
             return true;
         }
-        self.tell_rate();
+        self.tell_rate(at);
         let now = self.clock.now();
-        let Some(baud) = self.link.port_rate(now) else { return true };
+        let Some(baud) = self.link.port_rate_of(at, now) else { return true };
         let line = &mut self.lines[at];
         if let Some(port) = &mut line.port {
             let draining = line.draining.get_or_insert(Draining { since: Instant::now(), busy: None });
@@ -83,12 +82,12 @@ impl<const C: usize> Wire<C> {
             line.draining = None;
             if let Err(why) = port.set_baud(baud) {
                 tracing::debug!("{}: cannot be set to {baud} baud: {why}", line.opener.spec());
-                self.link.handle_rate_refused(now);
+                self.link.handle_rate_refused_of(at, now);
                 return true;
             }
         }
         line.opener.set_baud(baud);
-        self.link.handle_rate(self.clock.now());
+        self.link.handle_rate_of(at, self.clock.now());
         line.gather_until = None;
         true
     }
@@ -96,11 +95,11 @@ impl<const C: usize> Wire<C> {
     pub(super) fn drain_look(&self, at: usize) -> Option<Duration> {
         let line = &self.lines[at];
         line.port.as_ref().filter(|_| line.opener.is_auto())?;
-        self.link.port_rate(self.clock.now()).map(|_| LOOK)
+        self.link.port_rate_of(at, self.clock.now()).map(|_| LOOK)
     }
-    fn tell_rate(&mut self) {
-        let spec = self.lines[0].opener.spec();
-        while let Some(news) = self.link.poll_rate_news() {
+    fn tell_rate(&mut self, at: usize) {
+        let spec = self.lines[at].opener.spec();
+        while let Some(news) = self.link.poll_rate_news_of(at) {
             match news {
                 RateNews::Kept(baud) => tracing::info!("{spec}: now at {baud} baud: both ends have proved it"),
                 RateNews::Silent(baud) => {

@@ -164,10 +164,11 @@ impl<const C: usize> Wire<C> {
     /// How the paths are, for whoever asks.
     pub(in crate::drive) fn paths(&self) -> Vec<Value> {
         let now = self.clock.now();
-        let path = |(line, path): (&super::Line, &super::Lane)| {
+        let path = |(at, (line, path)): (usize, (&super::Line, &super::Lane))| {
             let stats = path.stats();
             json!({
                 "port": line.opener.spec().to_string(),
+                "baud": self.baud_of(at),
                 "up": line.port.is_some() && path.is_up() && !path.is_silent(now),
                 "port_open": line.port.is_some(),
                 "foreign": path.is_foreign(),
@@ -182,7 +183,7 @@ impl<const C: usize> Wire<C> {
                 "resends": stats.resends,
             })
         };
-        self.lines.iter().zip(self.link.paths()).map(path).collect()
+        self.lines.iter().zip(self.link.paths()).enumerate().map(path).collect()
     }
 }
 

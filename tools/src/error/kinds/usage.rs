@@ -25,11 +25,10 @@ area! {
                 "a link has at most {n} ports, these are {n}",
                 "{port} cannot be one of several ports",
                 "--also {port} is the same port as {other}: name each one once",
-                "--also and --baud auto do not go together yet: give all ports one rate, such as --baud 2000000",
                 "{path} is a control socket, and --also goes with ports: give it to 'hardline link'",
             ];
-            cause "The ports of --also cannot make one link: too many, stdio: among them, the same one twice (by whatever names), a control socket in the place of a port, or a rate that is to be found out.";
-            remedy "Name each port once, up to 8, and the same --baud for all; 'hardline test' finds the highest rate of a wire. Clients of a 'hardline link' need no --also: that has it.";
+            cause "The ports of --also cannot make one link: too many, stdio: among them, the same one twice (by whatever names), or a control socket in the place of a port.";
+            remedy "Name each port once, up to 8. Clients of a 'hardline link' need no --also: that has it.";
         NO_TERMINAL = "no-terminal", Exit::Usage;
             says [
                 "--watch draws on a terminal, and stdout is none; use --json or --metrics FILE",
