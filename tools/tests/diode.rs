@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::reported;
 use diode::wire::{Beacon, Manifest, OPEN_END, Record, Shape, VERSION};
 use link::sim::Random;
 use link::wire::Level;
@@ -84,18 +85,12 @@ impl Wire {
     }
     /// What the receiver reported of this kind.
     fn reported(&self, event: &str) -> Vec<Value> {
-        report(&self.path("recv.report"), event)
+        reported(&self.path("recv.report"), event)
     }
     /// What the wire did to the way there.
     fn stop(self) -> Value {
         self.rig.stop().expect("the wire tells what it did")["a_to_b"].clone()
     }
-}
-
-fn report(path: &Path, event: &str) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
-    lines.filter(|line| line["event"] == event).collect()
 }
 
 /// A process and all it started; none of them outlives the test. What it prints goes to files.
@@ -124,7 +119,18 @@ impl Running {
     }
     #[track_caller]
     fn says(&self, words: &str) {
-        until(&format!("{} says {words}: {}", self.name, self.err()), || self.err().contains(words).then_some(()));
+        self.awaits(words, || self.err().contains(words));
+    }
+    /// Waits until something is so, as long as it runs.
+    #[track_caller]
+    fn awaits(&self, what: &str, look: impl Fn() -> bool) {
+        let (limit, stat) = (Instant::now() + LIMIT, format!("/proc/{}/stat", self.id()));
+        let runs = || fs::read_to_string(&stat).is_ok_and(|s| !s.contains(") Z ")) && Instant::now() < limit;
+        while !look() {
+            // what it did last counts
+            assert!(runs() || look(), "{}: not {what}; it says: {}", self.name, self.err());
+            std::thread::sleep(STEP);
+        }
     }
     fn out(&self) -> Vec<u8> {
         fs::read(self.dir.join(format!("{}.out", self.name))).unwrap()
@@ -137,9 +143,9 @@ impl Running {
     /// Waits until it has `path` open and rests.
     #[track_caller]
     fn holds(&self, path: &Path) {
-        until(&format!("{} listens at {} ({})", self.name, path.display(), self.err()), || {
+        self.awaits(&format!("at {}", path.display()), || {
             let rests = fs::read_to_string(format!("/proc/{}/stat", self.id())).is_ok_and(|s| s.contains(") S "));
-            (rests && self.descriptors().iter().any(|d| d == path)).then_some(())
+            rests && self.descriptors().iter().any(|d| d == path)
         });
     }
     /// Waits until it ended by itself with `code`; returns what it said.
@@ -761,13 +767,13 @@ fn a_file_that_changes_while_it_is_sent_is_named() {
     let out = wire.path("in");
     let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
     let files = [wire.file("changing", &bytes(200_000, 32)), wire.file("still", b"still")];
-    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--rounds", "2"]).args(&files));
-    until("it is announced", || (!wire.reported("announced").is_empty()).then_some(()));
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--rounds", "50"]).args(&files));
+    until("the first round is over", || wire.reported("delivered").iter().any(|d| d["name"] == "changing").then_some(()));
     fs::write(&files[0], b"something else").unwrap();
     let says = send.ends(1);
     assert!(says.contains("changing changed while it was sent: it cannot arrive whole [file-changed]"), "{says}");
     assert!(says.contains("one file was not sent as it is, see above [not-all-sent]"), "{says}");
-    recv.ends(0); // the first round was over
+    recv.ends(0);
     assert_carried(&out.join("still"), b"still");
 }
 

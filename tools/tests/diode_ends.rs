@@ -68,8 +68,7 @@ impl Receiver {
         fs::read(self.dir.join("out")).unwrap()
     }
     fn reported(&self, event: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.dir.join("report")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|v| v["event"] == event).collect()
+        common::reported(&self.dir.join("report"), event)
     }
 }
 

@@ -1,6 +1,8 @@
 //! `hardline diode` with keys: a line is a file here, so what was on it can be kept, cut and played again.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -73,8 +75,7 @@ impl Bench {
         }
     }
     fn reported(&self, event: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path("report")).unwrap_or_default();
-        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).filter(|v| v["event"] == event).collect()
+        common::reported(&self.path("report"), event)
     }
     fn session(&self) -> u64 {
         self.reported("session")[0]["session"].as_u64().unwrap()

@@ -35,7 +35,8 @@ impl Report {
         }
         tracing::debug!("{}", crate::names::printable(fields.to_string().as_bytes()));
         if let Some(file) = &mut self.file
-            && let Err(e) = writeln!(file, "{fields}")
+            // at once: whoever reads along sees whole lines
+            && let Err(e) = file.write_all(format!("{fields}\n").as_bytes())
         {
             tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "cannot write the report: {e}");
         }

@@ -47,6 +47,15 @@ pub fn until_within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Opt
     }
 }
 
+/// What a receiver has reported of this kind so far: whole lines.
+#[track_caller]
+pub fn reported(report: &Path, event: &str) -> Vec<Value> {
+    let text = fs::read_to_string(report).unwrap_or_default();
+    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    lines.filter(|line| line["event"] == event).collect()
+}
+
 // ---- the wire -----------------------------------------------------------------------------------
 
 /// A wire and a folder; a failed test prints the logs in it.
