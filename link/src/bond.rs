@@ -38,6 +38,8 @@ pub(crate) struct Group {
     /// A new peer took the place of one with whom nothing had passed: paths to that one are of no use.
     replaced: bool,
     over: Option<State>,
+    /// The peer has acknowledged something: it takes us for the other end of its bond.
+    settled: bool,
     fast: u8,
     /// Session ids of paths come from here.
     seed: u64,
@@ -55,6 +57,7 @@ impl Group {
             others: false,
             replaced: false,
             over: None,
+            settled: false,
             fast: 0,
             seed: me,
             skips: heapless::Vec::new(),
@@ -89,7 +92,7 @@ impl Group {
         let _ = self.events.push_back(event);
     }
     pub(crate) fn state(&self) -> Option<State> {
-        self.over.or((self.peer != 0).then_some(State::Open))
+        self.over.or(self.settled.then_some(State::Open))
     }
     pub(crate) fn key(&self) -> Option<[u8; 32]> {
         self.key
@@ -136,7 +139,7 @@ impl Group {
         if told == self.me {
             return self.event(Event::Echo);
         }
-        if self.peer == told || (self.peer != 0 && self.others) {
+        if self.peer == told || (self.settled && self.others) {
             return;
         }
         if self.peer != 0 {
@@ -146,9 +149,8 @@ impl Group {
             mux.restart();
             self.replaced = true;
         }
-        (self.peer, self.key) = (told, key);
+        (self.peer, self.key, self.settled) = (told, key, false);
         mux.opened(self.me > told);
-        self.event(Event::Opened { me: self.me, peer: told });
     }
 }
 
@@ -195,6 +197,7 @@ where
             return self.end_paths();
         }
         self.renew_paths(now);
+        self.settle();
         self.take_skips();
         self.hand_over();
         self.share(now);
@@ -233,6 +236,15 @@ where
         let grace = self.paths.as_ref().first().map_or(u64::MAX, |path| path.endpoint.grace_us());
         if self.group.peer != 0 && self.group.over.is_none() && now.since(self.group.heard_at) >= grace {
             self.group.end(Loss::Silence);
+        }
+    }
+
+    /// A bond is open once the peer has acknowledged something of it: one that has a peer already takes nothing.
+    fn settle(&mut self) {
+        let settled = |path: &Path<N, H>| path.endpoint.is_settled() && path.endpoint.member.as_ref().is_some_and(|m| m.admitted);
+        if self.group.peer != 0 && !self.group.settled && self.paths.as_ref().iter().any(settled) {
+            self.group.settled = true;
+            self.group.event(Event::Opened { me: self.group.me, peer: self.group.peer });
         }
     }
 

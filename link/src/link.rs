@@ -210,7 +210,8 @@ where
     /// Where the session stands; of a link with several paths the first of them counts that leads to the peer.
     pub fn state(&self) -> State {
         if !self.is_bond() {
-            return self.first().state();
+            let state = self.first().state();
+            return if state == State::Open && !self.first().endpoint.is_settled() { State::Greeting } else { state };
         }
         self.group.state().unwrap_or_else(|| {
             let greets = |path: &Path<N, H>| matches!(path.state(), State::Greeting | State::Open);

@@ -648,6 +648,51 @@ fn a_restarted_peer_is_told() {
     }
 }
 
+/// A new end in the place of one that went without a word meets the next session of its peer, and never the end of the
+/// one before; with one wire or several, whoever calls.
+#[test]
+fn a_new_end_is_met_by_the_next_session() {
+    for_seeds(200, |seed| {
+        let mut random = Random::new(seed);
+        let (count, latency) = (1 + random.below(3) as usize, random.below(5_000));
+        let (ours, theirs) = random_keys(&mut random);
+        let mut wires = Wires::clean(count, FAST, latency);
+        let mut a = bond(FAST, count, random.bits(), ours, None);
+        let mut b = bond(FAST, count, random.bits(), theirs, None);
+        let (mut now, mut wire) = (0u64, vec![0; FRAME_MAX]);
+        let (mut replaced, mut accepted, mut asked) = (None, false, None);
+        let replace_at = 100_000 + random.below(400_000);
+        while !accepted {
+            let time = Instant::from_micros(now);
+            wires.carry(&mut a, &mut b, time);
+            a.handle_timeout(time);
+            b.handle_timeout(time);
+            while let Some(event) = b.poll_event() {
+                match event {
+                    Event::Asked(id) => b.accept(id, Class::Learnt, vec![0; 512], vec![0; 512]).unwrap(),
+                    Event::Lost(_) => b = bond(FAST, count, random.bits(), theirs, None),
+                    _ => {}
+                }
+            }
+            while let Some(event) = a.poll_event() {
+                match event {
+                    Event::Opened { .. } => asked = Some(a.open(b"x", Class::Learnt, vec![0; 512], vec![0; 512]).unwrap()),
+                    Event::Accepted(id) => accepted = replaced.is_some() && asked == Some(id),
+                    Event::Lost(loss) => panic!("told of {loss:?}, {} us after it began", now - replaced.unwrap_or(0)),
+                    _ => {}
+                }
+            }
+            wires.collect(&mut a, &mut b, &mut wire, time);
+            if replaced.is_none() && now >= replace_at && asked.is_some() {
+                (a, replaced, asked) = (bond(FAST, count, random.bits(), ours, None), Some(now), None);
+                a.handle_timeout(time);
+            }
+            now += 200;
+            assert!(now < 20_000_000, "a {}\nb {}", describe(&a, time), describe(&b, time));
+        }
+    });
+}
+
 /// A wire that leads to somebody else carries nothing, whoever that is, and harms nothing.
 #[test]
 fn strangers_are_not_joined() {

@@ -128,7 +128,19 @@ fn a_handshake_is_short() {
         b.handle(&wire[..call], now);
         let answer = b.transmit(&mut wire, now).expect("it answers");
         a.handle(&wire[..answer], now);
-        assert_eq!((a.link.state(), b.link.state()), (link::State::Open, link::State::Opening));
+        assert_eq!((a.link.state(), b.link.state()), (link::State::Greeting, link::State::Opening));
+        let now = Instant::from_micros(5_000);
+        let ping = a.transmit(&mut wire, now).expect("it says that it has read the answer");
+        b.handle(&wire[..ping], now);
+        assert_eq!((a.link.state(), b.link.state()), (link::State::Greeting, link::State::Open));
+        // acknowledgements take their time
+        for now in (5_000..60_000).step_by(1_000).map(Instant::from_micros) {
+            b.link.handle_timeout(now);
+            while let Some(n) = b.transmit(&mut wire, now) {
+                a.handle(&wire[..n], now);
+            }
+        }
+        assert_eq!((a.link.state(), b.link.state()), (link::State::Open, link::State::Open));
         println!("{how:?}: {call} + {answer} bytes");
         assert!(call + answer <= 250, "{how:?}: {call} + {answer} bytes");
     }

@@ -190,7 +190,9 @@ impl<const N: usize> Endpoint<N> {
             self.timers.clear(Timer::Open);
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.owe_open = false;
-            self.event(Event::Opened { me: self.me, peer: self.peer });
+            if !self.unsure {
+                self.event(Event::Opened { me: self.me, peer: self.peer });
+            }
         }
         self.owe_open |= open.answer;
     }
@@ -217,7 +219,7 @@ impl<const N: usize> Endpoint<N> {
     pub(super) fn restart(&mut self) {
         self.heard = Heard::default();
         (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
-        (self.next_tx, self.newest_acked) = (0, None);
+        (self.next_tx, self.newest_acked, self.unsure) = (0, None, false);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
         self.peer_damage = (0, 0);
         self.timers.clear_all();
@@ -242,6 +244,9 @@ impl<const N: usize> Endpoint<N> {
             return;
         }
         self.newest_acked = Some(newest);
+        if core::mem::take(&mut self.unsure) {
+            self.event(Event::Opened { me: self.me, peer: self.peer });
+        }
         let (damage, slips) = (ack.damage.wrapping_sub(self.peer_damage.0), ack.slips.wrapping_sub(self.peer_damage.1));
         let (damage, slips) = if self.rates.take_changed() { (0, 0) } else { (damage, slips) };
         self.peer_damage = (ack.damage, ack.slips);

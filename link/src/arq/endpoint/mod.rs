@@ -78,6 +78,9 @@ pub(crate) struct Endpoint<const N: usize> {
     sealed: bool,
     seal: Option<sealing::Seal>,
     pub(crate) peer_key: Option<[u8; 32]>,
+    /// The peer answered our call, and has acknowledged nothing yet: it may be an end that is just leaving the session
+    /// it had before.
+    unsure: bool,
     /// What it is as one path of several; none when it is alone.
     pub(crate) member: Option<Member>,
     heard: Heard,
@@ -142,6 +145,7 @@ impl<const N: usize> Endpoint<N> {
             in_flight: 0,
             next_tx: 0,
             newest_acked: None,
+            unsure: false,
             last_left: now,
             peer_damage: (0, 0),
             unacked: 0,
@@ -172,6 +176,10 @@ impl<const N: usize> Endpoint<N> {
 
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+    /// Whether the session is open, and the peer has shown that it means to go on with it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state == State::Open && !self.unsure && (self.member.is_none() || self.newest_acked.is_some())
     }
     pub(crate) fn is_channels(&self) -> bool {
         self.channels

@@ -114,6 +114,7 @@ impl<const N: usize> Endpoint<N> {
         }
         self.peer_key = opened.keys.peer;
         self.seal = Some(Seal::new(opened.keys, now));
+        self.unsure = opened.answered;
         self.handle_open(mux, opened.open, now);
         self.probe |= opened.answered;
     }

@@ -36,8 +36,9 @@ const ROWS: [Row; 16] = [
 ];
 
 /// The same for each port of a bond, with `port` for a label.
-const PATH_ROWS: [Row; 8] = [
+const PATH_ROWS: [Row; 9] = [
     ("path_up", "gauge", "Whether the peer answers on this port.", "", "up", 1.0),
+    ("path_baud", "gauge", "Bits per second this port is set to.", "", "baud", 1.0),
     ("path_silent_seconds", "gauge", "How long nothing was heard from the peer on this port.", "", "silent_seconds", 1.0),
     ("path_wire_bytes_total", "counter", "Bytes from and to this port.", "direction=\"in\"", "wire_in", 1.0),
     ("path_wire_bytes_total", "", "", "direction=\"out\"", "wire_out", 1.0),

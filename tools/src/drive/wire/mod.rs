@@ -204,6 +204,10 @@ impl<const C: usize> Wire<C> {
     }
     /// The kind and the reason of a loss.
     pub(super) fn explain(&self, loss: Loss) -> (Kind, String) {
+        if loss == Loss::Silence && !self.has_port() {
+            let grace = self.settings.grace.as_secs();
+            return (kinds::PORT_LOST, format!("the port went away, and did not come back for {grace} s"));
+        }
         watch::explain(loss, self.settings.grace)
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use link::{CloseCode, Loss, State};
 use serde_json::{Value, json};
 
-use super::Wire;
+use super::{Lane, Wire};
 use crate::error::{Kind, kinds};
 
 /// Bytes without any frame, and how long they may come, before a warning.
@@ -127,7 +127,9 @@ impl<const C: usize> Wire<C> {
             return;
         }
         let open = self.link.state() == State::Open;
-        let first = self.lines[0].opener.spec().clone();
+        let up = self.link.paths().iter().position(Lane::is_up);
+        let other = up.map(|at| self.lines[at].opener.spec().to_string());
+        let going_on = if other.is_some() { "; going on without it" } else { "" };
         for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
             line.path.measure(&path.stats());
             let spec = line.opener.spec();
@@ -152,11 +154,12 @@ impl<const C: usize> Wire<C> {
             }
             watched.told = true;
             if path.is_foreign() {
-                tracing::warn!(code = %kinds::PATH_FOREIGN, "{spec}: somebody else answers there than the peer of {first}; is it wired to another machine?");
+                let peer = other.as_ref().map_or("the peer".into(), |other| format!("the peer of {other}"));
+                tracing::warn!(code = %kinds::PATH_FOREIGN, "{spec}: somebody else answers there than {peer}; is it wired to another machine?");
             } else if watched.was_up {
-                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: nothing comes through any more; going on without it");
+                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: nothing comes through any more{going_on}");
             } else {
-                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: no answer from the peer yet; going on without it");
+                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: no answer from the peer yet{going_on}");
             }
         }
     }

@@ -69,7 +69,7 @@ area! {
             cause "The adapter's clock cannot make this rate near enough (what it chose instead is named), or its driver has a limit: a 16550A ends at 115200, a CP2102 at 1 or 2 Mbps, an FT232R at 3 Mbps.";
             remedy "Take a rate that both adapters have, the same at both ends: 115200, 230400, 460800, 921600, 1000000, 2000000 are common.";
         PORT_LOST = "port-lost", Exit::Lost;
-            says ["{why}, and did not come back for {n} s; {n} bytes sent and acknowledged, {n} received", "{port} is gone ({why}); looking for it", "{port} is gone ({why}); waiting for it", "{port} is gone ({why}) before the end of the session was heard", "the port was lost while it was measured: {why}; is the adapter plugged in?"];
+            says ["{why}, and did not come back for {n} s; {n} bytes sent and acknowledged, {n} received", "{port}: the port went away, and did not come back for {n} s", "{port} is gone ({why}); looking for it", "{port} is gone ({why}); waiting for it", "{port} is gone ({why}) before the end of the session was heard", "the port was lost while it was measured: {why}; is the adapter plugged in?"];
             cause "The port went away in a session: the adapter was unplugged or lost its power, its driver gave up ('dmesg'), the other end of a socket or of an exec: command ended. It is looked for until --grace is over; if it comes back in time, nothing is lost (one way: nothing that the sender's --survive covers; there it is waited for with --wait or --forever only).";
             remedy "Plug it in again, in the same socket or as usb:SERIAL-NUMBER. For a longer time give both ends a longer --grace. 'send' and 'recv' go on where they were.";
         PORT_GONE = "port-gone", Exit::Port;

@@ -80,11 +80,13 @@ area! {
             says [
                 "{port}: nothing comes through any more; going on without it",
                 "{port}: no answer from the peer yet; going on without it",
+                "{port}: nothing comes through any more",
+                "{port}: no answer from the peer yet",
             ];
-            cause "Of several ports (--also), this one is open but nothing of the peer comes through it, while others carry the link: a cable is out, an adapter hangs, or the far end has not named its other side.";
+            cause "Of several ports (--also), this one is open but nothing of the peer comes through it, a cable is out, an adapter hangs, or the far end has not named its other side. Others carry the link; where none is left (said of each), the peer is silent.";
             remedy "See its cable and adapter, and that both ends name as many ports; 'hardline status' shows each. It is used again by itself once something comes through.";
         PATH_FOREIGN = "path-foreign";
-            says ["{port}: somebody else answers there than the peer of {first}; is it wired to another machine?"];
+            says ["{port}: somebody else answers there than {peer}; is it wired to another machine?"];
             cause "Of several ports (--also), this one leads to a hardline that is not the peer of the others. Nothing is sent or taken there.";
             remedy "Join it to the machine that the others lead to, or take it out of --also.";
         OWN_ECHO = "own-echo";
