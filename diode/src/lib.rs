@@ -55,6 +55,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
+pub mod datagrams;
 pub mod emitter;
 #[cfg(feature = "std")]
 pub mod loss;

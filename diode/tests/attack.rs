@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use diode::datagrams::Datagrams;
 use diode::object::{self, Description, ObjectSender, Piece, Source};
-use diode::receiver::{Datagrams, Event, Receiver};
+use diode::receiver::{Event, Receiver};
 use diode::seal::{Sealing, write};
 use diode::stream::{Out, StreamReceiver, StreamSender, shape};
 use diode::unseal::{Heard, Psk, Sender};

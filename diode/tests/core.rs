@@ -1,9 +1,10 @@
 //! The one-way mode on a virtual line: seeded noise and outages, no clock.
 #![allow(missing_docs)]
 
+use diode::datagrams::Datagrams;
 use diode::emitter::{COPIES, Config, Emitter};
 use diode::object::{self, Description, Ledger, ObjectSender, Piece, Source};
-use diode::receiver::{Datagrams, Event, Receiver};
+use diode::receiver::{Event, Receiver};
 use diode::stream::{Out, StreamReceiver, StreamSender, shape};
 use diode::wire::{Body, Record};
 use link::sim::{Noise, NoiseConfig, Random};

@@ -2,7 +2,8 @@
 //! wire, nothing may panic, and a sealed receiver takes nothing that was not sealed for it.
 #![allow(missing_docs)]
 
-use diode::receiver::{Datagrams, Event, Receiver};
+use diode::datagrams::Datagrams;
+use diode::receiver::{Event, Receiver};
 use diode::seal::{Sealing, write};
 use diode::stream::StreamReceiver;
 use diode::unseal::{Heard, Psk, Sender};

@@ -11,6 +11,7 @@ pub mod record;
 pub mod seal;
 pub mod segment;
 pub mod seq;
+mod writer;
 
 pub use deframe::Deframer;
 pub use frame::{BODY_MAX, FRAME_MAX, Head, Level, write_frame};

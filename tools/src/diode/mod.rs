@@ -18,5 +18,6 @@ pub mod spool;
 pub mod state;
 mod strange;
 pub mod streams;
+mod taking;
 pub mod target;
 pub mod watch;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use diode::receiver::Datagrams;
+use diode::datagrams::Datagrams;
 use diode::wire::Beacon;
 
 /// How often it is remembered how many were made, within the time a line is waited for.

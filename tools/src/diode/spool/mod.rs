@@ -9,17 +9,19 @@
 //! STATE/OBJECT.done        empty: delivered, further symbols are ignored
 //! ```
 
+mod restore;
+mod worker;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use diode::object::Ledger;
 use diode::wire::{Body, Manifest, Record};
 
 use crate::names::{objection, safe, shown};
+use worker::{Job, Worker};
 
 /// Symbol files kept open.
 const OPEN_MAX: usize = 16;
@@ -158,63 +160,6 @@ impl Spool {
 
     fn path(&self, object: u32, what: &str) -> PathBuf {
         self.state.join(format!("{object:08x}.{what}"))
-    }
-
-    fn restore(&mut self) -> io::Result<()> {
-        let mut names: Vec<String> =
-            std::fs::read_dir(&self.state)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        // manifests before blocks
-        names.sort_by_key(|n| !n.ends_with(".manifest"));
-        for name in names {
-            let Some((object, what)) = name.split_once('.') else { continue };
-            let Ok(object) = u32::from_str_radix(object, 16) else { continue };
-            match (what, what.parse::<u64>()) {
-                ("done", _) => drop(self.done.insert(object)),
-                ("manifest", _) => {
-                    let bytes = std::fs::read(self.state.join(&name))?;
-                    if let Some(Record::Manifest(m)) = Body::parse(&bytes).map(|b| b.record) {
-                        self.objects.insert(object, partial(&m, bytes.clone()));
-                    }
-                }
-                (_, Ok(block)) => self.restore_block(object, block)?,
-                _ => {}
-            }
-        }
-        let done = self.done.clone();
-        self.objects.retain(|object, _| !done.contains(object));
-        // blocks that were decoded have no symbol file any more, but a mark
-        for (object, partial) in &mut self.objects {
-            let marks = std::fs::read(self.state.join(format!("{object:08x}.blocks"))).unwrap_or_default();
-            for mark in marks.chunks_exact(4) {
-                partial.blocks_done.insert(u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]])));
-            }
-        }
-        // blocks that had enough when the receiver was stopped
-        let mut enough = Vec::new();
-        for (object, partial) in &self.objects {
-            let Some(m) = partial.manifest() else { continue };
-            let whole = partial.ledgers.iter().filter(|(block, ledger)| ledger.is_enough(m.symbols(**block) as u32));
-            enough.extend(whole.map(|(block, _)| (*object, *block)));
-        }
-        enough.into_iter().try_for_each(|(object, block)| self.decode(object, block))
-    }
-
-    /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.
-    fn restore_block(&mut self, object: u32, block: u64) -> io::Result<()> {
-        let Some(partial) = self.objects.get_mut(&object) else { return Ok(()) };
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(()) };
-        let (record, symbols) = (3 + usize::from(m.symbol_len), m.symbols(block) as u32);
-        let file = File::options().read(true).write(true).open(self.state.join(format!("{object:08x}.{block}")))?;
-        let count = file.metadata()?.len() / record as u64;
-        file.set_len(count * record as u64)?;
-        let mut ledger = Ledger::default();
-        let mut number = [0u8; 3];
-        for i in 0..count {
-            file.read_exact_at(&mut number, i * record as u64)?;
-            ledger.note(u32::from_le_bytes([number[0], number[1], number[2], 0]), symbols);
-        }
-        partial.ledgers.insert(block, ledger);
-        Ok(())
     }
 
     /// A manifest came.
@@ -439,74 +384,6 @@ fn partial(m: &Manifest<'_>, manifest: Vec<u8>) -> Partial {
         blocks: m.blocks(),
         needed: (0..m.blocks()).map(|b| m.symbols(b)).sum(),
         margin: (0, 0),
-    }
-}
-
-/// A block to decode: its symbols, and where its bytes go.
-#[derive(Debug)]
-struct Job {
-    object: u32,
-    block: u64,
-    manifest: Vec<u8>,
-    symbols: PathBuf,
-    data: PathBuf,
-}
-
-impl Job {
-    fn run(&self) -> io::Result<bool> {
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&self.manifest) else { return Ok(false) };
-        let Some(whole) = decode_block(&self.symbols, &m, self.block)? else { return Ok(false) };
-        let (at, len) = (self.block * m.block_len(), (m.size - self.block * m.block_len()).min(m.block_len()) as usize);
-        File::options().create(true).truncate(false).write(true).open(&self.data)?.write_all_at(&whole[..len], at)?;
-        Ok(true)
-    }
-}
-
-type Decoded = (u32, u64, io::Result<bool>);
-
-/// The thread that decodes, one block after the other: at most one is in memory.
-#[derive(Debug)]
-struct Worker {
-    jobs: Sender<Job>,
-    done: Receiver<Decoded>,
-}
-
-impl Worker {
-    fn start() -> Worker {
-        let (jobs, todo) = channel::<Job>();
-        let (report, done) = channel();
-        std::thread::spawn(move || {
-            for job in todo {
-                if report.send((job.object, job.block, job.run())).is_err() {
-                    return;
-                }
-            }
-        });
-        Worker { jobs, done }
-    }
-    fn give(&self, job: Job) {
-        // the thread lives as long as this; were it gone, nothing would be reported as done
-        let _ = self.jobs.send(job);
-    }
-    fn take(&self, wait: bool) -> Option<Decoded> {
-        if wait { self.done.recv().ok() } else { self.done.try_recv().ok() }
-    }
-}
-
-fn decode_block(path: &Path, m: &Manifest<'_>, block: u64) -> io::Result<Option<Vec<u8>>> {
-    let Ok(mut decoder) = fec::raptor::Decoder::new(m.symbols(block) as usize, m.symbol_len) else { return Ok(None) };
-    let mut file = io::BufReader::with_capacity(1 << 20, File::open(path)?);
-    let mut record = vec![0u8; 3 + usize::from(m.symbol_len)];
-    loop {
-        match file.read_exact(&mut record) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(e) => return Err(e),
-        }
-        let number = u32::from_le_bytes([record[0], record[1], record[2], 0]);
-        if let Some(whole) = decoder.add(number, &record[3..]) {
-            return Ok(Some(whole));
-        }
     }
 }
 
