@@ -137,6 +137,7 @@ impl<H: Handshake> Door<H> {
                 if self.handshake.glance(hello.pattern, hello.message) { Heard::Refused } else { Heard::Nothing }
             }
             (false, false) => self.answer(hello, ours, now),
+            (true, true) if !self.handshake.is_calling(hello.pattern) => Heard::Nothing,
             (true, true) if self.afford(now) => self.answered(hello, ours.me),
             (true, _) => Heard::Nothing,
         }

@@ -70,6 +70,10 @@ pub trait Handshake {
     fn screen(&mut self, _pattern: u8, _caller: u64, _call: &[u8]) -> Screen {
         Screen::Pass
     }
+    /// Whether an answer of this pattern is waited for: of a repeated call the second answer comes too late.
+    fn is_calling(&self, _pattern: u8) -> bool {
+        true
+    }
     /// The answer to a call: the keys and what it said; none when it is not from a known peer. Calls made
     /// before are forgotten.
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])>;
@@ -112,6 +116,9 @@ impl<H: Handshake> Handshake for Option<H> {
     }
     fn screen(&mut self, pattern: u8, caller: u64, call: &[u8]) -> Screen {
         self.as_mut().map_or(Screen::Refuse, |handshake| handshake.screen(pattern, caller, call))
+    }
+    fn is_calling(&self, pattern: u8) -> bool {
+        self.as_ref().is_some_and(|handshake| handshake.is_calling(pattern))
     }
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])> {
         self.as_mut()?.answered(pattern, message)

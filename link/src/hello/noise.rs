@@ -201,6 +201,10 @@ impl Handshake for Noise {
         }
     }
 
+    fn is_calling(&self, pattern: u8) -> bool {
+        self.calls.iter().any(|call| call.pattern == pattern)
+    }
+
     fn answered(&mut self, pattern: u8, message: &[u8]) -> Option<(Keys, [u8; ANSWER_TEXT])> {
         let at = self.calls.iter().position(|call| call.pattern == pattern)?;
         let text = read(&mut self.calls[at].state, message)?;

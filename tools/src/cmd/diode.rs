@@ -58,7 +58,7 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
         match open(&port.port, options) {
             Err(failure) if port.wait && failure.exit == Exit::Port => {
                 if let Some(Signal::End(number)) = signals.take() {
-                    return Err(Failure::signal(number, format!("interrupted; {} was not there yet", port.port)));
+                    return Err(Failure::signal(number, format!("interrupted; {} could not be opened yet", port.port)));
                 }
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(code = %failure.kind, "{}; waiting for it, and trying again", unhinted(&failure.message));

@@ -75,7 +75,7 @@ fn open(args: &TestArgs, signals: &Signals) -> Result<Line, Failure> {
             Err(failure) => return Err(failure),
         }
         if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::signal(number, format!("interrupted; {} was not there yet", args.port)));
+            return Err(Failure::signal(number, format!("interrupted; {} could not be opened yet", args.port)));
         }
         std::thread::sleep(LOOK);
     }

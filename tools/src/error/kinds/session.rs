@@ -60,7 +60,7 @@ area! {
                 "ended by signal {n}",
                 "interrupted; the receiver does not know",
                 "interrupted; the receiver was told that the session is over",
-                "interrupted; {port} was not there yet",
+                "interrupted; {port} could not be opened yet",
                 "interrupted",
             ];
             cause "Somebody or a service manager ended hardline: 2 is Ctrl-C, 15 'kill' or a shutdown, 1 the terminal or ssh went away. The exit code is 128 and the number.";
