@@ -130,7 +130,7 @@ fn a_handshake_is_short() {
         a.handle(&wire[..answer], now);
         assert_eq!((a.link.state(), b.link.state()), (link::State::Greeting, link::State::Opening));
         // to a call that was repeated: nobody has tried anything
-        a.handle(&wire[..answer].to_vec(), now);
+        a.handle(&wire[..answer], now);
         assert_eq!(a.link.stats().refused, 0);
         let now = Instant::from_micros(5_000);
         let ping = a.transmit(&mut wire, now).expect("it says that it has read the answer");
