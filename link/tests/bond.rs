@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{Line, for_seeds, stream_byte};
+use common::{Line, for_seeds, stream_byte, write_known};
 use link::sim::{NoiseConfig, Random};
 use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Loss, Noise, Note, Path, ResetCode, State};
 
@@ -465,11 +465,8 @@ impl User for Bulk {
         &mut self.bond
     }
     fn act(&mut self, now: Instant, _: &mut Random) {
-        let room = (self.bond.writable() as u64).min(self.to_write - self.written);
-        if room > 0 {
-            let piece: Vec<u8> = (self.written..self.written + room).map(|i| stream_byte(1, i)).collect();
-            self.written += self.bond.write(&piece) as u64;
-        }
+        let most = self.to_write - self.written;
+        write_known(&mut self.bond, 1, &mut self.written, most);
         if self.written == self.to_write {
             self.bond.finish();
         }

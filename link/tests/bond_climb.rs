@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::rated::Line;
-use common::{for_seeds, stream_byte};
+use common::rated::{Line, Virtual};
+use common::{for_seeds, read_known, write_known};
 use link::sim::Random;
 use link::{Config, Event, FRAME_MAX, Instant, LADDER, Link, Loss, Noise, Path, RateNews, Rates, State};
 
@@ -81,25 +81,15 @@ impl End {
     }
     fn act(&mut self, now: Instant) {
         if self.link.state() == State::Open && now.as_micros() >= self.next_write {
-            let room = (self.link.writable() as u64).min(self.to_write - self.written).min(self.burst);
-            let piece: Vec<u8> = (self.written..self.written + room).map(|i| stream_byte(self.seeds.0, i)).collect();
-            self.written += self.link.write(&piece) as u64;
+            let most = (self.to_write - self.written).min(self.burst);
+            write_known(&mut self.link, self.seeds.0, &mut self.written, most);
             self.next_write = now.as_micros() + self.pause_us;
             if self.written == self.to_write {
                 self.link.finish();
                 self.next_write = u64::MAX;
             }
         }
-        let mut buffer = [0u8; 65_536];
-        loop {
-            let n = self.link.read(&mut buffer);
-            let right = (0..n).all(|i| buffer[i] == stream_byte(self.seeds.1, self.read + i as u64));
-            assert!(right, "wrong bytes from {}", self.read);
-            self.read += n as u64;
-            if n == 0 {
-                break;
-            }
-        }
+        read_known(&mut self.link, self.seeds.1, &mut self.read);
         if self.link.at_end() {
             self.link.confirm(now);
         }
@@ -155,35 +145,9 @@ struct World {
     random: Random,
 }
 
-impl World {
-    fn new(a: End, b: End, lines: Vec<[Line; 2]>, seed: u64) -> World {
-        let to = (0..lines.len()).collect();
-        World { ends: [a, b], lines, to, blows: Vec::new(), now: 0, random: Random::new(seed ^ 0xABCD) }
-    }
-    fn strike(&mut self) {
-        let now = Instant::from_micros(self.now);
-        while let Some(at) = self.blows.iter().position(|blow| blow.0 <= self.now) {
-            match self.blows.swap_remove(at).1 {
-                Blow::Unplug { end, path } => {
-                    if std::mem::replace(&mut self.ends[end].there[path], false) {
-                        self.ends[end].link.handle_lost(path, now);
-                    }
-                }
-                Blow::PlugIn { end, path, keeps } => {
-                    let end = &mut self.ends[end];
-                    end.there[path] = true;
-                    if end.fixed.is_none() {
-                        if !keeps {
-                            end.bauds[path] = BASE;
-                        }
-                        end.link.handle_port_of(path, end.rates, end.bauds[path], now);
-                        end.bauds[path] = end.link.baud_of(path).unwrap();
-                    }
-                    end.link.handle_reopen_of(path, now);
-                }
-                Blow::Swap(x, y) => self.to.swap(x, y),
-            }
-        }
+impl Virtual for World {
+    fn now(&self) -> u64 {
+        self.now
     }
     fn step(&mut self) {
         self.strike();
@@ -229,21 +193,6 @@ impl World {
         let next = lines.chain(wake).chain(self.blows.iter().map(|blow| blow.0)).min().expect("something must come");
         self.now = next.max(self.now + 1 + self.random.below(300));
     }
-    /// Until `done`; panics after `limit_us`.
-    #[track_caller]
-    fn until(&mut self, what: &str, limit_us: u64, mut done: impl FnMut(&World) -> bool) {
-        let mut rounds = 0u64;
-        while !done(self) {
-            self.step();
-            rounds += 1;
-            assert!(
-                self.now < limit_us && rounds < 30_000_000,
-                "{what}: not by {} after {rounds}: {}",
-                self.now,
-                self.describe()
-            );
-        }
-    }
     fn describe(&self) -> String {
         let now = Instant::from_micros(self.now);
         let one = |e: &End| {
@@ -259,6 +208,38 @@ impl World {
             )
         };
         format!("\n a: {}\n b: {}", one(&self.ends[0]), one(&self.ends[1]))
+    }
+}
+
+impl World {
+    fn new(a: End, b: End, lines: Vec<[Line; 2]>, seed: u64) -> World {
+        let to = (0..lines.len()).collect();
+        World { ends: [a, b], lines, to, blows: Vec::new(), now: 0, random: Random::new(seed ^ 0xABCD) }
+    }
+    fn strike(&mut self) {
+        let now = Instant::from_micros(self.now);
+        while let Some(at) = self.blows.iter().position(|blow| blow.0 <= self.now) {
+            match self.blows.swap_remove(at).1 {
+                Blow::Unplug { end, path } => {
+                    if std::mem::replace(&mut self.ends[end].there[path], false) {
+                        self.ends[end].link.handle_lost(path, now);
+                    }
+                }
+                Blow::PlugIn { end, path, keeps } => {
+                    let end = &mut self.ends[end];
+                    end.there[path] = true;
+                    if end.fixed.is_none() {
+                        if !keeps {
+                            end.bauds[path] = BASE;
+                        }
+                        end.link.handle_port_of(path, end.rates, end.bauds[path], now);
+                        end.bauds[path] = end.link.baud_of(path).unwrap();
+                    }
+                    end.link.handle_reopen_of(path, now);
+                }
+                Blow::Swap(x, y) => self.to.swap(x, y),
+            }
+        }
     }
     /// Whether every wire has this rate at both ends.
     fn are_at(&self, bauds: &[u32]) -> bool {

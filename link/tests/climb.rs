@@ -8,8 +8,8 @@ mod common;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use common::rated::Line;
-use common::{for_seeds, stream_byte};
+use common::rated::{Line, Virtual};
+use common::{for_seeds, read_known, write_known};
 use link::sim::Random;
 use link::wire::frame::body_at;
 use link::wire::segment::{Open, Rate, RateStep, VERSION, Writer};
@@ -80,26 +80,15 @@ impl End {
     fn act(&mut self, now: Instant) {
         let us = now.as_micros();
         if us >= self.next_write && self.link.state() == State::Open {
-            let room = (self.link.writable() as u64).min(self.to_write - self.written).min(self.burst);
-            let piece: Vec<u8> = (self.written..self.written + room).map(|i| stream_byte(self.seeds.0, i)).collect();
-            self.written += self.link.write(&piece) as u64;
+            let most = (self.to_write - self.written).min(self.burst);
+            write_known(&mut self.link, self.seeds.0, &mut self.written, most);
             self.next_write = us + self.pause_us;
             if self.written == self.to_write {
                 self.link.finish();
                 self.next_write = u64::MAX;
             }
         }
-        let mut buffer = [0u8; 4096];
-        loop {
-            let n = self.link.read(&mut buffer);
-            for (i, &byte) in buffer[..n].iter().enumerate() {
-                assert_eq!(byte, stream_byte(self.seeds.1, self.read + i as u64), "byte {}", self.read + i as u64);
-            }
-            self.read += n as u64;
-            if n == 0 {
-                break;
-            }
-        }
+        read_known(&mut self.link, self.seeds.1, &mut self.read);
         if self.link.at_end() {
             self.link.confirm(now);
         }
@@ -133,9 +122,9 @@ struct World {
     random: Random,
 }
 
-impl World {
-    fn new(a: End, b: End, ab: Line, ba: Line, seed: u64) -> World {
-        World { ends: [a, b], lines: [ab, ba], now: 0, random: Random::new(seed ^ 0xABCD) }
+impl Virtual for World {
+    fn now(&self) -> u64 {
+        self.now
     }
     fn step(&mut self) {
         let (mut bytes, mut wire) = (Vec::new(), vec![0u8; FRAME_MAX]);
@@ -174,26 +163,6 @@ impl World {
         let next = [wake, self.lines[0].next(), self.lines[1].next()].into_iter().flatten().min().expect("something must come");
         self.now = next.max(self.now + 1 + self.random.below(300));
     }
-    /// Until `done`; panics after `limit_us`.
-    #[track_caller]
-    fn until(&mut self, what: &str, limit_us: u64, mut done: impl FnMut(&World) -> bool) {
-        let mut rounds = 0u64;
-        while !done(self) {
-            self.step();
-            rounds += 1;
-            assert!(
-                self.now < limit_us && rounds < 30_000_000,
-                "{what}: not by {} after {rounds}: {}",
-                self.now,
-                self.describe()
-            );
-        }
-    }
-    fn run_to(&mut self, us: u64) {
-        while self.now < us {
-            self.step();
-        }
-    }
     fn describe(&self) -> String {
         let one = |e: &End| {
             let tail: Vec<_> = e.news.iter().rev().take(12).collect();
@@ -210,6 +179,17 @@ impl World {
             )
         };
         format!("\n a: {}\n b: {}", one(&self.ends[0]), one(&self.ends[1]))
+    }
+}
+
+impl World {
+    fn new(a: End, b: End, ab: Line, ba: Line, seed: u64) -> World {
+        World { ends: [a, b], lines: [ab, ba], now: 0, random: Random::new(seed ^ 0xABCD) }
+    }
+    fn run_to(&mut self, us: u64) {
+        while self.now < us {
+            self.step();
+        }
     }
     /// A new process in the place of an end, at the base rate, with nothing to say.
     fn restart(&mut self, i: usize, id: u64, bytes: (u64, u64)) {

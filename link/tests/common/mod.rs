@@ -6,7 +6,7 @@ pub mod rated;
 use std::collections::VecDeque;
 
 use link::sim::{Noise, NoiseConfig, Random};
-use link::{Config, Event, FRAME_MAX, Instant, Link, Noise as Handshake};
+use link::{Config, Event, FRAME_MAX, Handshake as IsHandshake, Instant, Link, Noise as Handshake, Path};
 
 /// One direction of the line: bytes leave at the rate, arrive later, in pieces, damaged.
 pub struct Line {
@@ -152,25 +152,16 @@ impl End {
         }
     }
     fn act(&mut self, now: Instant, random: &mut Random) {
-        let mut room = (self.link.writable() as u64).min(self.to_write - self.written);
+        let mut most = self.to_write - self.written;
         if self.burst != u64::MAX {
-            room = room.min(random.below(self.burst + 1));
+            most = most.min(random.below(self.burst + 1));
         }
-        let piece: Vec<u8> = (self.written..self.written + room).map(|i| stream_byte(self.write_seed, i)).collect();
-        self.written += self.link.write(&piece) as u64;
+        write_known(&mut self.link, self.write_seed, &mut self.written, most);
         if self.written == self.to_write {
             self.link.finish();
         }
-        let mut buffer = [0u8; 4096];
-        while now.as_micros() >= self.stalled_until {
-            let n = self.link.read(&mut buffer);
-            for (i, &byte) in buffer[..n].iter().enumerate() {
-                assert_eq!(byte, stream_byte(self.read_seed, self.read + i as u64), "byte {}", self.read + i as u64);
-            }
-            self.read += n as u64;
-            if n == 0 {
-                break;
-            }
+        if now.as_micros() >= self.stalled_until {
+            read_known(&mut self.link, self.read_seed, &mut self.read);
         }
         if self.link.at_end() {
             self.link.confirm(now);
@@ -185,6 +176,42 @@ impl End {
                 Event::Lost(_) => self.lost = Some(event),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Writes of the stream of this seed what goes on behind `written`, at most so much and as far as there is room.
+pub fn write_known<const N: usize, const C: usize, H: IsHandshake, S>(
+    link: &mut Link<Vec<u8>, N, C, H, S>,
+    seed: u64,
+    written: &mut u64,
+    most: u64,
+) where
+    S: AsRef<[Path<N, H>]> + AsMut<[Path<N, H>]>,
+{
+    let room = (link.writable() as u64).min(most);
+    let piece: Vec<u8> = (*written..*written + room).map(|i| stream_byte(seed, i)).collect();
+    *written += link.write(&piece) as u64;
+}
+
+/// Reads all there is, which must be what goes on behind `read` in the stream of this seed.
+#[track_caller]
+pub fn read_known<const N: usize, const C: usize, H: IsHandshake, S>(
+    link: &mut Link<Vec<u8>, N, C, H, S>,
+    seed: u64,
+    read: &mut u64,
+) where
+    S: AsRef<[Path<N, H>]> + AsMut<[Path<N, H>]>,
+{
+    let mut buffer = [0u8; 4096];
+    loop {
+        let n = link.read(&mut buffer);
+        for (i, &byte) in buffer[..n].iter().enumerate() {
+            assert_eq!(byte, stream_byte(seed, *read + i as u64), "byte {}", *read + i as u64);
+        }
+        *read += n as u64;
+        if n == 0 {
+            return;
         }
     }
 }

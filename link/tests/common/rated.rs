@@ -73,3 +73,28 @@ impl Line {
         self.flight.front().map(|b| b.0)
     }
 }
+
+/// Ends and lines that go on step by step, on a clock that is only a number (µs).
+pub trait Virtual {
+    fn now(&self) -> u64;
+    fn step(&mut self);
+    fn describe(&self) -> String;
+    /// Until `done`; panics after `limit_us`.
+    #[track_caller]
+    fn until(&mut self, what: &str, limit_us: u64, mut done: impl FnMut(&Self) -> bool)
+    where
+        Self: Sized,
+    {
+        let mut rounds = 0u64;
+        while !done(self) {
+            self.step();
+            rounds += 1;
+            assert!(
+                self.now() < limit_us && rounds < 30_000_000,
+                "{what}: not by {} after {rounds}: {}",
+                self.now(),
+                self.describe()
+            );
+        }
+    }
+}

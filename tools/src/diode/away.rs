@@ -17,8 +17,11 @@ pub(super) struct Away {
 }
 
 impl Away {
-    /// From now on.
-    pub(super) fn new(why: &str) -> Away {
+    /// From now on; `told`: said now, for one that comes and goes without a byte in between never came back.
+    pub(super) fn new(spec: &Spec, why: &str, told: bool) -> Away {
+        if told {
+            tracing::warn!(code = %kinds::PORT_LOST, "{spec} is gone ({why}); waiting for it");
+        }
         let now = Instant::now();
         Away { since: now, looked: now, why: why.to_owned(), told: None }
     }

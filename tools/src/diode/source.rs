@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::away::Away;
 use super::port::Input;
-use crate::error::kinds;
 use crate::port::{Options, Spec};
 
 /// What a read brought.
@@ -87,11 +86,8 @@ impl Source {
     fn close(&mut self, why: &str) {
         self.overruns = self.overruns();
         self.input = None;
-        self.away = Some(Away::new(why));
-        // one that comes and goes without a byte in between never came back
-        if self.returns && std::mem::take(&mut self.carried) {
-            tracing::warn!(code = %kinds::PORT_LOST, "{} is gone ({why}); waiting for it", self.spec);
-        }
+        let told = self.returns && std::mem::take(&mut self.carried);
+        self.away = Some(Away::new(&self.spec, why, told));
     }
 
     /// How long until it is to be looked for again.

@@ -56,15 +56,11 @@ impl Target {
             }
             // every descriptor must go, or the adapter comes back under another name
             self.output = None;
-            // one that comes and goes without a frame in between never came back
-            if std::mem::take(&mut self.carried) {
-                tracing::warn!(code = %kinds::PORT_LOST, "{} is gone (hung up); waiting for it", self.spec);
-            }
         }
     }
     /// Looks until it is back.
     fn look(&mut self, signals: &Signals) -> Result<(), Failure> {
-        let mut away = Away::new("hung up");
+        let mut away = Away::new(&self.spec, "hung up", std::mem::take(&mut self.carried));
         while self.output.is_none() {
             pause(signals, away.look_in())?;
             self.output = away.look(&self.spec, || Output::open(&self.spec, self.options)).map(|(output, _)| output);

@@ -91,7 +91,7 @@ impl Climb {
         self.seek.heard(now);
     }
 
-    pub(super) fn decide(&mut self, trial: Trial, view: &View, now: Instant) {
+    fn decide(&mut self, trial: Trial, view: &View, now: Instant) {
         let (mine, theirs) = (trial.report(), trial.peer);
         let worth = ((view.share)(mine.noise(self.at)) + (view.share)(theirs.noise(self.at))) as f32;
         self.ladder.measured(self.at, worth);
@@ -104,7 +104,7 @@ impl Climb {
         }
     }
     /// The rung on trial is the one in use.
-    pub(super) fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, now: Instant) {
         if self.at < self.proven {
             self.ladder.failed(self.proven, now);
         }

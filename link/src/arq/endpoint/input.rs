@@ -190,6 +190,7 @@ impl<const N: usize> Endpoint<N> {
             self.timers.clear(Timer::Open);
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.owe_open = false;
+            self.unsure |= self.member.is_some();
             if !self.unsure {
                 self.event(Event::Opened { me: self.me, peer: self.peer });
             }

@@ -78,8 +78,8 @@ pub(crate) struct Endpoint<const N: usize> {
     sealed: bool,
     seal: Option<sealing::Seal>,
     pub(crate) peer_key: Option<[u8; 32]>,
-    /// The peer answered our call, and has acknowledged nothing yet: it may be an end that is just leaving the session
-    /// it had before.
+    /// The peer has acknowledged nothing yet, and may be an end that is just leaving the session it had before: it
+    /// answered our call, or this is one path of several.
     unsure: bool,
     /// What it is as one path of several; none when it is alone.
     pub(crate) member: Option<Member>,
@@ -179,7 +179,7 @@ impl<const N: usize> Endpoint<N> {
     }
     /// Whether the session is open, and the peer has shown that it means to go on with it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state == State::Open && !self.unsure && (self.member.is_none() || self.newest_acked.is_some())
+        self.state == State::Open && !self.unsure
     }
     pub(crate) fn is_channels(&self) -> bool {
         self.channels

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Fd, Way, exec, own, path, refuse_flow, udp_in};
+use super::{Fd, Way, open};
 use crate::error::Failure;
 use crate::port::exec::Running;
-use crate::port::{Kind, Options, Spec};
+use crate::port::{Options, Spec};
 
 /// Largest datagram taken from UDP.
 const DATAGRAM_MAX: usize = 65_536;
@@ -23,19 +23,7 @@ pub struct Input {
 impl Input {
     /// Opens `spec` for reading only.
     pub fn open(spec: &Spec, options: Options) -> Result<Input, Failure> {
-        refuse_flow(options)?;
-        let (fd, child, tty) = match spec.kind() {
-            Kind::UdpListen => (Fd::Datagrams(udp_in(spec)?), None, false),
-            Kind::Exec => {
-                let (fd, child) = exec(spec, Way::In)?;
-                (Fd::Bytes(fd), Some(child), false)
-            }
-            Kind::Stdio => (Fd::Bytes(own(Way::In)?), None, false),
-            _ => {
-                let (fd, tty) = path(spec, options, Way::In)?;
-                (Fd::Bytes(fd), None, tty)
-            }
-        };
+        let (fd, child, tty) = open(spec, options, Way::In)?;
         let mut input = Input { fd, tty, overruns_before: 0, _child: child };
         input.overruns_before = input.overruns();
         Ok(input)

@@ -38,6 +38,24 @@ enum Fd {
     Datagrams(UdpSocket),
 }
 
+/// Opens a port for one direction: what to read or write, the command behind it, and whether it is a terminal.
+fn open(spec: &Spec, options: Options, way: Way) -> Result<(Fd, Option<Running>, bool), Failure> {
+    refuse_flow(options)?;
+    Ok(match (spec.kind(), way) {
+        (Kind::Udp, Way::Out) => (Fd::Datagrams(udp_out(spec)?), None, false),
+        (Kind::UdpListen, Way::In) => (Fd::Datagrams(udp_in(spec)?), None, false),
+        (Kind::Exec, _) => {
+            let (fd, child) = exec(spec, way)?;
+            (Fd::Bytes(fd), Some(child), false)
+        }
+        (Kind::Stdio, _) => (Fd::Bytes(own(way)?), None, false),
+        _ => {
+            let (fd, tty) = path(spec, options, way)?;
+            (Fd::Bytes(fd), None, tty)
+        }
+    })
+}
+
 fn refuse_flow(options: Options) -> Result<(), Failure> {
     if options.flow == Flow::None {
         return Ok(());

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
-use super::{Fd, Way, exec, own, path, refuse_flow, udp_out};
+use super::{Fd, Way, open};
 use crate::diode::send::check;
 use crate::error::{Doing, Failure, kinds};
 use crate::port::exec::Running;
-use crate::port::{Kind, Options, Spec};
+use crate::port::{Options, Spec};
 use crate::signal::Signals;
 
 /// What a descriptor that blocks takes for sure once it polls writable.
@@ -33,19 +33,7 @@ pub struct Output {
 impl Output {
     /// Opens `spec` for writing only.
     pub fn open(spec: &Spec, options: Options) -> Result<Output, Failure> {
-        refuse_flow(options)?;
-        let (fd, child, tty) = match spec.kind() {
-            Kind::Udp => (Fd::Datagrams(udp_out(spec)?), None, false),
-            Kind::Exec => {
-                let (fd, child) = exec(spec, Way::Out)?;
-                (Fd::Bytes(fd), Some(child), false)
-            }
-            Kind::Stdio => (Fd::Bytes(own(Way::Out)?), None, false),
-            _ => {
-                let (fd, tty) = path(spec, options, Way::Out)?;
-                (Fd::Bytes(fd), None, tty)
-            }
-        };
+        let (fd, child, tty) = open(spec, options, Way::Out)?;
         Ok(Output { fd: Some(fd), rate: if tty { options.baud / 10 } else { 0 }, tty, _child: child })
     }
     fn fd(&self) -> &Fd {
@@ -68,11 +56,11 @@ impl Output {
     }
     /// Writes a whole frame, waiting while the port takes nothing, unless a signal asks for the end.
     pub fn write(&self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
-        let failed = |e: io::Error| match e.raw_os_error() {
-            Some(libc::EIO) if self.tty => Err(io::Error::other("the port hung up (--wait waits until it is back)")),
-            _ => Err(e),
+        let failed = |e: io::Error| {
+            let hung_up = self.tty && e.raw_os_error() == Some(libc::EIO);
+            let why = if hung_up { io::Error::other("the port hung up (--wait waits until it is back)") } else { e };
+            Err(why).doing(kinds::LINE_FAILED, || "write to the line".into())
         };
-        let failed = |e: io::Error| failed(e).doing(kinds::LINE_FAILED, || "write to the line".into());
         match self.fd() {
             // nobody listening yet is no error on a diode
             Fd::Datagrams(socket) => match socket.send(frame) {
