@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use fec::raptor::{ESI_MAX, Encoder, SYMBOLS_MAX};
+use fec::raptor::{ESI_MAX, Encoder, Plans, SYMBOLS_MAX};
 use link::wire::Level;
 use link::wire::frame::frame_len;
 
@@ -150,6 +150,7 @@ pub struct ObjectSender<S> {
     /// Those among which the wire is shared, small ones first; empty when that is to be found out anew.
     active: [Vec<usize>; 2],
     numbers: BTreeSet<u32>,
+    plans: Plans,
     turn: [usize; 2],
     small_next: bool,
     /// Bytes handed out: the time of the wire.
@@ -165,6 +166,7 @@ impl<S: Source> ObjectSender<S> {
             list: Vec::new(),
             active: [Vec::new(), Vec::new()],
             numbers: BTreeSet::new(),
+            plans: Plans::default(),
             turn: [0; 2],
             small_next: true,
             at: 0,
@@ -322,7 +324,7 @@ impl<S: Source> ObjectSender<S> {
             s.encoder = None;
             let mut data = vec![0u8; len];
             s.source.read_at(offset, &mut data)?;
-            s.encoder = Encoder::new(data, symbol_len).ok().map(|e| (block, Box::new(e)));
+            s.encoder = self.plans.encoder(data, symbol_len).ok().map(|e| (block, Box::new(e)));
         }
         out.clear();
         out.resize(usize::from(symbol_len), 0);

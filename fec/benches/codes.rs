@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use fec::byte_rs::{self, Parity};
-use fec::raptor::{Decoder, Encoder};
+use fec::raptor::{Decoder, Plans};
 use fec::reed_solomon::ReedSolomon;
 use fec::{Block, Code};
 
@@ -38,10 +38,11 @@ fn block(data: usize, parity: usize, len: usize) {
 
 fn raptor(symbols: usize, len: u16) {
     let data = vec![0x5A; symbols * usize::from(len)];
+    let mut plans = Plans::default();
     let encode = rate(data.len(), || {
-        black_box(Encoder::new(black_box(data.clone()), len).unwrap());
+        black_box(plans.encoder(black_box(data.clone()), len).unwrap());
     });
-    let encoder = Encoder::new(data.clone(), len).unwrap();
+    let encoder = plans.encoder(data.clone(), len).unwrap();
     let lost = symbols / 10;
     let packets: Vec<Vec<u8>> = (lost..symbols + lost + 3)
         .map(|esi| {

@@ -8,7 +8,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use raptorq::{EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder};
+use raptorq::{
+    EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder, SourceBlockEncodingPlan,
+};
 
 use crate::{Block, Code, TooFew, Unsupported, check};
 
@@ -39,14 +41,8 @@ impl core::fmt::Debug for Encoder {
 
 impl Encoder {
     /// `data` (1 to 56 403 symbols; the last is filled up with zeros) in symbols of `len` bytes.
-    pub fn new(mut data: Vec<u8>, len: u16) -> Result<Encoder, Unsupported> {
-        let symbols = data.len().div_ceil(usize::from(len.max(1)));
-        if len == 0 || symbols == 0 || symbols > SYMBOLS_MAX {
-            return Err(Unsupported);
-        }
-        data.resize(symbols * usize::from(len), 0);
-        let inner = SourceBlockEncoder::new(0, &config(symbols, len), &data);
-        Ok(Encoder { inner, data, len: usize::from(len) })
+    pub fn new(data: Vec<u8>, len: u16) -> Result<Encoder, Unsupported> {
+        Plans::default().encoder(data, len)
     }
     /// Source symbols.
     pub fn symbols(&self) -> usize {
@@ -63,6 +59,47 @@ impl Encoder {
         } else if let Some(packet) = self.inner.repair_packets(esi - self.symbols() as u32, 1).first() {
             out[..self.len].copy_from_slice(packet.data());
         }
+    }
+}
+
+/// How blocks are encoded, which depends on their number of symbols alone: worked out once for equal blocks.
+/// Keeps plans of [`PLANNED`] symbols, those used last.
+#[derive(Default)]
+pub struct Plans {
+    /// By number of symbols; the one used last is the first.
+    kept: Vec<(usize, SourceBlockEncodingPlan)>,
+}
+
+/// Source symbols of all plans that are kept: two of the largest. Of one symbol there are about 1 kB.
+pub const PLANNED: usize = 2 * SYMBOLS_MAX;
+
+impl core::fmt::Debug for Plans {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.kept.iter().map(|(symbols, _)| symbols)).finish()
+    }
+}
+
+impl Plans {
+    /// An encoder of `data`, as [`Encoder::new`] makes it.
+    pub fn encoder(&mut self, mut data: Vec<u8>, len: u16) -> Result<Encoder, Unsupported> {
+        let symbols = data.len().div_ceil(usize::from(len.max(1)));
+        if len == 0 || symbols == 0 || symbols > SYMBOLS_MAX {
+            return Err(Unsupported);
+        }
+        data.resize(symbols * usize::from(len), 0);
+        let inner = SourceBlockEncoder::with_encoding_plan(0, &config(symbols, len), &data, self.plan(symbols));
+        Ok(Encoder { inner, data, len: usize::from(len) })
+    }
+    fn plan(&mut self, symbols: usize) -> &SourceBlockEncodingPlan {
+        let known = self.kept.iter().position(|(of, _)| *of == symbols).map(|at| self.kept.remove(at));
+        let plan = known.unwrap_or_else(|| (symbols, SourceBlockEncodingPlan::generate(symbols as u16)));
+        self.kept.insert(0, plan);
+        let mut planned = 0;
+        self.kept.retain(|(of, _)| {
+            planned += of;
+            planned <= PLANNED
+        });
+        &self.kept[0].1
     }
 }
 
