@@ -16,10 +16,14 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+/// The longest wait: 68 years. The seconds of a 32-bit system hold no more.
+const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
+
 /// Waits until a descriptor is ready or the time has passed; returns what each is ready for.
 pub(crate) fn wait(fds: &[(BorrowedFd<'_>, PollFlags)], timeout: Option<Duration>) -> std::io::Result<Vec<PollFlags>> {
     let mut polled: Vec<PollFd<'_>> = fds.iter().map(|&(fd, flags)| PollFd::new(fd, flags)).collect();
-    match ppoll(&mut polled, timeout.map(TimeSpec::from_duration), None) {
+    let timeout = timeout.map(|t| TimeSpec::from_duration(t.min(LONGEST)));
+    match ppoll(&mut polled, timeout, None) {
         Ok(_) | Err(Errno::EINTR) => Ok(polled.iter().map(|p| p.revents().unwrap_or(PollFlags::empty())).collect()),
         Err(e) => Err(e.into()),
     }
