@@ -70,7 +70,7 @@ pub struct Plans {
     kept: Vec<(usize, SourceBlockEncodingPlan)>,
 }
 
-/// Source symbols of all plans that are kept: two of the largest. Of one symbol there are about 1 kB.
+/// Source symbols of all plans that are kept: two of the largest blocks.
 pub const PLANNED: usize = 2 * SYMBOLS_MAX;
 
 impl core::fmt::Debug for Plans {
