@@ -355,7 +355,7 @@ pub struct OpenArgs {
 #[command(
     after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; start 'hardline recv' \
 first there. Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
-was when it is run again. Symbolic links and special files are named and left out.\n\n  \
+was when it is run again. A link that is named is what it leads to; inside of folders links and special files are named and left out.\n\n  \
 hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n  \
 hardline send /run/hardline/wire backup.tar"
 )]

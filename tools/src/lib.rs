@@ -13,6 +13,7 @@
 //! ```
 
 pub mod adapters;
+pub mod beneath;
 mod cleanse;
 pub mod cli;
 pub mod clock;
@@ -40,3 +41,4 @@ pub mod sim;
 pub mod soak;
 pub mod stats;
 pub mod stdio;
+pub mod whole;

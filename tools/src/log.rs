@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer, debug_fn};
 
 use crate::cli::{Common, LogFormat};
 use crate::error::{Failure, kinds};
-use crate::names::printable;
+use crate::names::{printable, visible};
 use crate::{progress, say};
 
 /// Whether programs read along.
@@ -67,7 +67,7 @@ impl io::Write for Stderr {
 /// The words, and the code they can be looked up by.
 fn field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
-        "message" => write!(out, "{value:?}"),
+        "message" => out.write_str(&visible(&format!("{value:?}"))),
         "code" => write!(out, " [{value:?}]"),
         name => write!(out, " {name}={value:?}"),
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::names::printable;
 use crate::say;
 
 /// Bytes, rate and time left; without a total what is known of that.
@@ -85,7 +86,7 @@ impl Meter {
     }
     /// What is under way.
     pub fn name(&self, name: &str) {
-        self.bar.set_message(name.to_owned());
+        self.bar.set_message(printable(name.as_bytes()));
     }
     /// Takes the bar away.
     pub fn clear(&self) {

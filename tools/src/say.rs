@@ -5,11 +5,14 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Doing, Failure, kinds};
+use crate::names::visible;
 use crate::{progress, stdio};
 
 /// A line on stderr.
 pub fn aside(line: impl Display) {
     let line = format!("{line}\n");
+    // whatever it was made of
+    let line = visible(&line);
     let _ = progress::beside(|| io::stderr().write_all(line.as_bytes()));
 }
 

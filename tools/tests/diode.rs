@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::UdpSocket;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -688,6 +689,136 @@ fn a_watched_folder_is_emptied() {
     }
 }
 
+/// A name that is in `sent/` already: both stay.
+#[test]
+fn what_was_sent_before_is_kept() {
+    let wire = Wire::new(&[]);
+    let (watched, long) = (wire.path("watched"), "x".repeat(255));
+    fs::create_dir(&watched).unwrap();
+    let _send = wire.start("send", wire.send().args(["--survive", "50ms", "--watch"]).arg(&watched));
+    let kept = |content: &str| {
+        let files = fs::read_dir(watched.join("sent")).into_iter().flatten().flatten();
+        files.filter(|f| fs::read_to_string(f.path()).is_ok_and(|c| c == content)).map(|f| f.file_name()).next()
+    };
+    for (i, name) in ["same", long.as_str()].into_iter().enumerate() {
+        for content in ["first", "second", "third"].map(|c| format!("{c} of {i}")) {
+            fs::rename(wire.file("new", content.as_bytes()), watched.join(name)).unwrap();
+            until(&format!("{content} is put away"), || kept(&content));
+        }
+    }
+    let all: Vec<_> = ["first of 0", "second of 0", "third of 0", "first of 1", "second of 1", "third of 1"].map(kept).into();
+    assert!(all.iter().all(Option::is_some), "{all:?}");
+    assert!(all[0].as_ref().unwrap() == "same" && all[3].as_ref().unwrap() == long.as_str(), "{all:?}");
+    assert!(all[1].as_ref().unwrap().to_string_lossy().starts_with("same."), "{all:?}");
+}
+
+/// Only root can make a file of somebody else.
+#[test]
+fn a_file_that_may_not_be_moved_is_named_and_the_others_are_sent() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let watched = dir.path().join("watched");
+    fs::create_dir(&watched).unwrap();
+    for (path, mode) in [(dir.path(), 0o755), (&watched, 0o1777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::write(watched.join("aa-foreign"), b"foreign").unwrap();
+    let mut send = Command::new("setpriv");
+    send.args(["--reuid", "12345", "--regid", "12345", "--clear-groups", HARDLINE, "diode", "send", "stdio:", "--rate", "1M"]);
+    let mut send = Running::start(dir.path(), "send", send.args(["--survive", "10ms", "--watch"]).arg(&watched));
+    send.says("aa-foreign is not sent: Operation not permitted (os error 1) [file-unsent]");
+    let own = dir.path().join("own");
+    fs::write(&own, b"own").unwrap();
+    std::os::unix::fs::chown(&own, Some(12345), Some(12345)).unwrap();
+    fs::rename(&own, watched.join("own")).unwrap();
+    send.awaits("it is put away", || watched.join("sent/own").exists());
+    assert!(watched.join("aa-foreign").exists());
+    send.signal(Signal::SIGTERM);
+    send.ends(143);
+}
+
+/// Links in a watched folder, in `sending/` as well, lead nowhere; as a folder neither.
+#[test]
+fn a_watched_folder_does_not_follow_links() {
+    let wire = Wire::new(&[]);
+    let (watched, out, outside) = (wire.path("watched"), wire.path("in"), wire.path("outside"));
+    fs::create_dir_all(watched.join("sending")).unwrap();
+    fs::create_dir_all(&outside).unwrap();
+    let secret = wire.file("secret", b"secret");
+    symlink(&secret, watched.join("link")).unwrap();
+    symlink(&secret, watched.join("sending/link-too")).unwrap();
+    for name in ["plain", "blocked"] {
+        fs::write(watched.join(name), name).unwrap();
+    }
+    fs::create_dir(watched.join("sending/blocked")).unwrap();
+    let _recv = wire.recv(&["--out", out.to_str().unwrap(), "--forever"]);
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--watch"]).arg(&watched));
+    until("the file arrives", || out.join("plain").exists().then_some(()));
+    until("it is put away", || watched.join("sent/plain").exists().then_some(()));
+    assert_eq!(fs::read_dir(&out).unwrap().flatten().filter(|e| !e.file_name().to_string_lossy().starts_with('.')).count(), 1);
+    // the folders of its own are not to be somebody else's
+    send.signal(Signal::SIGTERM);
+    send.ends(143);
+    fs::remove_dir_all(watched.join("sent")).unwrap();
+    symlink("../outside", watched.join("sent")).unwrap();
+    fs::write(watched.join("more"), b"more").unwrap();
+    let says = wire.start("again", wire.send().args(["--survive", "50ms", "--watch"]).arg(&watched)).ends(1);
+    assert!(says.contains("symbolic link") && says.contains("[watch-folder]"), "{says}");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    // what was named is followed
+    fs::remove_file(watched.join("sent")).unwrap();
+    symlink(&watched, wire.path("named")).unwrap();
+    let _send = wire.start("send", wire.send().args(["--survive", "50ms", "--watch"]).arg(wire.path("named")));
+    until("it arrives", || out.join("more").exists().then_some(()));
+}
+
+/// Who may write to the folder swaps files for links to what he may not read, all the time: at whatever instant one is looked
+/// at, moved or opened. Not a byte of it leaves.
+#[test]
+fn links_swapped_into_a_watched_folder_in_any_instant_lead_nowhere() {
+    const FILES: usize = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let (watched, secret) = (dir.path().join("watched"), dir.path().join("secret"));
+    fs::create_dir_all(watched.join("sending")).unwrap();
+    let (marked, plain) = ("TOP-SECRET-BYTES/".repeat(200), "harmless-content/".repeat(200));
+    fs::write(&secret, &marked).unwrap();
+    let mut send = Command::new(HARDLINE);
+    send.args(["diode", "send", "stdio:", "--rate", "1M", "--armour", "0", "--survive", "10ms", "--watch"]).arg(&watched);
+    let wire = Running::start(dir.path(), "send", send.stdin(Stdio::null()));
+    let carries = |what: &str| wire.out().windows(17).any(|w| w == what.as_bytes());
+    let pair = |i: usize| {
+        let link = dir.path().join(format!("link-{i}"));
+        let _ = fs::remove_file(&link);
+        symlink(&secret, &link).unwrap();
+        fs::write(watched.join(".new"), format!("{i} {plain}")).unwrap();
+        fs::rename(watched.join(".new"), watched.join(format!("file-{i}"))).unwrap();
+        link
+    };
+    let links: Vec<PathBuf> = (0..FILES).map(pair).collect();
+    let limit = Instant::now() + Duration::from_secs(4);
+    let (mut swapped, mut renewed) = (0u32, 0);
+    while Instant::now() < limit {
+        for (i, link) in links.iter().enumerate() {
+            let name = format!("file-{i}");
+            let places = [watched.join(&name), watched.join("sending").join(&name)];
+            swapped += places.iter().filter(|place| exchange(link, place)).count() as u32;
+            if places.iter().all(|place| place.symlink_metadata().is_err()) && renewed < 200 {
+                renewed += 1;
+                pair(i);
+            }
+        }
+    }
+    assert!(swapped > 100 && carries("harmless-content/"), "{swapped} swaps, {renewed} files: {}", wire.err());
+    assert!(!carries("TOP-SECRET-BYTES/"), "the secret left after {swapped} swaps, {renewed} files: {}", wire.err());
+}
+
+fn exchange(one: &Path, other: &Path) -> bool {
+    let here = nix::fcntl::AT_FDCWD;
+    nix::fcntl::renameat2(here, one, here, other, nix::fcntl::RenameFlags::RENAME_EXCHANGE).is_ok()
+}
+
 #[test]
 fn a_receiver_that_got_nothing_of_what_it_is_for_says_so() {
     let wire = Wire::new(&[]);
@@ -781,6 +912,42 @@ fn a_file_that_changes_while_it_is_sent_is_named() {
     assert_carried(&out.join("still"), b"still");
 }
 
+/// It has the same size and time as before, and had its first round: only its bytes tell.
+#[test]
+fn a_file_that_is_rewritten_behind_the_sender_is_named() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let (sent, path) = (bytes(200_000, 41), wire.file("changing", &[]));
+    let rewrite = |content: &[u8]| {
+        let mut file = File::options().write(true).open(&path).unwrap();
+        file.write_all(content).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000)).unwrap();
+    };
+    rewrite(&sent);
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--rounds", "30"]).arg(&path));
+    until("the first round is over", || (!wire.reported("delivered").is_empty()).then_some(()));
+    rewrite(&bytes(200_000, 42));
+    let says = send.ends(1);
+    assert!(says.contains("changing changed while it was sent: it cannot arrive whole [file-changed]"), "{says}");
+    recv.ends(0);
+    assert_carried(&out.join("changing"), &sent);
+}
+
+/// `stat` says 0 bytes, or a page, and reading says otherwise.
+#[test]
+fn files_that_do_not_know_their_size_arrive_whole() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let files = ["/proc/version", "/proc/filesystems", "/sys/class/net/lo/mtu"];
+    wire.start("send", wire.send().args(["--survive", "50ms"]).args(files)).ends(0);
+    recv.ends(0);
+    for file in files.map(Path::new) {
+        assert_carried(&out.join(file.file_name().unwrap()), &fs::read(file).unwrap());
+    }
+}
+
 /// An empty file, others before and after it; the wire is dead for nearly as long as the profile survives.
 #[test]
 fn the_empty_file_survives_an_outage() {
@@ -866,7 +1033,7 @@ fn names_that_cannot_arrive_are_told_and_the_others_are_sent() {
     let bad = wire.rig.dir().join(std::ffi::OsStr::from_bytes(b"bad\xff.txt"));
     fs::write(&bad, b"bad").unwrap();
     let files = [bad, wire.file("new\nline", b"bad"), wire.file("good", b"good")];
-    let says = wire.start("send", wire.send().args(["--survive", "50ms"]).args(&files)).ends(1);
+    let says = wire.start("send", wire.send().args(["-q", "--survive", "50ms"]).args(&files)).ends(1);
     assert!(
         says.contains("bad\u{fffd}.txt is not sent: its name is not UTF-8, and would arrive as another one [file-unsent]"),
         "{says}"
@@ -971,6 +1138,88 @@ fn names_from_the_wire_stay_in_the_folder() {
     assert!(!absolute.exists() && !wire.path("evil").exists() && !Path::new("/hardline-evil").exists());
     let refused: BTreeSet<String> = wire.reported("missing").iter().map(|m| m["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(refused, bad.iter().map(|n| (*n).to_owned()).collect());
+}
+
+#[test]
+fn links_below_the_folder_are_not_followed() {
+    let wire = Wire::new(&[]);
+    let (out, outside) = (wire.path("in"), wire.path("outside"));
+    fs::create_dir_all(&out).unwrap();
+    fs::create_dir_all(outside.join("deep")).unwrap();
+    let victim = wire.file("victim", b"mine");
+    symlink("../outside", out.join("way")).unwrap();
+    symlink(&outside, out.join("absolute")).unwrap();
+    symlink("../nowhere", out.join("dangling")).unwrap();
+    symlink(&victim, out.join("link")).unwrap();
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap()]);
+    let bad = ["way/escaped", "way/deep/escaped", "way/new/escaped", "absolute/escaped", "dangling/escaped"];
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    for (i, name) in bad.into_iter().enumerate() {
+        forger.file(i as u32 + 1, name, format!("{name} stays away").as_bytes());
+    }
+    forger.file(100, "link", b"takes the place of the link");
+    forger.file(101, "sub/sub/good", b"may come in");
+    forger.beacon(VERSION, true);
+    let says = recv.ends(4);
+    assert_carried(&out.join("sub/sub/good"), b"may come in");
+    assert_carried(&victim, b"mine");
+    assert!(out.join("link").symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{says}");
+    assert_eq!(fs::read_dir(outside.join("deep")).unwrap().count(), 0, "{says}");
+    assert!(!wire.path("nowhere").exists());
+    let refused: BTreeSet<String> = wire.reported("missing").iter().map(|m| m["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(refused, bad.iter().map(|n| (*n).to_owned()).collect());
+    assert!(says.contains("'way/escaped' is not accepted: cannot be put at"), "{says}");
+}
+
+/// What is put together is on another file system than where it goes, where there are two.
+#[test]
+fn long_names_arrive_and_a_file_called_part_is_left_alone() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("video.part"), b"the user's own").unwrap();
+    let elsewhere = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+    let state = elsewhere.path().join("state");
+    let mut recv = wire.recv(&["--out", out.to_str().unwrap(), "--state", state.to_str().unwrap()]);
+    let long = "x".repeat(255);
+    let deep = format!("{long}/{long}");
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    for (i, name) in [long.as_str(), "video", "video/inside", deep.as_str()].into_iter().enumerate() {
+        forger.file(i as u32 + 1, name, format!("content {i}").as_bytes());
+    }
+    forger.file(9, "last", b"last");
+    forger.beacon(VERSION, true);
+    let says = recv.ends(4);
+    assert_carried(&out.join(&long), b"content 0");
+    assert_carried(&out.join("video"), b"content 1");
+    assert_carried(&out.join("last"), b"last");
+    assert_carried(&out.join("video.part"), b"the user's own");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 4, "nothing else is left: {says}");
+    assert!(says.contains("'video/inside' is not accepted: "), "{says}");
+}
+
+/// A name that reads otherwise than it is, and one with something that cannot be seen.
+#[test]
+fn names_that_hide_are_shown_as_they_are() {
+    let wire = Wire::new(&[]);
+    let out = wire.path("in");
+    let mut recv = wire.recv(&["-vv", "--out", out.to_str().unwrap()]);
+    let (name, other) = ("invoice\u{202e}fdp.exe\u{200b}", "in\u{2066}vo/../ice");
+    let mut forger = Forger::new(&wire);
+    forger.beacon(VERSION, false);
+    forger.file(1, name, b"content");
+    forger.file(2, other, b"content");
+    forger.beacon(VERSION, true);
+    let says = recv.ends(4);
+    assert!(says.contains(r"invoice\u{202e}fdp.exe\u{200b} is whole"), "{says}");
+    assert!(says.contains(r"'in\u{2066}vo/../ice' is not accepted"), "{says}");
+    assert!(!says.contains(['\u{202e}', '\u{200b}', '\u{2066}']), "{says:?}");
+    assert_carried(&out.join(name), b"content");
+    assert_eq!(wire.reported("delivered")[0]["name"], name, "programs get the name as it is");
+    assert_eq!(wire.reported("missing")[0]["name"], other);
 }
 
 /// Neither a line that looks like one of ours nor an escape sequence reaches a terminal; the report has the name as it is.

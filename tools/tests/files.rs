@@ -3,7 +3,8 @@
 #![allow(missing_docs)]
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -223,7 +224,12 @@ fn one_end_holds_the_wire_the_other_has_a_port() {
 // ---- killed -----------------------------------------------------------------------------------
 
 fn big(rig: &Rig) {
-    fs::write(rig.path("big"), bytes(BIG, 1)).unwrap();
+    big_of(rig, 1);
+}
+
+fn big_of(rig: &Rig, seed: u64) {
+    let mut file = File::options().create(true).truncate(false).write(true).open(rig.path("big")).unwrap();
+    file.write_all(&bytes(BIG, seed)).unwrap();
 }
 
 fn part_len(rig: &Rig) -> u64 {
@@ -380,16 +386,9 @@ fn a_full_disk_is_said_at_both_ends() {
     assert_resumed(&rig, 100_000);
 }
 
-#[test]
-fn what_cannot_be_read_is_said_at_both_ends() {
-    let rig = rig();
-    fs::write(rig.path("fine"), b"fine").unwrap();
-    fs::write(rig.path("locked"), b"locked").unwrap();
-    fs::set_permissions(rig.path("locked"), fs::Permissions::from_mode(0o000)).unwrap();
-    std::os::unix::fs::symlink("fine", rig.path("link")).unwrap();
-    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
-    // root reads everything, unless it gives that up
-    let mut send = match nix::unistd::geteuid().is_root() {
+/// `hardline send a` without the rights of root, who reads everything unless he gives that up.
+fn as_nobody_special(rig: &Rig) -> Command {
+    let mut command = match nix::unistd::geteuid().is_root() {
         true => {
             let mut command = Command::new("setpriv");
             let caps = "-dac_override,-dac_read_search";
@@ -399,10 +398,20 @@ fn what_cannot_be_read_is_said_at_both_ends() {
         }
         false => Command::new(HARDLINE),
     };
-    send.arg("send").arg(rig.path("a")).args(["-b", BAUD, "fine", "locked", "link", "not there"]).current_dir(rig.dir());
-    let mut send = Running::spawn(&rig, "send", &mut send);
+    command.arg("send").arg(rig.path("a")).args(["-b", BAUD]).current_dir(rig.dir());
+    command
+}
+
+#[test]
+fn what_cannot_be_read_is_said_at_both_ends() {
+    let rig = rig();
+    fs::write(rig.path("fine"), b"fine").unwrap();
+    fs::write(rig.path("locked"), b"locked").unwrap();
+    fs::set_permissions(rig.path("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::spawn(&rig, "send", as_nobody_special(&rig).args(["fine", "locked", "not there"]));
     let (sent, received) = (send.ends(1), recv.ends(1));
-    for name in ["locked: Permission denied", "not there: No such file", "skipped link: a symbolic link"] {
+    for name in ["locked: Permission denied", "not there: No such file"] {
         assert!(sent.contains(name), "{sent}");
     }
     for name in ["locked: the other end cannot read it: Permission denied", "not there: the other end cannot read it"] {
@@ -418,14 +427,137 @@ fn nothing_to_send_is_said_before_the_port_is_opened() {
     let said = Running::start(&rig, "send", "send", "none", &["not there"]).ends(1);
     assert!(said.contains("not there: No such file"), "{said}");
     nix::unistd::mkfifo(&rig.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    std::os::unix::fs::symlink("f", rig.path("link")).unwrap();
+    symlink("f", rig.path("link")).unwrap();
     let said = Running::start(&rig, "send", "send", "none", &["pipe", "link", "/dev/null"]).ends(1);
     let named =
-        "nothing to send; pipe is a named pipe, and left out; link is a symbolic link, and left out; /dev/null is a device";
+        "nothing to send; pipe: it is a named pipe; link: No such file or directory (os error 2); /dev/null: it is a device";
     assert!(said.contains(named), "{said}");
     fs::write(rig.path("f"), b"f").unwrap();
     Running::start(&rig, "send", "send", "none", &["f"]).ends(6);
     Running::start(&rig, "recv", "recv", "none", &["--out", "out"]).ends(6);
     let said = Running::start(&rig, "send", "send", "none", &["f", "./f"]).ends(2);
     assert!(said.contains("two of the files"), "{said}");
+}
+
+/// Each in a run of its own beside a file that is fine, and without a word that is not an error.
+#[test]
+fn what_was_named_and_did_not_travel_is_never_a_success() {
+    let rig = rig();
+    fs::write(rig.path("fine"), b"fine").unwrap();
+    for (name, mode) in [("locked", 0o000), ("bad\nname", 0o600)] {
+        fs::write(rig.path(name), b"secret").unwrap();
+        fs::set_permissions(rig.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::create_dir(rig.path("closed")).unwrap();
+    fs::set_permissions(rig.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    nix::unistd::mkfifo(&rig.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("socket")).unwrap();
+    symlink("pipe", rig.path("to-pipe")).unwrap();
+    symlink("gone", rig.path("dangling")).unwrap();
+    symlink("round", rig.path("round")).unwrap();
+    let named = [
+        ("pipe", "pipe: ", "it is a named pipe"),
+        ("to-pipe", "to-pipe: ", "it is a named pipe"),
+        ("socket", "socket: ", "it is a socket"),
+        ("/dev/null", "null: ", "it is a device"),
+        ("dangling", "dangling: ", "No such file"),
+        ("round", "round: ", "Too many levels of symbolic links"),
+        ("locked", "locked: ", "Permission denied"),
+        ("closed", "closed: ", "Permission denied"),
+        ("bad\nname", "bad?name: ", "its name has control characters"),
+        ("not there", "not there: ", "No such file"),
+    ];
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out", "--forever"]);
+    for (at, (path, shown, why)) in named.into_iter().enumerate() {
+        let (log, mut command) = (format!("send-{at}"), as_nobody_special(&rig));
+        let sent = Running::spawn(&rig, &log, command.args(["-q", "fine", path])).ends(1);
+        assert!(sent.contains(&format!("{shown}{why}")), "{path}: {sent}");
+        let told = format!("{shown}the other end cannot read it: {why}");
+        until(&format!("{told}: {}", recv.said()), || recv.said().contains(&told));
+    }
+    for twice in [["-q", "fine", "./fine"], ["fine", "closed/../fine", "-q"]] {
+        Running::start(&rig, "twice", "send", "a", &twice).ends(2);
+    }
+    recv.signal(Signal::SIGTERM);
+    recv.ends(143);
+    let there: Vec<_> = fs::read_dir(rig.path("out")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(there, ["fine"]);
+}
+
+/// A link that was typed is the file or the folder it leads to; those inside of folders stay behind.
+#[test]
+fn a_link_that_was_named_is_followed() {
+    let rig = rig();
+    fs::write(rig.path("backup-1"), b"latest").unwrap();
+    fs::create_dir_all(rig.path("real/deep")).unwrap();
+    fs::write(rig.path("real/deep/file"), b"file").unwrap();
+    symlink("../backup-1", rig.path("real/inside")).unwrap();
+    symlink("backup-1", rig.path("latest")).unwrap();
+    symlink("real", rig.path("folder")).unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let said = Running::start(&rig, "send", "send", "a", &["latest", "folder"]).ends(0);
+    assert!(said.contains("skipped folder/inside: a symbolic link"), "{said}");
+    assert!(said.contains("sent 2 files, 10 bytes"), "{said}");
+    recv.ends(0);
+    let got = rig.path("out");
+    assert!(got.join("latest").symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read(got.join("latest")).unwrap(), b"latest");
+    assert_eq!(fs::read(got.join("folder/deep/file")).unwrap(), b"file");
+    assert!(!got.join("folder/inside").exists());
+}
+
+// ---- files that are not what they say ------------------------------------------------------------
+
+/// `stat` says 0 bytes, or a page, and reading says otherwise.
+#[test]
+fn files_that_do_not_know_their_size_arrive_whole() {
+    let rig = rig();
+    let files = ["/proc/version", "/proc/filesystems", "/sys/class/net/lo/mtu"];
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let args: Vec<&str> = files.into_iter().chain(["--json"]).collect();
+    Running::start(&rig, "send", "send", "a", &args).ends(0);
+    recv.ends(0);
+    for file in files.map(Path::new) {
+        let (here, there) = (fs::read(file).unwrap(), fs::read(rig.path("out").join(file.file_name().unwrap())).unwrap());
+        assert!(!here.is_empty() && here == there, "{}: {} bytes of {}", file.display(), there.len(), here.len());
+    }
+}
+
+/// The file has the same size and the same time as before: only its bytes tell.
+#[test]
+fn a_file_that_is_rewritten_behind_the_sender_is_named() {
+    let rig = rig();
+    big(&rig);
+    set_time(&rig.path("big"), 1_000_000);
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a", &["big"]);
+    until_half(&rig);
+    big_of(&rig, 2);
+    set_time(&rig.path("big"), 1_000_000);
+    let (sent, received) = (send.ends(1), recv.ends(1));
+    assert!(sent.contains("big: it was changed while it was sent"), "{sent}");
+    assert!(received.contains("big: the other end gave up: it was changed while it was sent"), "{received}");
+    assert!(!rig.path("out/big").exists());
+    // what came of the mixture does no harm to the next
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    Running::start(&rig, "again", "send", "a", &["big"]).ends(0);
+    recv.ends(0);
+    assert_same(&rig, "big");
+}
+
+// ---- names that hide --------------------------------------------------------------------------------
+
+#[test]
+fn names_that_hide_are_shown_as_they_are() {
+    let rig = rig();
+    let name = "invoice\u{202e}fdp.exe\u{200b}";
+    fs::write(rig.path(name), b"content").unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out", "-v"]);
+    let sent = Running::start(&rig, "send", "send", "a", &[name, "not\u{2066} there", "-v"]).ends(1);
+    let received = recv.ends(1);
+    for said in [&sent, &received] {
+        assert!(said.contains(r"invoice\u{202e}fdp.exe\u{200b}") && said.contains(r"not\u{2066} there: "), "{said}");
+        assert!(!said.contains(['\u{202e}', '\u{200b}', '\u{2066}']), "{said}");
+    }
+    assert_same(&rig, name);
 }

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -47,8 +47,12 @@ type Ends = (Result<Summary, Failure>, Result<Summary, Failure>);
 
 /// One transfer; the way there and the way back are cut after so many bytes.
 fn transfer(sources: &[PathBuf], out: &Path, there: usize, back: usize) -> Ends {
+    carry(Sources::gather(sources).unwrap(), out, there, back)
+}
+
+/// The same of what was looked at before.
+fn carry(sources: Sources, out: &Path, there: usize, back: usize) -> Ends {
     let (a, b) = UnixStream::pair().unwrap();
-    let sources = Sources::gather(sources).unwrap();
     let sending = thread::spawn(move || {
         let input = Cut { stream: a.try_clone().unwrap(), left: back };
         let sent = sender::send(input, &a, &sources, &mut Progress::new(QUIET));
@@ -95,6 +99,38 @@ fn content(root: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 
 fn is_part(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".hardline-part")
+}
+
+/// Between the look and the opening a file becomes a link, and so does a folder on the way, and the folder that was named.
+#[test]
+fn links_that_take_a_place_meanwhile_are_not_followed() {
+    let (dir, paths) = tree();
+    let (out, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in ["a", "c", "z"] {
+        fs::write(outside.path().join(name), b"secret").unwrap();
+    }
+    let top = dir.path().join("top");
+    let swap = |name: &str, to: &Path| {
+        fs::rename(top.join(name), dir.path().join(name.replace('/', "-"))).unwrap();
+        symlink(to, top.join(name)).unwrap();
+    };
+    fs::set_permissions(top.join("in"), fs::Permissions::from_mode(0o750)).unwrap();
+    let sources = Sources::gather(&paths).unwrap();
+    swap("z", &outside.path().join("z"));
+    swap("in/deep", outside.path());
+    let (sent, received) = carry(sources, out.path(), usize::MAX, usize::MAX);
+    assert_eq!((sent.unwrap().failed, received.unwrap().failed), (2, 2));
+    let there = content(out.path());
+    assert!(there.iter().all(|(_, content)| content.as_deref() != Some(b"secret")), "{there:?}");
+    assert_eq!(there.iter().filter(|(_, content)| content.is_some()).count(), 3, "all others came: {there:?}");
+
+    let sources = Sources::gather(&paths).unwrap();
+    fs::rename(&top, dir.path().join("moved")).unwrap();
+    symlink(outside.path(), &top).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let (sent, _) = carry(sources, out.path(), usize::MAX, usize::MAX);
+    assert_eq!(sent.unwrap().files, 0);
+    assert!(content(out.path()).iter().all(|(_, content)| content.is_none()));
 }
 
 /// What has a name is whole, whatever was cut.

@@ -113,8 +113,6 @@ fn state(adapter: &Adapter) -> String {
     }
 }
 
-/// Also without the marks that turn the direction of writing, which are no control characters.
 fn shown(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    printable(text.as_bytes()).chars().map(|c| if turns(c) { '?' } else { c }).collect()
+    printable(text.as_bytes())
 }

@@ -1,11 +1,14 @@
 //! Files to send: what they are called, and whether they stayed as they were while they travelled.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use diode::object::{Description, Source};
@@ -14,10 +17,12 @@ use nix::poll::PollFlags;
 use sha2::{Digest, Sha256};
 
 use super::send::check;
+use crate::beneath::{Dir, named};
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::{safe, shown};
 use crate::signal::Signals;
+use crate::whole::{Whole, whole};
 
 /// What tells that a file was not touched: its place, bytes and time.
 pub type Stamp = (u64, u64, u64, i64, i64);
@@ -27,35 +32,77 @@ pub fn stamp(meta: &Metadata) -> Stamp {
     (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
+/// How a file is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    /// By the path the user named.
+    Named,
+    /// By its name in a folder that is open.
+    In(Rc<Dir>),
+    /// It is stdin: only its copy is there.
+    Stdin,
+}
+
 /// A file that is being sent. It is open only while it is read: there may be more of them than descriptors.
 #[derive(Debug)]
 pub struct Reading {
     /// Where it is; of stdin, a name to speak of it.
     pub path: PathBuf,
-    /// Stdin, copied.
-    message: Option<File>,
-    stamp: Option<Stamp>,
+    way: Way,
+    /// Of stdin and of what does not know its size: what is sent.
+    copy: Option<Rc<File>>,
+    stamp: Stamp,
     /// SHA-256 of what was announced.
     announced: [u8; 32],
     size: u64,
     /// Of what was read, in order up to here.
     read: (Sha256, u64),
+    /// SHA-256 of each block as it was read first, by its place: a file can change without a trace in its time.
+    blocks: BTreeMap<u64, [u8; 32]>,
 }
 
 impl Reading {
-    fn file(&self) -> io::Result<File> {
-        match &self.message {
-            Some(file) => file.try_clone(),
-            None => open(&self.path),
+    /// What it is called where it is.
+    pub fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+    /// Reads a part of it, if it is still the file that was announced.
+    fn read_exact(&self, offset: u64, out: &mut [u8]) -> Result<(), Unread> {
+        let unread = |e: io::Error| match e.kind() {
+            io::ErrorKind::UnexpectedEof => Unread::Changed,
+            _ => Unread::Failed(e),
+        };
+        if let Some(copy) = &self.copy {
+            return copy.read_exact_at(out, offset).map_err(unread);
         }
+        let opened = match &self.way {
+            Way::In(dir) => dir.read(self.name()),
+            Way::Named | Way::Stdin => named(&self.path),
+        };
+        let (file, meta) = opened.map_err(Unread::Failed)?;
+        if stamp(&meta) != self.stamp {
+            return Err(Unread::Changed);
+        }
+        file.read_exact_at(out, offset).map_err(unread)?;
+        if file.metadata().is_ok_and(|meta| stamp(&meta) == self.stamp) { Ok(()) } else { Err(Unread::Changed) }
     }
     /// Whether what was read to be sent is what was announced.
     pub fn is_as_announced(&self) -> bool {
         self.read.1 == self.size && <[u8; 32]>::from(self.read.0.clone().finalize()) == self.announced
     }
+    fn meta(&self) -> io::Result<Metadata> {
+        match &self.way {
+            Way::In(dir) => dir.look(self.name()),
+            Way::Named | Way::Stdin => std::fs::metadata(&self.path),
+        }
+    }
+    /// Whether something has its name where it was.
+    pub fn is_there(&self) -> bool {
+        self.meta().is_ok()
+    }
     /// Whether the file is as it was when it was announced.
     pub fn is_untouched(&self) -> bool {
-        self.stamp.is_none_or(|s| std::fs::metadata(&self.path).is_ok_and(|m| stamp(&m) == s))
+        matches!(self.way, Way::Stdin) || self.meta().is_ok_and(|meta| stamp(&meta) == self.stamp)
     }
 }
 
@@ -71,16 +118,9 @@ pub enum Unread {
 impl Source for Reading {
     type Error = Unread;
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Unread> {
-        let file = self.file().map_err(Unread::Failed)?;
-        let is_same = |file: &File| file.metadata().is_ok_and(|m| self.stamp.is_none_or(|s| stamp(&m) == s));
-        if !is_same(&file) {
-            return Err(Unread::Changed);
-        }
-        file.read_exact_at(out, offset).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => Unread::Changed,
-            _ => Unread::Failed(e),
-        })?;
-        if !is_same(&file) {
+        self.read_exact(offset, out)?;
+        let sha256 = Sha256::digest(&*out).into();
+        if *self.blocks.entry(offset).or_insert(sha256) != sha256 {
             return Err(Unread::Changed);
         }
         // the first time it is read in order
@@ -90,16 +130,6 @@ impl Source for Reading {
         }
         Ok(())
     }
-}
-
-/// Opens a file; waits for nobody, as opening a pipe would, and does nothing to a device.
-pub fn open(path: &Path) -> io::Result<File> {
-    let not = || io::Error::other("it is not a file");
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(not());
-    }
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not()) }
 }
 
 /// What a file is called at the other end, or why it cannot be called so.
@@ -112,17 +142,29 @@ pub fn name_of(path: &Path) -> Result<&str, String> {
     Ok(name)
 }
 
-/// What there is to say of a file, and where its bytes are.
+/// What there is to say of a file the user named, and where its bytes are.
 pub fn describe(path: &Path) -> Result<(Description, Reading), Failure> {
-    let file = match std::fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => {
-            return Err(Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot send {}: it is not a file", shown(path))));
-        }
-        _ => open(path).doing(kinds::SOURCE_UNREADABLE, || format!("read {}", shown(path)))?,
-    };
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot send {}: it is not a file", shown(path))));
+    }
+    let opened = named(path).doing(kinds::SOURCE_UNREADABLE, || format!("read {}", shown(path)))?;
+    announce_file(path, opened, Way::Named)
+}
+
+/// The same of a file in a folder; `path` is to speak of it, and ends in its name.
+pub fn describe_in(dir: &Rc<Dir>, path: &Path) -> Result<(Description, Reading), Failure> {
+    let opened = dir.read(path.file_name().unwrap_or_default());
+    let opened = opened.doing(kinds::SOURCE_UNREADABLE, || format!("read {}", shown(path)))?;
+    announce_file(path, opened, Way::In(dir.clone()))
+}
+
+fn announce_file(path: &Path, (file, meta): (File, Metadata), way: Way) -> Result<(Description, Reading), Failure> {
     let name =
         name_of(path).map_err(|why| Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot send {}: {why}", shown(path))))?;
-    announce(path, name, file, false)
+    let Whole { file, size, copied } = whole(file).doing(kinds::SOURCE_UNREADABLE, || format!("read {}", shown(path)))?;
+    let (description, mut reading) = announce(path, name, (&file, &meta, size), way)?;
+    reading.copy = copied.then(|| Rc::new(file));
+    Ok((description, reading))
 }
 
 /// The same of stdin, which is copied to a temporary file first.
@@ -137,25 +179,40 @@ pub fn message(signals: &Signals) -> Result<(Description, Reading), Failure> {
             continue;
         }
         match stdin.read(&mut buffer).doing(kinds::SOURCE_UNREADABLE, || "read -".into())? {
-            0 => return announce(Path::new("-"), "", copy, true),
+            0 => {
+                let meta = copy.metadata().doing(kinds::SOURCE_UNREADABLE, || "read -".into())?;
+                let (description, mut reading) = announce(Path::new("-"), "", (&copy, &meta, meta.len()), Way::Stdin)?;
+                reading.copy = Some(Rc::new(copy));
+                return Ok((description, reading));
+            }
             n => copy.write_all(&buffer[..n]).doing(kinds::SOURCE_UNREADABLE, || "read -".into())?,
         }
     }
 }
 
-fn announce(path: &Path, name: &str, file: File, message: bool) -> Result<(Description, Reading), Failure> {
-    let fail = || format!("read {}", shown(path));
-    let meta = file.metadata().doing(kinds::SOURCE_UNREADABLE, fail)?;
+/// An open file, what is known of it, and its bytes.
+type Known<'a> = (&'a File, &'a Metadata, u64);
+
+/// Hashes what is to be sent.
+fn announce(path: &Path, name: &str, (file, meta, size): Known<'_>, way: Way) -> Result<(Description, Reading), Failure> {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |t| t.as_secs());
-    let sha256 = crate::digest::of(&file).doing(kinds::SOURCE_UNREADABLE, fail)?;
-    let description = Description { name: name.to_owned(), size: meta.len(), modified, sha256, priority: 0 };
+    let mut hasher = Sha256::new();
+    let read = crate::digest::add(&mut hasher, file, size);
+    if read.doing(kinds::SOURCE_UNREADABLE, || format!("read {}", shown(path)))? != size {
+        let why = "it became shorter while it was read";
+        return Err(Failure::new(kinds::SOURCE_UNREADABLE, format!("cannot read {}: {why}", shown(path))));
+    }
+    let sha256 = hasher.finalize().into();
+    let description = Description { name: name.to_owned(), size, modified, sha256, priority: 0 };
     let reading = Reading {
         path: path.to_owned(),
-        message: message.then_some(file),
-        stamp: (!message).then(|| stamp(&meta)),
+        way,
+        copy: None,
+        stamp: stamp(meta),
         announced: sha256,
-        size: meta.len(),
+        size,
         read: (Sha256::new(), 0),
+        blocks: BTreeMap::new(),
     };
     Ok((description, reading))
 }

@@ -84,7 +84,8 @@ fn gather(files: &[PathBuf], sender: &mut ObjectSender<Reading>, signals: &Signa
         let is_message = path.as_os_str() == "-";
         match name_of(path) {
             Err(why) if !is_message && files.len() > 1 && path.is_file() => {
-                tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(path));
+                // also where only errors are wanted: it was named
+                tracing::error!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(path));
                 failed += 1;
             }
             _ => {
@@ -172,11 +173,11 @@ impl Sending<'_> {
             (None, Unread::Changed) => {
                 self.failed += 1;
                 let path = shown(&reading.path);
-                tracing::warn!(code = %kinds::FILE_CHANGED, "{path} changed while it was sent: it cannot arrive whole");
+                tracing::error!(code = %kinds::FILE_CHANGED, "{path} changed while it was sent: it cannot arrive whole");
             }
             (None, Unread::Failed(e)) => {
                 self.failed += 1;
-                tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {e}", shown(&reading.path));
+                tracing::error!(code = %kinds::FILE_UNSENT, "{} is not sent: {e}", shown(&reading.path));
             }
         }
     }

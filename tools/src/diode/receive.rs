@@ -22,7 +22,7 @@ use super::strange::Strange;
 use crate::clock::Clock;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
-use crate::names::{printable, shown};
+use crate::names::shown;
 use crate::progress::Meter;
 use crate::signal::{Signal, Signals};
 use crate::stats;
@@ -211,7 +211,7 @@ impl Receiving {
             let have = manifest.map_or(0, |m| partial.have(&m)).min(partial.needed);
             whole += partial.size;
             here += (partial.size as f64 * have as f64 / partial.needed.max(1) as f64) as u64;
-            self.meter.name(&printable(partial.name.as_bytes()));
+            self.meter.name(&partial.name);
         }
         if whole > 0 {
             self.meter.grow(whole);

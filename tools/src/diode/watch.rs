@@ -1,17 +1,25 @@
 //! A watched folder: files are taken when nobody writes them any more, and sent anew when somebody did all the same.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use diode::object::ObjectSender;
 
-use super::files::{Reading, Stamp, describe, name_of, open, stamp};
+use super::files::{Reading, Stamp, describe_in, name_of, stamp};
+use crate::beneath::Dir;
 use crate::error::{Doing, Failure, kinds};
-use crate::names::shown;
+use crate::names::{COMPONENT_MAX, shown};
+
+/// Where files are while they travel, and after that.
+const SENDING: &str = "sending";
+const SENT: &str = "sent";
 
 /// How long a file must have stayed as it is where nothing else tells that nobody writes it.
 const QUIET: Duration = Duration::from_secs(2);
@@ -24,14 +32,53 @@ const F_SETSIG: libc::c_int = 10;
 #[derive(Debug)]
 pub struct Watch {
     dir: PathBuf,
-    sending: PathBuf,
-    sent: PathBuf,
+    /// As they were found last.
+    folders: Option<Folders>,
     under_way: HashSet<PathBuf>,
     /// How those look that cannot be told to be whole, and since when.
     seen: HashMap<PathBuf, (Stamp, Instant)>,
     /// What cannot be sent, and was told.
     refused: HashSet<PathBuf>,
     told_of_folders: bool,
+}
+
+/// The folder and those in it, open. Who may write to it may rename and link as he likes: nothing of that is followed.
+#[derive(Clone, Debug)]
+struct Folders {
+    dir: Rc<Dir>,
+    sending: Rc<Dir>,
+    sent: Rc<Dir>,
+}
+
+impl Folders {
+    /// Opens those in `path`, and makes those that are not there.
+    fn open(path: &Path) -> Result<Folders, Failure> {
+        std::fs::create_dir_all(path).doing(kinds::WATCH_FOLDER, || format!("make {}", shown(path)))?;
+        let dir = Dir::named(path).doing(kinds::WATCH_FOLDER, || format!("look into {}", shown(path)))?;
+        let inside = |name| {
+            let made = dir.make(Path::new(name), 0o777).map(Rc::new);
+            made.doing(kinds::WATCH_FOLDER, || format!("make {}", shown(&path.join(name))))
+        };
+        let (sending, sent) = (inside(SENDING)?, inside(SENT)?);
+        Ok(Folders { dir: Rc::new(dir), sending, sent })
+    }
+    fn is_same(&self, other: &Folders) -> bool {
+        let same = |a: &Dir, b: &Dir| a.identity().is_ok_and(|a| b.identity().is_ok_and(|b| a == b));
+        same(&self.dir, &other.dir) && same(&self.sending, &other.sending) && same(&self.sent, &other.sent)
+    }
+    /// Moves a file from `sending/` to `sent/`. One of its name that is there already stays.
+    fn put_away(&self, name: &OsStr) -> io::Result<()> {
+        let taken = |name: &OsStr| self.sent.look(name).is_ok();
+        let mut new = name.to_owned();
+        let mut number = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
+        while taken(&new) {
+            let end = format!(".{number}");
+            let kept = name.as_bytes().len().min(COMPONENT_MAX - end.len());
+            new = OsString::from_vec([&name.as_bytes()[..kept], end.as_bytes()].concat());
+            number += 1;
+        }
+        self.sending.rename(name, &self.sent, &new)
+    }
 }
 
 impl Watch {
@@ -42,8 +89,7 @@ impl Watch {
         }
         Watch {
             dir: dir.to_owned(),
-            sending: dir.join("sending"),
-            sent: dir.join("sent"),
+            folders: None,
             under_way: HashSet::new(),
             seen: HashMap::new(),
             refused: HashSet::new(),
@@ -51,24 +97,37 @@ impl Watch {
         }
     }
 
+    /// The folders, anew if somebody put others in their place. Those that were open stay: files in them are under way, and
+    /// each has a descriptor of its folder.
+    fn folders(&mut self) -> Result<Folders, Failure> {
+        let now = Folders::open(&self.dir)?;
+        let kept = self.folders.take().filter(|before| before.is_same(&now)).unwrap_or(now);
+        self.folders = Some(kept.clone());
+        Ok(kept)
+    }
+
     /// Takes what is whole.
     pub fn look(&mut self, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
-        for folder in [&self.sending, &self.sent] {
-            std::fs::create_dir_all(folder).doing(kinds::WATCH_FOLDER, || format!("make {}", shown(folder)))?;
-        }
+        let Folders { dir, sending, .. } = self.folders()?;
+        let in_sending = self.dir.join(SENDING);
         let mut there = HashSet::new();
-        for path in self.files_in(&self.sending.clone())? {
-            if !self.under_way.contains(&path) && self.is_ready(&path) {
-                self.add(path.clone(), sender);
+        for name in self.files_in(&sending, &in_sending)? {
+            let path = in_sending.join(&name);
+            if !self.under_way.contains(&path) && self.is_ready(&sending, &path) {
+                self.add(&sending, path.clone(), sender);
             }
             there.insert(path);
         }
-        for path in self.files_in(&self.dir.clone())? {
-            let taken = self.sending.join(path.file_name().unwrap_or_default());
+        for name in self.files_in(&dir, &self.dir.clone())? {
+            let (path, taken) = (self.dir.join(&name), in_sending.join(&name));
             // one of the same name goes first
-            if !there.contains(&taken) && self.is_ready(&path) {
-                std::fs::rename(&path, &taken).doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?;
-                self.add(taken, sender);
+            if !there.contains(&taken) && self.is_ready(&dir, &path) {
+                match dir.rename(&name, &sending, &name) {
+                    Ok(()) => self.add(&sending, taken, sender),
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
+                    moved => moved.doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?,
+                }
             }
             there.insert(path);
         }
@@ -84,8 +143,8 @@ impl Watch {
             self.changed(reading);
             return Ok(());
         }
-        let to = self.sent.join(reading.path.file_name().unwrap_or_default());
-        match std::fs::rename(&reading.path, &to) {
+        let to = self.dir.join(SENT);
+        match self.folders()?.put_away(reading.name()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved.doing(kinds::WATCH_FOLDER, || format!("move {} to {}", shown(&reading.path), shown(&to))),
         }
@@ -93,7 +152,7 @@ impl Watch {
     /// One was changed while it was sent, and is sent anew.
     pub fn changed(&mut self, reading: &Reading) {
         self.under_way.remove(&reading.path);
-        if reading.path.exists() {
+        if reading.is_there() {
             tracing::warn!(code = %kinds::FILE_CHANGED, "{} changed while it was sent; it is sent anew", shown(&reading.path));
         }
     }
@@ -103,8 +162,8 @@ impl Watch {
         self.refuse(reading.path.clone(), why);
     }
 
-    fn add(&mut self, path: PathBuf, sender: &mut ObjectSender<Reading>) {
-        match describe(&path) {
+    fn add(&mut self, dir: &Rc<Dir>, path: PathBuf, sender: &mut ObjectSender<Reading>) {
+        match describe_in(dir, &path) {
             Ok((description, reading)) => {
                 sender.add(description, reading);
                 self.under_way.insert(path);
@@ -118,7 +177,7 @@ impl Watch {
     }
 
     /// Whether nobody writes a file, as far as can be known.
-    fn is_ready(&mut self, path: &Path) -> bool {
+    fn is_ready(&mut self, dir: &Dir, path: &Path) -> bool {
         if self.refused.contains(path) {
             return false;
         }
@@ -126,8 +185,8 @@ impl Watch {
             self.refuse(path.to_owned(), &why);
             return false;
         }
-        let file = match open(path) {
-            Ok(file) => file,
+        let file = match dir.read(path.file_name().unwrap_or_default()) {
+            Ok((file, _)) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
             Err(e) => {
                 self.refuse(path.to_owned(), &e.to_string());
@@ -150,24 +209,31 @@ impl Watch {
         }
     }
 
-    /// Plain files that are not hidden (a writer makes `.name` and renames it when it is whole).
-    fn files_in(&mut self, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-        let entries = std::fs::read_dir(dir).doing(kinds::WATCH_FOLDER, || format!("look into {}", shown(dir)))?;
-        let mut files = Vec::new();
-        for entry in entries.flatten().filter(|e| !e.file_name().to_string_lossy().starts_with('.')) {
-            let path = entry.path();
-            match entry.file_type() {
-                Ok(kind) if kind.is_file() => files.push(path),
-                Ok(kind) if kind.is_dir() && path != self.sending && path != self.sent && !self.told_of_folders => {
+    /// Names of plain files that are not hidden (a writer makes `.name` and renames it when it is whole).
+    fn files_in(&mut self, dir: &Dir, path: &Path) -> Result<Vec<OsString>, Failure> {
+        let mut names = dir.names().doing(kinds::WATCH_FOLDER, || format!("look into {}", shown(path)))?;
+        names.retain(|name| {
+            let is_own = path == self.dir && (name == SENDING || name == SENT);
+            match dir.look(name) {
+                _ if is_own || name.as_bytes().starts_with(b".") => false,
+                Ok(meta) if meta.is_dir() && !self.told_of_folders => {
                     self.told_of_folders = true;
-                    tracing::info!("folders in {} are left alone, {} among them", shown(&self.dir), shown(&path));
+                    tracing::info!("folders in {} are left alone, {} among them", shown(&self.dir), shown(&path.join(name)));
+                    false
                 }
-                _ => {}
+                found => found.is_ok_and(|meta| meta.is_file()),
             }
-        }
-        files.sort();
-        Ok(files)
+        });
+        Ok(names)
     }
+}
+
+/// Whether one file alone cannot be moved: it is somebody else's, in a folder where each moves his own, or something else than a
+/// file has its place or took it. (A folder that cannot be written at all is EACCES.)
+fn is_of_one(e: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory};
+    let of_place = matches!(e.kind(), AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory);
+    of_place || e.raw_os_error() == Some(libc::EPERM)
 }
 
 /// Whether somebody has the file open for writing; none where that cannot be known: the kernel tells the owner of the

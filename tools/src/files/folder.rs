@@ -6,28 +6,23 @@
 //! .NAME.hardline-part     what has come of it by now, for its owner alone
 //! ```
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
 
 use super::wire::Stamp;
-use crate::names::safe;
+use crate::beneath::Dir;
+use crate::names::{COMPONENT_MAX, safe};
 
 /// What the name of a file that is not whole ends with.
 const SUFFIX: &[u8] = b".hardline-part";
-/// Longest component of a name.
-const COMPONENT_MAX: usize = 255;
 
 /// Whether this is the name of a file that is not whole.
 pub fn is_part(name: &[u8]) -> bool {
@@ -37,13 +32,13 @@ pub fn is_part(name: &[u8]) -> bool {
 /// The folder everything is put into; nobody else puts files into it meanwhile.
 #[derive(Debug)]
 pub struct Folder {
-    dir: File,
+    dir: Dir,
 }
 
 /// A place in the folder: an open parent and a name in it.
 #[derive(Debug)]
 pub struct Place {
-    parent: OwnedFd,
+    parent: Dir,
     name: OsString,
 }
 
@@ -51,8 +46,8 @@ impl Folder {
     /// Opens or makes it.
     pub fn open(path: &Path) -> io::Result<Folder> {
         make(path)?;
-        let dir = File::open(path)?;
-        match dir.try_lock() {
+        let dir = Dir::named(path)?;
+        match dir.file().try_lock() {
             Ok(()) => Ok(Folder { dir }),
             Err(TryLockError::WouldBlock) => Err(io::Error::other("another 'hardline recv' is using it")),
             Err(TryLockError::Error(e)) => Err(e),
@@ -64,11 +59,8 @@ impl Folder {
         if is_part(name) {
             return Err(io::Error::other("this name is kept for files that are not whole"));
         }
-        let mut parent = self.dir.try_clone()?.into();
-        for component in path.parent().into_iter().flat_map(Path::components) {
-            parent = open_dir(&parent, component.as_os_str())?;
-        }
-        let name = path.file_name().ok_or(Errno::EINVAL)?.to_owned();
+        let parent = self.dir.walk(path.parent().unwrap_or(Path::new("")))?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         Ok(Place { parent, name })
     }
 }
@@ -81,19 +73,9 @@ pub(crate) fn make(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
-fn open_dir(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(parent, name, flags, Mode::empty()).map_err(|e| match e {
-        Errno::ELOOP | Errno::ENOTDIR => {
-            io::Error::other(format!("'{}' is no folder, or a symbolic link", Path::new(name).display()))
-        }
-        e => e.into(),
-    })
-}
-
 impl Place {
     /// The name of the file while it is not whole; one that would be too long is replaced by its hash.
-    fn part(&self) -> PathBuf {
+    fn part(&self) -> OsString {
         let name = self.name.as_bytes();
         let mut part = vec![b'.'];
         if name.len() + 1 + SUFFIX.len() <= COMPONENT_MAX {
@@ -103,60 +85,52 @@ impl Place {
             part.extend(hash.iter().flat_map(|b| format!("{b:02x}").into_bytes()));
         }
         part.extend(SUFFIX);
-        OsString::from_vec(part).into()
-    }
-    fn open(&self, name: &Path, flags: OFlag) -> io::Result<File> {
-        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(&self.parent, name, flags, Mode::from_bits_truncate(0o600))?);
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("something else than a file is in its place")) }
+        OsString::from_vec(part)
     }
     /// The whole file of this name, if there is one.
     pub fn whole(&self) -> Option<File> {
-        self.open(Path::new(&self.name), OFlag::O_RDONLY).ok()
+        self.parent.read(&self.name).ok().map(|(file, _)| file)
     }
     /// What has come of it by now, if anything.
     pub fn partial(&self) -> Option<File> {
-        self.open(&self.part(), OFlag::O_RDONLY).ok()
+        self.parent.read(&self.part()).ok().map(|(file, _)| file)
     }
     /// What has come of it by now, or an empty file, to write to.
     pub fn begin(&self) -> io::Result<File> {
-        self.open(&self.part(), OFlag::O_RDWR | OFlag::O_CREAT)
+        self.parent.open(&self.part(), OFlag::O_RDWR | OFlag::O_CREAT, 0o600).map(|(file, _)| file)
     }
     /// The file is whole: puts it on disk, then under its name in one step.
     pub fn finish(&self, file: &File, stamp: &Stamp) -> io::Result<()> {
         apply(file, stamp)?;
         file.sync_all()?;
-        renameat(&self.parent, &self.part(), &self.parent, self.name.as_os_str())?;
-        self.sync()
+        self.parent.rename(&self.part(), &self.parent, &self.name)?;
+        self.parent.file().sync_all()
     }
     /// What has come is of no use.
     pub fn discard(&self) {
-        let _ = unlinkat(&self.parent, &self.part(), UnlinkatFlags::NoRemoveDir);
-    }
-    fn sync(&self) -> io::Result<()> {
-        File::from(self.parent.as_fd().try_clone_to_owned()?).sync_all()
+        let _ = self.parent.remove(&self.part());
     }
 
     /// Makes the folder of this name; one that is there is made writable for its owner.
     pub fn make_dir(&self) -> io::Result<()> {
-        match mkdirat(&self.parent, self.name.as_os_str(), Mode::from_bits_truncate(0o700)) {
-            Ok(()) => self.sync(),
-            Err(Errno::EEXIST) => {
-                let dir = File::from(open_dir(&self.parent, &self.name)?);
-                let mode = dir.metadata()?.permissions().mode();
+        match self.parent.make_one(&self.name, 0o700) {
+            Ok(()) => self.parent.file().sync_all(),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let dir = self.parent.enter(&self.name)?;
+                let mode = dir.file().metadata()?.permissions().mode();
                 if mode & 0o700 != 0o700 {
-                    dir.set_permissions(Permissions::from_mode(mode & 0o777 | 0o700))?;
+                    dir.file().set_permissions(Permissions::from_mode(mode & 0o777 | 0o700))?;
                 }
                 Ok(())
             }
-            Err(e) => Err(e.into()),
+            Err(e) => Err(e),
         }
     }
     /// Everything in the folder of this name has come.
     pub fn finish_dir(&self, stamp: &Stamp) -> io::Result<()> {
-        let dir = File::from(open_dir(&self.parent, &self.name)?);
-        apply(&dir, stamp)?;
-        dir.sync_all()
+        let dir = self.parent.enter(&self.name)?;
+        apply(dir.file(), stamp)?;
+        dir.file().sync_all()
     }
 }
 

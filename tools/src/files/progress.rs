@@ -43,7 +43,7 @@ impl Progress {
     }
     /// The file that travels now.
     pub fn name(&self, name: &[u8]) {
-        self.meter.name(&printable(name));
+        self.meter.name(&String::from_utf8_lossy(name));
     }
     /// Bytes have travelled.
     pub fn moved(&self, bytes: u64) {

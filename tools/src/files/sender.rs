@@ -11,11 +11,12 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use sha2::{Digest, Sha256};
 
 use super::progress::Progress;
-use super::sources::{self, Missing, Sources, stamp_of};
+use super::sources::{Missing, Sources, stamp_of};
 use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
 use crate::error::{Doing, Failure, kinds};
+use crate::whole::{Whole, whole};
 
 /// Bytes of a file per message: what is cut off in the midst of one travels again.
 const PIECE: usize = 4_096;
@@ -28,6 +29,8 @@ struct Announced {
     file: File,
     size: u64,
     stamp: Stamp,
+    /// Nobody else can change it.
+    copied: bool,
 }
 
 /// What the receiver has of a file.
@@ -172,12 +175,12 @@ impl<W: Write> Sender<'_, W> {
             self.awaiting.insert(number);
             return self.write(&Message::Dir { number, name: item.name.clone() });
         }
-        let (file, meta) = match sources::open(&item.path) {
+        let opened = self.sources.open(item).and_then(|(file, meta)| Ok((whole(file)?, stamp_of(&meta))));
+        let (Whole { file, size, copied }, stamp) = match opened {
             Ok(opened) => opened,
             Err(e) => return self.missing(&item.name, &e.to_string()),
         };
-        let (size, stamp) = (meta.len(), stamp_of(&meta));
-        self.announced.insert(number, Announced { file, size, stamp });
+        self.announced.insert(number, Announced { file, size, stamp, copied });
         self.write(&Message::File { number, size, stamp, name: item.name.clone() })
     }
 
@@ -211,7 +214,7 @@ impl<W: Write> Sender<'_, W> {
     }
 
     fn send_bytes(&mut self, number: u32, from: &Announced, mut hasher: Sha256, mut at: u64) -> Result<Gone, Failure> {
-        let mut buffer = vec![0u8; PIECE];
+        let (mut buffer, nothing_travels) = (vec![0u8; PIECE], at == from.size);
         while at < from.size {
             while let Some(answer) = self.poll()? {
                 self.handle(answer)?;
@@ -232,13 +235,13 @@ impl<W: Write> Sender<'_, W> {
             self.summary.bytes += n as u64;
             self.progress.moved(n as u64);
         }
-        match from.file.metadata() {
-            Ok(meta) if meta.len() == from.size && stamp_of(&meta).modified == from.stamp.modified => {
-                Ok(Gone::Out(hasher.finalize().into()))
-            }
-            Ok(_) => Ok(Gone::Unreadable("it was changed while it was sent".into())),
-            Err(e) => Ok(Gone::Unreadable(e.to_string())),
-        }
+        let sha256: [u8; 32] = hasher.finalize().into();
+        // what was hashed in one go is what the receiver has already
+        Ok(match is_unchanged(from, (!nothing_travels).then_some(&sha256)) {
+            Ok(true) => Gone::Out(sha256),
+            Ok(false) => Gone::Unreadable("it was changed while it was sent".into()),
+            Err(e) => Gone::Unreadable(e.to_string()),
+        })
     }
 
     // ---- answers ------------------------------------------------------------------------------
@@ -319,6 +322,22 @@ impl<W: Write> Sender<'_, W> {
     fn write(&mut self, message: &Message) -> Result<(), Failure> {
         message.write(&mut self.output).map_err(|_| gone())
     }
+}
+
+/// Whether a file is what was sent of it piece by piece, and ends there. A time can be put back: with a hash its bytes are read
+/// once more, or pieces of two contents could arrive as one.
+fn is_unchanged(from: &Announced, sent: Option<&[u8; 32]>) -> io::Result<bool> {
+    if from.copied {
+        return Ok(true);
+    }
+    let is_same = || from.file.metadata().map(|meta| stamp_of(&meta).modified == from.stamp.modified);
+    if !is_same()? || from.file.read_at(&mut [0], from.size)? > 0 {
+        return Ok(false);
+    }
+    let Some(sent) = sent else { return Ok(from.file.metadata()?.len() == from.size) };
+    let mut hasher = Sha256::new();
+    let len = digest::add(&mut hasher, &from.file, u64::MAX)?;
+    Ok(len == from.size && <[u8; 32]>::from(hasher.finalize()) == *sent && is_same()?)
 }
 
 /// Where to go on: behind what the receiver has, if that is how the file begins.

@@ -1,13 +1,16 @@
-//! What is to be sent: the files and folders named, and everything in them.
+//! What is to be sent: the files and folders named, and everything in them. A link that was named is what it leads to; below a
+//! folder none is followed, neither when it is looked at nor when it is opened.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::folder::is_part;
 use super::wire::{NAME_MAX, Stamp};
+use crate::beneath::{self, Dir, Identity};
 use crate::error::{Failure, kinds};
 use crate::names::{safe, shown};
 
@@ -22,7 +25,21 @@ pub struct Item {
     pub size: Option<u64>,
     /// Its mode and time when it was looked at.
     pub stamp: Stamp,
+    /// The folder it is in, of those named; none of what was named itself.
+    root: Option<usize>,
 }
+
+/// A folder that was named.
+#[derive(Clone, Debug)]
+struct Root {
+    path: PathBuf,
+    identity: Identity,
+    /// Bytes of what it is called at the other end.
+    name_len: usize,
+}
+
+/// What is to be looked at: a path here, what it is called there, and what it was.
+type Found = (PathBuf, Vec<u8>, io::Result<Metadata>);
 
 /// Everything to send, folders before what is in them.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +48,9 @@ pub struct Sources {
     pub items: Vec<Item>,
     /// What cannot, and why.
     pub missing: Vec<Missing>,
-    /// What is neither a file nor a folder, and what it is.
+    /// What is neither a file nor a folder inside of one, and what it is.
     pub skipped: Vec<(PathBuf, &'static str)>,
+    roots: Vec<Root>,
 }
 
 /// The mode and time of what this is about.
@@ -62,12 +80,12 @@ impl Sources {
                 let message = format!("two of the files would be called '{}' at the other end", crate::names::printable(&name));
                 return Err(Failure::new(kinds::NAME_TWICE, message));
             }
-            sources.add(path.clone(), name);
+            if let Err(e) = sources.add(path, &name) {
+                sources.missing.push(Missing { path: path.clone(), name, why: e.to_string() });
+            }
         }
         if sources.items.is_empty() {
-            let missing = sources.missing.iter().map(|m| format!("; {}: {}", shown(&m.path), m.why));
-            let skipped = sources.skipped.iter().map(|(path, what)| format!("; {} is {what}, and left out", shown(path)));
-            let why: String = missing.chain(skipped).collect();
+            let why: String = sources.missing.iter().map(|m| format!("; {}: {}", shown(&m.path), m.why)).collect();
             return Err(Failure::new(kinds::NOTHING_TO_SEND, format!("there is nothing to send{why}")));
         }
         if u32::try_from(sources.items.len()).is_err() {
@@ -80,35 +98,72 @@ impl Sources {
         self.items.iter().filter_map(|i| i.size).fold((0, 0), |sum, size| (sum.0 + 1, sum.1.saturating_add(size)))
     }
 
-    fn add(&mut self, path: PathBuf, name: Vec<u8>) {
-        let mut todo = vec![(path, name)];
-        while let Some((path, name)) = todo.pop() {
-            if let Err(e) = self.add_one(&path, &name, &mut todo) {
-                self.missing.push(Missing { path, name, why: e.to_string() });
-            }
-        }
+    /// Opens a file to send, never anything else that took its place or that of a folder on the way.
+    pub fn open(&self, item: &Item) -> io::Result<(File, Metadata)> {
+        let Some(root) = item.root.and_then(|root| self.roots.get(root)) else { return beneath::named(&item.path) };
+        let below = root.below(&item.name);
+        let dir = root.open()?.walk(below.parent().unwrap_or(Path::new("")))?;
+        dir.read(below.file_name().unwrap_or_default())
     }
-    /// Takes one; what is in it is to be looked at next, in the order of names.
-    fn add_one(&mut self, path: &Path, name: &[u8], todo: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
-        let meta = std::fs::symlink_metadata(path)?;
-        if !meta.is_file() && !meta.is_dir() {
-            self.skipped.push((path.to_owned(), kind_of(&meta)));
+
+    /// Takes what was named. That it was is a promise: what cannot travel is an error here.
+    fn add(&mut self, path: &Path, name: &[u8]) -> io::Result<()> {
+        let meta = std::fs::metadata(path)?;
+        check(name)?;
+        if meta.is_file() {
+            self.push(path, name, &meta, None);
             return Ok(());
         }
-        check(name)?;
-        let mut inside = Vec::new();
-        if meta.is_dir() {
-            for entry in std::fs::read_dir(path)? {
-                let entry = entry?.file_name();
-                inside.push((path.join(&entry), [name, b"/", entry.as_bytes()].concat()));
-            }
-            inside.sort_by(|a, b| b.1.cmp(&a.1));
+        if !meta.is_dir() {
+            return Err(io::Error::other(format!("it is {}", kind_of(&meta))));
         }
-        let size = meta.is_file().then_some(meta.len());
-        self.items.push(Item { path: path.to_owned(), name: name.to_owned(), size, stamp: stamp_of(&meta) });
-        todo.extend(inside);
+        let dir = Dir::named(path)?;
+        let root = Root { path: path.to_owned(), identity: dir.identity()?, name_len: name.len() };
+        let mut todo = inside(&dir, path, name)?;
+        self.push(path, name, &dir.file().metadata()?, Some(self.roots.len()));
+        self.roots.push(root);
+        while let Some((path, name, meta)) = todo.pop() {
+            match meta.and_then(|meta| self.add_below(&dir, &path, &name, &meta)) {
+                Ok(more) => todo.extend(more),
+                Err(e) => self.missing.push(Missing { path, name, why: e.to_string() }),
+            }
+        }
         Ok(())
     }
+    /// Takes one inside of the folder that was named last; what is in it is to be looked at next, in the order of names.
+    fn add_below(&mut self, dir: &Dir, path: &Path, name: &[u8], meta: &Metadata) -> io::Result<Vec<Found>> {
+        if !meta.is_file() && !meta.is_dir() {
+            self.skipped.push((path.to_owned(), kind_of(meta)));
+            return Ok(Vec::new());
+        }
+        check(name)?;
+        let root = self.roots.len() - 1;
+        let more = if meta.is_dir() { inside(&dir.walk(self.roots[root].below(name))?, path, name)? } else { Vec::new() };
+        self.push(path, name, meta, Some(root));
+        Ok(more)
+    }
+    fn push(&mut self, path: &Path, name: &[u8], meta: &Metadata, root: Option<usize>) {
+        let size = meta.is_file().then_some(meta.len());
+        self.items.push(Item { path: path.to_owned(), name: name.to_owned(), size, stamp: stamp_of(meta), root });
+    }
+}
+
+impl Root {
+    /// The path below it of what is called so at the other end.
+    fn below<'a>(&self, name: &'a [u8]) -> &'a Path {
+        Path::new(OsStr::from_bytes(name.get(self.name_len + 1..).unwrap_or_default()))
+    }
+    /// Opens it again: there may be more of them than descriptors.
+    fn open(&self) -> io::Result<Dir> {
+        let dir = Dir::named(&self.path)?;
+        if dir.identity()? == self.identity { Ok(dir) } else { Err(io::Error::other("another folder took the place of its own")) }
+    }
+}
+
+/// What is in a folder, the last name first.
+fn inside(dir: &Dir, path: &Path, name: &[u8]) -> io::Result<Vec<Found>> {
+    let found = |entry: &OsString| -> Found { (path.join(entry), [name, b"/", entry.as_bytes()].concat(), dir.look(entry)) };
+    Ok(dir.names()?.iter().rev().map(found).collect())
 }
 
 /// What is neither a file nor a folder.
@@ -141,11 +196,4 @@ fn base_name(path: &Path) -> Result<Vec<u8>, Failure> {
     let own = |p: &Path| p.file_name().map(|n| n.as_bytes().to_vec());
     let name = own(path).or_else(|| own(&std::fs::canonicalize(path).ok()?));
     name.ok_or_else(|| Failure::new(kinds::NAMELESS, format!("{} has no name to send it by", shown(path))))
-}
-
-/// Opens a file to send, never anything else that took its place meanwhile.
-pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    let meta = file.metadata()?;
-    if meta.is_file() { Ok((file, meta)) } else { Err(io::Error::other("it is no file any more")) }
 }

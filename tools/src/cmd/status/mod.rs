@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::StatusArgs;
 use crate::drive::client::Client;
 use crate::error::{Failure, kinds};
+use crate::names::printable;
 use crate::say;
 
 /// Asks once and prints, or again and again as told.
@@ -47,7 +48,7 @@ fn state_words(status: &Value) -> String {
 /// Why nothing comes from the peer, in a line of its own.
 fn trouble(status: &Value) -> String {
     match status["trouble"].as_str() {
-        Some(why) if status["state"] != "open" => format!("\n{why}"),
+        Some(why) if status["state"] != "open" => format!("\n{}", printable(why.as_bytes())),
         _ => String::new(),
     }
 }
@@ -71,7 +72,7 @@ fn path_words(path: &Value) -> String {
     };
     format!(
         "path {:<23}  {state:<12} {:>8} baud {:>8.1} kB/s in {:>8.1} out, round trip {:.1} ms, bit error rate {:.1e}",
-        path["port"].as_str().unwrap_or("?"),
+        printable(path["port"].as_str().unwrap_or("?").as_bytes()),
         number("baud"),
         number("rate_in") / 1000.0,
         number("rate_out") / 1000.0,
@@ -85,7 +86,7 @@ fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
     let mut text = format!(
         "{} at {} baud: {}\n{:.0} bytes in, {:.0} out, {:.0} pieces sent again, {:.0} bad frames\nround trip {:.1} ms, bit error rate {:.1e}, {:.0} bytes a frame",
-        status["port"].as_str().unwrap_or("?"),
+        printable(status["port"].as_str().unwrap_or("?").as_bytes()),
         number("baud"),
         state_words(status),
         number("bytes_in"),
@@ -104,7 +105,7 @@ fn as_text(status: &Value) -> String {
         let line = format!(
             "\nchannel {:<5} {:<20} {:>12} in {:>12} out {:>9} queued{}",
             number("id"),
-            channel["service"].as_str().unwrap_or("?"),
+            printable(channel["service"].as_str().unwrap_or("?").as_bytes()),
             number("bytes_in"),
             number("bytes_out"),
             number("queued"),
@@ -113,4 +114,21 @@ fn as_text(status: &Value) -> String {
         text.push_str(&line);
     }
     text + &trouble(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_stay_on_their_lines_and_hide_nothing() {
+        let channel = json!({ "id": 5, "service": "s\u{202e}s\u{1b}[2J\n" });
+        let text = as_text(&json!({ "port": "p\u{200b}", "state": "no port", "trouble": "t\u{2066}", "channels": [channel] }));
+        for shown in [r"p\u{200b} at", r" s\u{202e}s?[2J? ", r"t\u{2066}"] {
+            assert!(text.contains(shown), "{text}");
+        }
+        assert!(text.lines().count() == 5 && !text.contains(['\u{202e}', '\u{1b}']), "{text:?}");
+    }
 }

@@ -11,6 +11,7 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 use serde_json::Value;
 
 use super::{is_well, path_words, paths, state_words};
+use crate::names::printable;
 
 /// Rates kept; wider terminals show no more.
 const HISTORY: usize = 400;
@@ -76,10 +77,10 @@ impl Screen {
 
     fn title(&self) -> Line<'_> {
         if let Some(why) = &self.trouble {
-            return Line::from(why.as_str()).style(Style::new().fg(Color::Red));
+            return Line::from(printable(why.as_bytes())).style(Style::new().fg(Color::Red));
         }
         let (state, colour) = (state_words(&self.status), if is_well(&self.status) { Color::Green } else { Color::Yellow });
-        let port = self.status["port"].as_str().unwrap_or(&self.socket);
+        let port = printable(self.status["port"].as_str().unwrap_or(&self.socket).as_bytes());
         let line = format!("{port} at {:.0} baud: {state}", number(&self.status, "baud"));
         Line::from(line).style(Style::new().fg(colour).add_modifier(Modifier::BOLD))
     }
@@ -122,7 +123,7 @@ impl Screen {
     fn draw_channels(&self, frame: &mut Frame<'_>, area: Rect) {
         let channels = self.status["channels"].as_array().map_or(&[][..], Vec::as_slice);
         let rows = channels.iter().map(|channel| {
-            let text = |name: &str| channel[name].as_str().unwrap_or("?").to_owned();
+            let text = |name: &str| printable(channel[name].as_str().unwrap_or("?").as_bytes());
             let count = |name: &str| Cell::from(Line::from(format!("{:.0}", number(channel, name))).right_aligned());
             Row::new([
                 count("id"),

@@ -9,6 +9,7 @@
 //! STATE/OBJECT.done        empty: delivered, further symbols are ignored
 //! ```
 
+mod place;
 mod restore;
 mod worker;
 
@@ -21,6 +22,7 @@ use diode::object::Ledger;
 use diode::wire::{Body, Manifest, Record};
 
 use crate::names::{objection, safe, shown};
+use place::{is_of_name, place};
 use worker::{Job, Worker};
 
 /// Symbol files kept open.
@@ -351,10 +353,10 @@ impl Spool {
         }
         let name =
             if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name.as_bytes()).unwrap_or_default() };
-        let path = self.out.join(name);
-        if let Err(e) = place(&data, &path) {
-            // a name that is taken by something else is the sender's fault, and must not end the receiver
-            if matches!(e.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) {
+        let path = self.out.join(&name);
+        if let Err(e) = place(&data, &self.out, &name) {
+            // a name that cannot be had here is the sender's fault, and must not end the receiver
+            if is_of_name(&e, &name) {
                 std::fs::remove_file(&data)?;
                 self.forget_refused();
                 self.refused.insert(object);
@@ -391,20 +393,4 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     std::fs::write(&temporary, bytes)?;
     std::fs::rename(temporary, path)
-}
-
-/// Moves the whole file to its place in one step, also from another file system.
-fn place(from: &Path, to: &Path) -> io::Result<()> {
-    if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    match std::fs::rename(from, to) {
-        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
-        renamed => return renamed,
-    }
-    let mut beside = to.as_os_str().to_owned();
-    beside.push(".part");
-    std::fs::copy(from, &beside)?;
-    std::fs::rename(&beside, to)?;
-    std::fs::remove_file(from)
 }

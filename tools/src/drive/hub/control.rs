@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 use super::service::name_of;
 use super::shared::Attach;
 use crate::error::{Doing, Failure, kinds};
+use crate::names::visible;
 use crate::port::socket::bind_unix;
 
 /// Longest line of a client, and most descriptors it may hand over; whoever sends more is no client.
@@ -231,7 +232,8 @@ impl Client {
         let socket = self.handed.pop()?;
         self.handed.clear();
         // it is shown to others
-        let who = value["who"].as_str().unwrap_or("somebody").chars().filter(|c| !c.is_control()).take(64).collect();
+        let who = value["who"].as_str().unwrap_or("somebody").chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+        let who = visible(&who).into_owned();
         Some(Attach {
             socket,
             read_only: value["read_only"] == true,

@@ -11,6 +11,7 @@ use super::service::{Connected, Service, Started, Target};
 use super::terminal::{parts_of, with_size};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure, kinds};
+use crate::names::printable;
 
 /// How long the peer's word is waited for that it knows of a delivered channel.
 const LINGER: Duration = Duration::from_secs(5);
@@ -252,7 +253,17 @@ pub(super) fn log_end(label: &str, failure: &Failure) {
 
 /// A name as it may be printed.
 pub(super) fn plain(name: &str) -> String {
-    name.split('\0').next().unwrap_or_default().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    printable(name.split('\0').next().unwrap_or_default().as_bytes())
 }
 
 const _: () = assert!(CHANNELS >= 256, "256 at once are promised");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_services_hide_nothing() {
+        assert_eq!(plain("log\u{202e}nigol\u{200d}\x1b[2J\0xterm"), r"log\u{202e}nigol\u{200d}?[2J");
+    }
+}

@@ -8,8 +8,8 @@ area! {
     failures {
         NOTHING_TO_SEND = "nothing-to-send", Exit::Failed;
             says ["there is nothing to send"];
-            cause "None of the files that were named is there and can travel; each has its reason in the line. Links and special files are left out.";
-            remedy "Compare the names with 'ls -l'; to send what a link points to, name that.";
+            cause "None of the files that were named is there and can travel; each has its reason in the line: it is not there, may not be read, or is a pipe, a socket or a device.";
+            remedy "Compare the names with 'ls -l'. A link leads to what it names; that has to be there.";
         TOO_MANY_FILES = "too-many-files", Exit::Failed;
             says ["these are more than 4 billion files"];
             cause "The numbers of files in one transfer have 32 bits.";
@@ -35,11 +35,11 @@ area! {
     notices {
         FILE_FAILED = "file-failed";
             says ["{file}: {why}"];
-            cause "This one file could not be read here, or not be written at the other end; the reason says which. The transfer goes on, and ends with 1.";
+            cause "This one file could not be read here, or changed while it was sent, or could not be written at the other end; the reason says which. The transfer goes on, and ends with 1.";
             remedy "Mend what it says and run the same command again.";
         FILE_SKIPPED = "file-skipped";
             says ["skipped {file}: {what}"];
-            cause "Links, sockets, pipes and devices do not travel.";
+            cause "Links, sockets, pipes and devices inside of folders do not travel, and do not change how the command ends.";
             remedy "Nothing; to send what a link points to, name that.";
     }
 }
