@@ -306,6 +306,52 @@ fn a_lost_pipe_is_no_end_of_input_for_its_command() {
     assert!(!wire.path("whole").exists(), "half a file passes for a whole one");
 }
 
+/// At 300 baud the last message waits for what was written before it.
+#[test]
+fn the_last_message_leaves_a_slow_port() {
+    let wire = Wire::at("300", &[]);
+    let mut ends = ["a", "b"].map(|end| {
+        let mut command = wire.rig().pipe(end, 300);
+        wire.start(end, command.args(["--plain", "-v"]).stdin(Stdio::piped()).stdout(Stdio::piped()))
+    });
+    ends[0].child.stdin.as_mut().unwrap().write_all(&bytes(2000, 1)).unwrap();
+    ends[1].child.stdout.as_mut().unwrap().read_exact(&mut [0; 20]).unwrap();
+    ends[0].signal(Signal::SIGTERM);
+    assert_eq!(ends[0].wait(), 143);
+    // the far end has the usual grace time, of a minute
+    until_within(Duration::from_secs(40), "the far end is told", || ends[1].ended());
+    assert!(wire.log("b").contains("the peer was interrupted"), "{}", wire.log("b"));
+}
+
+#[test]
+fn a_peer_that_dies_while_the_session_opens_is_told_of() {
+    // its frames come, ours do not reach it
+    let wire = Wire::with(&[]);
+    let mut recv = Command::new(HARDLINE);
+    recv.args(["recv", "--plain"]).arg(wire.path("a")).args(["-b", &BAUD.to_string(), "--out"]).arg(wire.path("out"));
+    let recv = wire.start("recv", recv.stdin(Stdio::null()).stdout(Stdio::null()));
+    let mut port = tools::sim::pty::open_raw(&wire.path("b")).unwrap();
+    // once it is there
+    port.read_exact(&mut [0; 16]).unwrap();
+    port.write_all(&call()).unwrap();
+    until("it says so", || wire.log("recv").contains("a peer was heard, but no session has opened").then_some(()));
+    assert!(recv.ended().is_none());
+}
+
+/// The first frame of a plain session with channels.
+fn call() -> Vec<u8> {
+    use link::wire::record::{FEATURE_CHANNELS, Open, VERSION};
+    use link::wire::segment::Writer;
+    use link::wire::{Head, Level, frame::body_at, write_frame};
+    let mut frame = vec![0; link::FRAME_MAX];
+    let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
+    writer.open(&Open { version: VERSION, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: FEATURE_CHANNELS });
+    let head = Head::open(writer.len(), Level::Plain);
+    let len = write_frame(&mut frame, head);
+    frame.truncate(len);
+    frame
+}
+
 // ---- a peer that is not friendly ----------------------------------------------------------------
 
 /// What the kernel says of a process.
