@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::{BAUD, HARDLINE, Wire, bytes, until};
@@ -271,6 +272,23 @@ fn forged(plain: bool) -> Vec<u8> {
     frame
 }
 
+/// A command, its words, and what comes to it over its port.
+type End<'a> = (&'a str, &'a [&'a str], &'a [Vec<u8>]);
+
+/// Writes these to a port, over and over, for so long.
+fn forge(mut port: UnixStream, frames: Vec<Vec<u8>>, time: Duration) -> JoinHandle<UnixStream> {
+    let began = Instant::now();
+    std::thread::spawn(move || {
+        for frame in frames.iter().cycle() {
+            if began.elapsed() > time || port.write_all(frame).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        port
+    })
+}
+
 /// Who proves nothing ends nothing: an end that waits for its peer does so whatever else comes, for as long as that likes.
 #[test]
 fn forged_calls_end_no_end_that_waits() {
@@ -278,7 +296,7 @@ fn forged_calls_end_no_end_that_waits() {
     let wire = Keyed::new(&[]);
     fs::write(wire.0.path("file"), "a file").unwrap();
     let rubbish = b"\r\nbox login: \r\nbox login: \r\nbox login: ".to_vec();
-    let ends: [(&str, &[&str], &[Vec<u8>]); 6] = [
+    let ends: [End<'_>; 6] = [
         ("pipe", &[], &[forged(false), forged(true)]),
         ("recv", &["--out", "out"], &[forged(false)]),
         ("send", &["file"], &[forged(true)]),
@@ -295,17 +313,7 @@ fn forged_calls_end_no_end_that_waits() {
             command.arg(name).arg(format!("unix:{}", wire.0.text(&format!("port{at}")))).args(words).args(["--psk", "psk"]);
             command.current_dir(wire.0.rig().dir()).stdin(Stdio::null()).stdout(Stdio::null());
             let running = wire.0.start(&format!("{name}{at}"), &mut command);
-            let (mut port, frames) = (listener.accept().unwrap().0, frames.to_vec());
-            let began = Instant::now();
-            let forger = std::thread::spawn(move || {
-                for frame in frames.iter().cycle() {
-                    if began.elapsed() > FORGED_FOR || port.write_all(frame).is_err() {
-                        return port;
-                    }
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                port
-            });
+            let forger = forge(listener.accept().unwrap().0, frames.to_vec(), FORGED_FOR);
             (running, listener, forger)
         })
         .collect();

@@ -7,7 +7,8 @@ use link::{CloseCode, Event, Loss, Note, ResetCode};
 use serde_json::json;
 
 use super::control::failed;
-use super::local::{Local, reset_failure, status_words};
+use super::ended::{reset_failure, status_words, was_killed};
+use super::local::Local;
 use super::service::{Connected, Service, Started, Target};
 use super::terminal::{parts_of, with_size};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
@@ -162,8 +163,9 @@ impl Hub {
     }
     fn was_reset(&mut self, id: u16, code: ResetCode) {
         // a service that failed tells more than that it left something unread
-        let failure = match self.statuses.remove(&id).and_then(status_words) {
-            Some(words) if words.contains("signal") => Failure::new(kinds::SERVICE_FAILED, words),
+        let status = self.statuses.remove(&id);
+        let failure = match status.and_then(status_words) {
+            Some(words) if status.is_some_and(was_killed) => Failure::new(kinds::SERVICE_FAILED, words),
             Some(words) => Failure::new(kinds::SERVICE_FAILED, format!("{words} and did not read all of its input")),
             None => reset_failure(code),
         };

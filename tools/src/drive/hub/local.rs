@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use link::{Note, ResetCode};
+use link::Note;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
@@ -15,6 +15,7 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 
 use super::super::settling::Settling;
 use super::super::user::{piece_of, read_once, unread, unwritten};
+use super::ended::{how_ended, status_value};
 use crate::error::{Failure, kinds};
 use crate::guard::{self, Orphans, Reach};
 use crate::port::exec::Running;
@@ -24,8 +25,6 @@ pub(super) type Channel = link::Channel<Box<[u8]>>;
 
 /// Most bytes written at once to a descriptor of our own, which never blocks.
 const PIECE: usize = 65_536;
-/// Added to the number of a signal that ended a command (the value of a status note).
-const BY_SIGNAL: u32 = 256;
 
 /// A command that has closed its output, and has not ended after so long, goes on.
 const ENDS: Duration = Duration::from_millis(100);
@@ -409,36 +408,4 @@ pub(super) fn await_ends() {
     while ENDING.load(Ordering::SeqCst) > 0 {
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-fn status_value(status: ExitStatus) -> u32 {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => code as u32 & 0xFF,
-        (None, signal) => BY_SIGNAL + signal.unwrap_or(0) as u32,
-    }
-}
-
-fn how_ended(value: u32) -> Option<String> {
-    match value {
-        0 => None,
-        n if n >= BY_SIGNAL => Some(format!("was ended by signal {}", n - BY_SIGNAL)),
-        n => Some(format!("ended with exit code {n}")),
-    }
-}
-
-/// The words for a status that is not 0.
-pub(crate) fn status_words(value: u32) -> Option<String> {
-    how_ended(value).map(|how| format!("the service {how}"))
-}
-
-/// What the user of a channel is told about its end by the peer.
-pub(super) fn reset_failure(code: ResetCode) -> Failure {
-    let (kind, words) = match code {
-        ResetCode::NoService => (kinds::SERVICE_ABSENT, "the peer offers no service of that name"),
-        ResetCode::Unreachable => (kinds::SERVICE_UNREACHABLE, "the peer could not reach or start the service"),
-        ResetCode::Busy => (kinds::PEER_FULL, "the peer has no room for another channel"),
-        ResetCode::Aborted => (kinds::CHANNEL_ABORTED, "the far end went away before everything was delivered"),
-        ResetCode::Other(_) => (kinds::CHANNEL_ABORTED, "the peer ended the channel for a reason this version does not know"),
-    };
-    Failure::new(kind, words)
 }

@@ -7,6 +7,7 @@ mod accept;
 mod clients;
 mod consoles;
 mod control;
+mod ended;
 mod forward;
 mod life;
 mod local;
@@ -29,8 +30,8 @@ use link::{Class, CloseCode, Link, Note, State};
 use nix::poll::PollFlags;
 
 pub use control::read_requests;
+pub(crate) use ended::status_words;
 pub use forward::Forward;
-pub(crate) use local::status_words;
 pub use service::{Service, Target};
 
 use super::wire::{Protocol, Settings, Start, Streams, Wire};
