@@ -20,12 +20,20 @@ pub struct Process {
     ended: Option<ExitStatus>,
 }
 
-/// CPU time of a process so far, in clock ticks (10 ms).
-fn ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // the name before it may have spaces
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+/// What a process had of the CPU, in ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// It ran.
+    pub ran: u64,
+    /// It would have run, had others not.
+    pub waited: u64,
+}
+
+/// Of the main thread of a process, in which the loop is.
+fn share(pid: u32) -> Option<Share> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let mut fields = text.split_whitespace().map(str::parse);
+    Some(Share { ran: fields.next()?.ok()?, waited: fields.next()?.ok()? })
 }
 
 impl Process {
@@ -59,9 +67,9 @@ impl Process {
         }
         Ok(runs)
     }
-    /// CPU time it used so far, in clock ticks (10 ms); none once it has ended.
-    pub fn ticks(&self) -> Option<u64> {
-        ticks(self.child.id()).filter(|_| self.ended.is_none())
+    /// What its main thread had of the CPU so far; none once it has ended.
+    pub fn share(&self) -> Option<Share> {
+        share(self.child.id()).filter(|_| self.ended.is_none())
     }
     /// What it said so far.
     pub fn says(&self) -> String {
@@ -97,7 +105,7 @@ mod tests {
         let mut busy = Command::new("sh");
         let mut busy = Process::start(busy.args(["-c", "echo here >&2; while :; do :; done"]), &dir.path().join("log")).unwrap();
         let limit = Instant::now() + Duration::from_secs(60);
-        while busy.ticks().unwrap() < 5 {
+        while busy.share().unwrap().ran < 50_000_000 {
             assert!(Instant::now() < limit && busy.ended().unwrap().is_none());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -108,6 +116,6 @@ mod tests {
             assert!(Instant::now() < limit);
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(!busy.signal(Signal::SIGTERM).unwrap() && busy.ticks().is_none());
+        assert!(!busy.signal(Signal::SIGTERM).unwrap() && busy.share().is_none());
     }
 }

@@ -72,7 +72,7 @@ pub struct Actor {
     pub struck: bool,
     /// It is not the first that plays this part.
     pub again: bool,
-    /// The most CPU it used in a calm stretch, in seconds per second.
+    /// The most it ran in a calm stretch, of the time others left it.
     pub busy: f64,
 }
 

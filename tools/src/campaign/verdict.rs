@@ -17,7 +17,7 @@ pub struct Evidence {
     pub said: Option<String>,
     /// Whether it could be expected to end.
     pub must_end: bool,
-    /// The most CPU it used while nothing was to be done, in seconds per second.
+    /// The most it ran while nothing was to be done, of the time others left it, 0..=1.
     pub busy: f64,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// More than this share of a second, while there is nothing to do, is a spin.
+/// More than this part of the time, while there is nothing to do, is a spin.
 const SPIN: f64 = 0.3;
 
 /// What did not hold, of flows by name and of who was there.
@@ -82,7 +82,7 @@ pub fn judge(flows: &[(String, Carried)], all: &[Evidence]) -> Vec<Violation> {
             add(Kind::Hangs, format!("{name} does not end"));
         }
         if who.busy > SPIN {
-            add(Kind::Spins, format!("{name} used {:.2} s of CPU in a second in which nothing was to be done", who.busy));
+            add(Kind::Spins, format!("{name} ran {:.0} % of the time while nothing was to be done", who.busy * 100.0));
         }
     }
     found
