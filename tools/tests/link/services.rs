@@ -283,7 +283,7 @@ fn who_is_killed_resets_its_tcp_connections() {
     let wire = Wire::with(&[]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (service, heard) =
-        (format!("t=tcp:{}", listener.local_addr().unwrap()), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+        (format!("t=tcp:{}", listener.local_addr().unwrap()), std::sync::Arc::new(std::sync::Mutex::new(Vec::<u8>::new())));
     let hears = heard.clone();
     let server = std::thread::spawn(move || {
         let (mut stream, mut piece) = (listener.accept().unwrap().0, [0; 100]);
