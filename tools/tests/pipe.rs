@@ -523,7 +523,11 @@ fn another_version_is_refused() {
     body.extend(b"whatever version 3 says");
     let mut frame = vec![0; link::FRAME_MAX];
     frame[4..4 + body.len()].copy_from_slice(&body);
-    let len = link::wire::write_frame(&mut frame, link::wire::Head::open(body.len(), link::wire::Level::Plain), link::wire::Binding::NONE);
+    let len = link::wire::write_frame(
+        &mut frame,
+        link::wire::Head::open(body.len(), link::wire::Level::Plain),
+        link::wire::Binding::NONE,
+    );
     let mut a = end(&rig, "a", b"hello", &[]);
     while a.child().try_wait().unwrap().is_none() {
         other.write_all(&frame[..len]).unwrap();
