@@ -1,8 +1,8 @@
 //! Finding frames in whatever the wire delivers (PROTOCOL 1.4).
 
 use super::frame::{ARMOUR_HEAD, ARMOUR_SYNC, BODY_MAX, CHECK, FRAME_MAX, Head, Level, PLAIN_HEAD, PLAIN_SYNC};
-use super::strangers::Strangers;
-use super::{Binding, armour, check};
+use super::whose::{Off, Parties};
+use super::{Whose, armour, check};
 
 /// Wrong bits tolerated in the armoured sync word. At 4, a random position passes once in 1e5
 /// and a word at a bit error rate of 1e-2 is missed once in 4000.
@@ -22,19 +22,6 @@ enum Look {
     Whole { head: Head, head_fixed: usize },
 }
 
-/// To whom a good frame belongs (PROTOCOL 1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// To no session.
-    Nobody,
-    /// The peer of this session says it.
-    Peer,
-    /// This end said it: it came back.
-    Own,
-    /// To another session: what its check is off by has come several times.
-    Stranger,
-}
-
 /// A good frame, found in the buffer.
 #[derive(Debug)]
 pub struct Found<'a> {
@@ -51,14 +38,6 @@ struct Good {
     head: Head,
     head_fixed: usize,
     whose: Whose,
-}
-
-/// The session that frames may be of: the ids, and what they bind frames to.
-#[derive(Debug)]
-struct Session {
-    ids: (u64, u64),
-    theirs: Binding,
-    ours: Binding,
 }
 
 /// Collects bytes and yields good frames: of no session, until it is told of one.
@@ -96,8 +75,7 @@ pub struct Deframer {
     failed_head: Option<Head>,
     /// How many bytes came of it, once that is known.
     came: Option<usize>,
-    session: Option<Session>,
-    strangers: Strangers,
+    parties: Parties,
 }
 
 /// Bytes that may have come into a frame that is still worth a patch.
@@ -134,8 +112,7 @@ impl Default for Deframer {
             failed: [0; FRAGMENT_MAX],
             failed_head: None,
             came: None,
-            session: None,
-            strangers: Strangers::default(),
+            parties: Parties::default(),
         }
     }
 }
@@ -144,12 +121,7 @@ impl Deframer {
     /// From now on frames may be of the session between these two ids; of none where one of them is 0. Those of others
     /// are told, too. Without this, frames of sessions are noise.
     pub fn bind(&mut self, me: u64, peer: u64) {
-        if self.session.as_ref().is_some_and(|session| session.ids == (me, peer)) {
-            return;
-        }
-        let known = me != 0 && peer != 0;
-        let of = |from, to| if known { Binding::of(from, to) } else { Binding::NONE };
-        self.session = Some(Session { ids: (me, peer), theirs: of(peer, me), ours: of(me, peer) });
+        self.parties.bind(me, peer);
     }
 
     /// Takes bytes from the wire; returns how many fitted (at least one frame's worth always does
@@ -352,56 +324,25 @@ impl Deframer {
     /// Whose frame the whole candidate at `at` is, if need be after repair; none where it is no frame.
     fn verify(&mut self, at: usize, head: Head) -> Option<Whose> {
         let start = at + super::frame::body_at(head.level);
-        let off = off_by(head, &self.buffer[start..]);
-        let known = self.whose(head, off.by);
+        let off = Off::of(head, &self.buffer[start..]);
+        let known = self.parties.known(head, off);
         if known.is_some() {
             return known;
         }
-        let Some(code) = head.level.parity() else { return self.stranger(head, off, false) };
+        let Some(code) = head.level.parity() else { return self.parties.stranger(head, off, false) };
         let end = at + head.frame_len();
         // repair a copy: a false candidate must not alter the bytes of a real frame
         let mut copy = [0u8; FRAME_MAX];
         let copy = &mut copy[..end - start];
         copy.copy_from_slice(&self.buffer[start..end]);
         let fixed = armour::repair(copy, head.len + CHECK, code)?;
-        let off = off_by(head, copy);
-        let whose = self.whose(head, off.by).or_else(|| self.stranger(head, off, fixed == 0))?;
+        let off = Off::of(head, copy);
+        let whose = self.parties.known(head, off).or_else(|| self.parties.stranger(head, off, fixed == 0))?;
         self.buffer[start..end].copy_from_slice(copy);
         self.corrected += fixed as u64;
         self.damage += fixed as u64;
         Some(whose)
     }
-
-    /// Whose frame it is by what its check is off by. What is sealed is bound by its tag.
-    fn whose(&self, head: Head, by: u32) -> Option<Whose> {
-        match Binding::from_wire(by) {
-            Binding::NONE => Some(Whose::Nobody),
-            by => {
-                let session = self.session.as_ref().filter(|_| !head.sealed)?;
-                let ours = (by == session.ours).then_some(Whose::Own);
-                (by == session.theirs).then_some(Whose::Peer).or(ours)
-            }
-        }
-    }
-    /// Whether it is somebody else's: of its kind many came, or it came `intact`, with all its parity right.
-    fn stranger(&mut self, head: Head, off: Off, intact: bool) -> Option<Whose> {
-        let told = self.session.is_some() && !head.sealed;
-        (told && (self.strangers.note(off.by, off.sum) || intact)).then_some(Whose::Stranger)
-    }
-}
-
-/// What the check of a frame should have been, were it of no session, and what that which came differs by.
-#[derive(Clone, Copy)]
-struct Off {
-    sum: u32,
-    by: u32,
-}
-
-fn off_by(head: Head, body_and_check: &[u8]) -> Off {
-    let (body, rest) = body_and_check.split_at(head.len);
-    let sum = check::body(head.word(), body);
-    let came = rest.first_chunk().map_or(0, |came| u32::from_le_bytes(*came));
-    Off { sum, by: sum ^ came }
 }
 
 fn whole(head: Head, head_fixed: usize, available: usize) -> Look {

@@ -205,6 +205,8 @@ impl<const N: usize> Endpoint<N> {
             self.timers.clear(Timer::Open);
             self.timers.set(Timer::KeepAlive, now.after(u64::from(self.config.keepalive_us)));
             self.owe_open = false;
+            // of a session before this one, or nobody's
+            self.strays = self.stats.forged;
             self.unsure |= self.member.is_some();
             if !self.unsure {
                 self.event(Event::Opened { me: self.me, peer: self.peer });
