@@ -324,10 +324,12 @@ pub struct LinkArgs {
     /// The port.
     #[command(flatten)]
     pub port: PortArgs,
-    /// Offer a service under this name: tcp:HOST:PORT, unix:PATH, exec:COMMAND or pty:COMMAND; may be given several times
+    /// Offer a service under this name: tcp:HOST:PORT, unix:PATH, exec:COMMAND or pty:COMMAND; may be given several times.
+    /// A lost session resets tcp:, and signals commands; unix: cannot tell it from an end
     #[arg(long, value_name = "NAME=TARGET")]
     pub service: Vec<crate::drive::hub::Service>,
-    /// Listen on tcp:ADDR:PORT or unix:PATH for connections to a service of the peer's; may be given several times
+    /// Listen on tcp:ADDR:PORT or unix:PATH for connections to a service of the peer's; may be given several times. A lost
+    /// session resets tcp:; unix: cannot tell it from an end
     #[arg(long, value_name = "LISTEN=NAME")]
     pub forward: Vec<crate::drive::hub::Forward>,
     /// Socket where `open` and `status` ask (mode 0600)

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, setsid};
 
 /// How long commands may take to end after SIGTERM, and then after SIGKILL.
@@ -106,7 +108,7 @@ pub(crate) fn spawn(command: &mut Command, reach: Reach) -> io::Result<Child> {
 }
 
 /// A command has ended, or has been made to end.
-pub(crate) fn forget(child: &Child) {
+fn forget(child: &Child) {
     let mut state = state();
     let id = child.id() as i32;
     if state.watched.remove(&id).is_some()
@@ -182,17 +184,44 @@ pub fn run() {
     end_all(watched.into_values().collect());
 }
 
-/// Signals a command and what belongs to it; says whether anybody was left. To be called while the
-/// command is a child of ours: its number is no other's then.
+/// How a command has ended; none while it runs. It is not reaped: its number, which is that of its group and session, is no
+/// other's before [`reap`].
+///
+/// # Errors
+/// It was reaped.
+pub(crate) fn ended(child: &Child) -> io::Result<Option<ExitStatus>> {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::Pid(Pid::from_raw(child.id() as i32)), flags) {
+        Ok(WaitStatus::Exited(_, code)) => Ok(Some(ExitStatus::from_raw((code & 0xFF) << 8))),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(ExitStatus::from_raw(signal as i32))),
+        Ok(_) => Ok(None),
+        // a real-time signal, which has no name
+        Err(Errno::EINVAL) => Ok(Some(ExitStatus::from_raw(libc::SIGRTMIN()))),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Gives up the number of a command that has ended: nothing is signalled by it from now on.
+pub(crate) fn reap(child: &mut Child) {
+    forget(child);
+    let _ = child.try_wait();
+}
+
+/// Signals a command and what belongs to it; says whether anybody was left who lives. Of a command that was reaped nobody:
+/// its number may be another's.
 pub(crate) fn signal(child: &Child, reach: Reach, signal: Option<Signal>) -> bool {
+    if ended(child).is_err() {
+        return false;
+    }
     let id = child.id() as i32;
-    match reach {
+    match (reach, signal) {
         // without its leader nobody knows who belonged to it
-        Reach::Tree => kill(Pid::from_raw(id), signal).is_ok(),
-        Reach::Group => kill(Pid::from_raw(-id), signal).is_ok(),
-        Reach::Session => {
+        (Reach::Tree, _) => kill(Pid::from_raw(id), signal).is_ok(),
+        (Reach::Group, Some(_)) => kill(Pid::from_raw(-id), signal).is_ok(),
+        _ => {
             let mut members = Process::all();
-            members.retain(|p| p.session == id && !p.dead);
+            let of = |p: &Process| if reach == Reach::Group { p.group } else { p.session };
+            members.retain(|p| of(p) == id && !p.dead);
             for process in &members {
                 let _ = kill(Pid::from_raw(process.id), signal);
             }
@@ -201,9 +230,19 @@ pub(crate) fn signal(child: &Child, reach: Reach, signal: Option<Signal>) -> boo
     }
 }
 
-/// Ends a command and what belongs to it, of which the first process is gone.
-pub(crate) fn end(id: i32, reach: Reach) {
-    end_all(vec![Family { reach, leader: Process { id, ..Process::default() } }]);
+/// What a command that has ended leaves behind.
+pub(crate) struct Orphans(Family);
+
+impl Orphans {
+    /// Of a command that was not reaped yet.
+    pub(crate) fn of(child: &Child, reach: Reach) -> Orphans {
+        let id = child.id() as i32;
+        Orphans(Family { reach, leader: Process::read(id).unwrap_or(Process { id, ..Process::default() }) })
+    }
+    /// Ends them.
+    pub(crate) fn end(self) {
+        end_all(vec![self.0]);
+    }
 }
 
 fn end_all(families: Vec<Family>) {

@@ -29,6 +29,7 @@ pub mod error;
 pub mod files;
 pub mod guard;
 pub mod keys;
+mod limit;
 pub mod log;
 pub mod measure;
 pub mod names;

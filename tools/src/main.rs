@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use tools::cli::{Cli, Command};
-use tools::error::Failure;
-use tools::{cmd, config, log};
+use tools::error::{Doing, Failure, kinds};
+use tools::{cmd, config, log, signal};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     log::init(&cli.common);
     tools::guard::enable();
+    signal::outlive_file_limit().doing(kinds::SYSTEM, || "listen to signals".into())?;
     match &cli.command {
         Command::Demo(args) => cmd::demo::run(&cli.common, args),
         Command::Sim(args) => cmd::sim::run(&cli.common, args),

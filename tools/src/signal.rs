@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH, SIGXFSZ};
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub enum Signal {
     Child,
     /// SIGWINCH or SIGCONT: our terminal has another size, or other settings.
     Terminal,
+}
+
+/// From now on a write beyond the limit of a file's size (`ulimit -f`) fails with EFBIG, as on a full disk, and does not
+/// end the process: the peer is told. Commands that are started have it as it was.
+///
+/// # Errors
+/// The kernel refuses a handler.
+pub fn outlive_file_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// The signals a command listens to, from the moment this is made.

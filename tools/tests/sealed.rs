@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{BAUD, HARDLINE, Wire, bytes, until};
 use terminal::Terminal;
@@ -91,12 +92,14 @@ fn a_first_contact_is_remembered() {
     assert_eq!(b.output().unwrap().status.code(), Some(1), "a shared secret is no key of an end");
     assert!(hardline(&["keygen", &wire.0.text("c.key")]).status.success());
     let mut c = wire.pipe("b", &["--key", "c.key", "--known-peers", "c.peers", "--accept-new"]);
-    let mut c = c.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let a = wire.pipe("a", &A).stdin(Stdio::null()).output().unwrap();
-    c.kill().unwrap();
-    c.wait().unwrap();
-    assert_eq!(a.status.code(), Some(5), "{}", said(&a));
-    assert!(said(&a).contains("not the known SHA256:"), "{}", said(&a));
+    let c = wire.0.start("c", c.stdin(Stdio::null()).stdout(Stdio::null()));
+    let a = wire.0.start("a", wire.pipe("a", &A).stdin(Stdio::null()).stdout(Stdio::null()));
+    until("it says so", || wire.0.log("a").contains("not the known SHA256:").then_some(()));
+    drop(c);
+    // which ends nothing: the known peer comes after all
+    let b = wire.pipe("b", &B).stdin(Stdio::null()).output().unwrap();
+    assert!(b.status.success() && a.wait() == 0, "{}{}", said(&b), wire.0.log("a"));
+    assert_eq!(wire.0.log("a").matches("[key-mismatch]").count(), 1, "{}", wire.0.log("a"));
 }
 
 #[test]
@@ -250,25 +253,82 @@ fn a_first_contact_asks() {
     drop(b);
 }
 
-/// Calls of somebody without a key, and plain ones, in the midst of a session: it goes on.
-#[test]
-fn forged_calls_end_nothing() {
+/// A call of somebody without a key, or of a plain end.
+fn forged(plain: bool) -> Vec<u8> {
     use link::wire::record::{Hello, Open};
     use link::wire::segment::Writer;
     use link::wire::{Binding, Head, Level, frame::body_at, write_frame};
-    let forged = |plain: bool| {
-        let mut frame = vec![0; link::FRAME_MAX];
-        let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
-        if plain {
-            writer.open(&Open { version: link::VERSION, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: 0 });
-        } else {
-            writer.hello(&Hello { answer: false, version: link::VERSION, pattern: 3, caller: u64::MAX, message: &[9; 55] });
+    let mut frame = vec![0; link::FRAME_MAX];
+    let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
+    if plain {
+        writer.open(&Open { version: link::VERSION, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: 0 });
+    } else {
+        writer.hello(&Hello { answer: false, version: link::VERSION, pattern: 3, caller: u64::MAX, message: &[9; 55] });
+    }
+    let head = Head::open(writer.len(), Level::Plain);
+    let len = write_frame(&mut frame, head, Binding::NONE);
+    frame.truncate(len);
+    frame
+}
+
+/// Who proves nothing ends nothing: an end that waits for its peer does so whatever else comes, for as long as that likes.
+#[test]
+fn forged_calls_end_no_end_that_waits() {
+    const FORGED_FOR: Duration = Duration::from_secs(7);
+    let wire = Keyed::new(&[]);
+    fs::write(wire.0.path("file"), "a file").unwrap();
+    let rubbish = b"\r\nbox login: \r\nbox login: \r\nbox login: ".to_vec();
+    let ends: [(&str, &[&str], &[Vec<u8>]); 6] = [
+        ("pipe", &[], &[forged(false), forged(true)]),
+        ("recv", &["--out", "out"], &[forged(false)]),
+        ("send", &["file"], &[forged(true)]),
+        ("open", &["service"], &[forged(false), forged(true)]),
+        ("console", &[], &[forged(false)]),
+        ("pipe", &["--grace", "2s"], &[rubbish]),
+    ];
+    let running: Vec<_> = ends
+        .into_iter()
+        .enumerate()
+        .map(|(at, (name, words, frames))| {
+            let listener = UnixListener::bind(wire.0.path(&format!("port{at}"))).unwrap();
+            let mut command = Command::new(HARDLINE);
+            command.arg(name).arg(format!("unix:{}", wire.0.text(&format!("port{at}")))).args(words).args(["--psk", "psk"]);
+            command.current_dir(wire.0.rig().dir()).stdin(Stdio::null()).stdout(Stdio::null());
+            let running = wire.0.start(&format!("{name}{at}"), &mut command);
+            let (mut port, frames) = (listener.accept().unwrap().0, frames.to_vec());
+            let began = Instant::now();
+            let forger = std::thread::spawn(move || {
+                for frame in frames.iter().cycle() {
+                    if began.elapsed() > FORGED_FOR || port.write_all(frame).is_err() {
+                        return port;
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                port
+            });
+            (running, listener, forger)
+        })
+        .collect();
+    for (running, listener, forger) in running {
+        let port = forger.join().unwrap();
+        let log = wire.0.log(&running.name);
+        assert_eq!(running.ended(), None, "{}: {log}", running.name);
+        assert!((1..=2).contains(&log.lines().count()), "each is said once: {}: {log}", running.name);
+        if running.name == "pipe0" {
+            // and the true peer is let in
+            let mut peer = Command::new(HARDLINE);
+            let path = format!("unix:{}", wire.0.text("port0"));
+            peer.args(["pipe", &path, "--psk", "psk"]).current_dir(wire.0.rig().dir());
+            let peer = wire.0.start("peer", peer.stdin(Stdio::null()).stdout(Stdio::null()));
+            tap(port, listener.accept().unwrap().0, Arc::default());
+            assert_eq!((running.wait(), peer.wait()), (0, 0), "{}{}", wire.0.log("pipe0"), wire.0.log("peer"));
         }
-        let head = Head::open(writer.len(), Level::Plain);
-        let n = write_frame(&mut frame, head, Binding::NONE);
-        frame.truncate(n);
-        frame
-    };
+    }
+}
+
+/// Calls of somebody without a key, and plain ones, in the midst of a session: it goes on.
+#[test]
+fn forged_calls_end_nothing() {
     let wire = Keyed::new(&[]);
     let listener = UnixListener::bind(wire.0.path("middle")).unwrap();
     let port = format!("unix:{}", wire.0.path("middle").display());
@@ -289,7 +349,7 @@ fn forged_calls_end_nothing() {
         for socket in &middle {
             (&*socket).write_all(&forged(round % 2 == 0)).unwrap();
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     drop(inputs);
     let sent: Vec<u8> = (0..40).flat_map(|round| bytes(100, round)).collect();

@@ -6,6 +6,7 @@ pub mod client;
 pub mod console;
 pub mod hub;
 pub mod pipe;
+mod settling;
 pub mod user;
 pub mod wire;
 

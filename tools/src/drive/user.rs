@@ -8,7 +8,9 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 
+use super::settling::Settling;
 use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::exec::Running;
@@ -24,6 +26,8 @@ const TTY_PIECE: usize = 256;
 pub struct User {
     input: Option<OwnedFd>,
     output: Option<OwnedFd>,
+    /// The output was a file: it is being put on its disk.
+    settling: Option<Settling>,
     piece: usize,
     command: Option<(String, Running)>,
 }
@@ -31,13 +35,13 @@ pub struct User {
 impl User {
     /// Nobody.
     pub(crate) fn none() -> User {
-        User { input: None, output: None, piece: PIPE_PIECE, command: None }
+        User { input: None, output: None, settling: None, piece: PIPE_PIECE, command: None }
     }
     /// Our own stdin and stdout.
     pub fn stdio() -> Result<User, Failure> {
         let (input, output) = (stdio::input()?, stdio::output()?);
         let piece = piece_of(&output);
-        Ok(User { input: Some(input), output: Some(output), piece, command: None })
+        Ok(User { input: Some(input), output: Some(output), settling: None, piece, command: None })
     }
 
     /// The stdin and stdout of a command started now.
@@ -51,6 +55,7 @@ impl User {
             Ok(User {
                 input: Some(child.stdout.take().ok_or_else(missing)?.into()),
                 output: Some(child.stdin.take().ok_or_else(missing)?.into()),
+                settling: None,
                 piece: PIPE_PIECE,
                 command: Some((name.clone(), Running { child, reach: Reach::Tree })),
             })
@@ -74,15 +79,11 @@ impl User {
     /// Reads once; `Ok(Some(0))` is the end, after which the input is closed.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(input) = &self.input else { return Ok(None) };
-        match nix::unistd::read(input, buffer) {
-            Ok(0) | Err(Errno::EIO) => {
-                self.input = None;
-                Ok(Some(0))
-            }
-            Ok(n) => Ok(Some(n)),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-            Err(e) => Err(e.into()),
+        let read = read_once(input, buffer)?;
+        if read == Some(0) {
+            self.input = None;
         }
+        Ok(read)
     }
     /// Writes once, at most [`User::piece`] bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -93,9 +94,27 @@ impl User {
             Err(e) => Err(e.into()),
         }
     }
-    /// Passes the end of the stream on. Our own stdout is only let go.
+    /// Lets the output go, whatever becomes of it.
     pub fn close_output(&mut self) {
         self.output = None;
+    }
+    /// Passes the end of the stream on; none while a file is still being put on its disk.
+    pub(super) fn end_output(&mut self) -> Option<io::Result<()>> {
+        if let Some(output) = self.output.take() {
+            match Settling::begin(output) {
+                Ok(settling) => self.settling = settling,
+                Err(e) => return Some(Err(e)),
+            }
+        }
+        let result = self.settling.as_ref().map_or(Some(Ok(())), Settling::result);
+        if result.is_some() {
+            self.settling = None;
+        }
+        result
+    }
+    /// Whether nothing will say that [`User::end_output`] has come to an end.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.is_some()
     }
 
     /// Bytes written that the command has not read; 0 for our own stdout.
@@ -125,10 +144,10 @@ impl User {
         hung_up && kind.is_ok_and(|k| k.is_fifo() || k.is_socket())
     }
     /// The signal that killed the command, if one did; waits for its end for a moment.
-    pub fn killed_by(&mut self) -> Option<i32> {
-        let (_, running) = self.command.as_mut()?;
+    pub fn killed_by(&self) -> Option<i32> {
+        let (_, running) = self.command.as_ref()?;
         for _ in 0..50 {
-            match running.child.try_wait() {
+            match guard::ended(&running.child) {
                 Ok(Some(status)) => return status.signal(),
                 Ok(None) => std::thread::sleep(std::time::Duration::from_millis(1)),
                 Err(_) => return None,
@@ -137,13 +156,17 @@ impl User {
         None
     }
 
-    /// Closes the pipes and waits for the command to end, at most about a second by itself.
-    pub fn end(mut self) -> Option<(String, io::Result<ExitStatus>)> {
+    /// Closes the pipes and waits for the command to end, at most about a second by itself. Where its input was `lost` it
+    /// hears a signal before that ends: half of it is not the whole.
+    pub fn end(mut self, lost: bool) -> Option<(String, io::Result<ExitStatus>)> {
+        if let (Some((_, running)), Some(_), true) = (&self.command, &self.output, lost) {
+            guard::signal(&running.child, running.reach, Some(Signal::SIGTERM));
+        }
         (self.input, self.output) = (None, None);
-        let (name, mut running) = self.command.take()?;
+        let (name, running) = self.command.take()?;
         let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
         while std::time::Instant::now() < until {
-            match running.child.try_wait() {
+            match guard::ended(&running.child) {
                 Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),
                 Ok(Some(status)) => return Some((name, Ok(status))),
                 Err(e) => return Some((name, Err(e))),
@@ -156,6 +179,39 @@ impl User {
 #[allow(missing_docs)]
 mod ioctl {
     nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
+}
+
+/// Why output is not whole: whoever reads it is gone, or it cannot be written. `left`: bytes that are known to be missing.
+pub(super) fn unwritten(why: &io::Error, left: usize) -> Failure {
+    let kind = match why.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => kinds::OUTPUT_CLOSED,
+        _ => kinds::OUTPUT_UNWRITABLE,
+    };
+    let what = match left {
+        0 => "what came from the peer may be missing there".into(),
+        n => format!("{n} bytes or more from the peer were not delivered"),
+    };
+    Failure::new(kind, format!("cannot write the output: {why}; {what}"))
+}
+
+/// Reads once; `Some(0)` is the end, none that nothing is there now. A terminal whose other side is gone says EIO at its
+/// end; everywhere else that is a disk that fails, and no end.
+pub(super) fn read_once(input: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match nix::unistd::read(input, buffer) {
+        Ok(n) => Ok(Some(n)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(Errno::EIO) if is_hung_up_terminal(input) => Ok(Some(0)),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Not so one that must not be read from the background.
+fn is_hung_up_terminal(input: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(input.as_fd(), PollFlags::empty())];
+    let _ = poll(&mut fds, PollTimeout::ZERO);
+    let hung_up = fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
+    // of one that is hung up the kernel says no more than EIO
+    hung_up && matches!(nix::unistd::isatty(input), Ok(true) | Err(Errno::EIO))
 }
 
 /// What a blocking descriptor takes for sure once it polls writable.

@@ -54,9 +54,10 @@ pub const EXPLANATIONS: [Explanation; 8] = [
     },
     Explanation {
         code: 5,
-        meaning: "the peer refused, is not the one that is known, speaks another version, or is no hardline",
-        cause: "The service is not offered, one end has a key and the other has none or another one, or something else talks on the wire (a boot \
-                text, a login). One way: frames came, and none could be read or believed.",
+        meaning: "the peer refused, speaks another version, or is no hardline",
+        cause: "The service is not offered, the other end has a key and this one none, or something else talks on a plain wire (a boot \
+                text, a login). One way: frames came, and none could be read or believed. An end with a key never ends so for what comes \
+                without proof: it says so and waits for its peer.",
         remedy: "Compare 'hardline key show FILE' at both ends with 'hardline key list', and the versions. Where the peer has a new key on \
                  purpose: 'hardline key trust PORT KEY --replace'. The names of services are in the far 'hardline link'.",
     },

@@ -17,6 +17,7 @@ use super::progress::{Progress, Show};
 use super::receiver::receive;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
+use crate::limit;
 
 /// A socket in a folder for its owner alone, which goes with it.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Porter {
                 Err(failure) => return tracing::error!(code = %failure.kind, "{failure}"),
             };
             if let Err(failure) = result {
-                tracing::warn!(code = %failure.kind, "{failure}");
+                limit::warn(&failure.kind, &failure);
             }
         }
     }

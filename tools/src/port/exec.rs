@@ -54,7 +54,7 @@ pub(crate) struct Running {
 impl Running {
     /// Whether it is over. What a command leaves behind that ends by itself, it leaves on purpose.
     fn is_over(&mut self, told: bool) -> bool {
-        match self.child.try_wait() {
+        match guard::ended(&self.child) {
             Ok(None) => false,
             Ok(Some(status)) if !told && status.signal().is_none() => true,
             Ok(Some(_)) => self.reach == Reach::Tree || !guard::signal(&self.child, self.reach, None),
@@ -80,6 +80,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
-        guard::forget(&self.child);
+        guard::reap(&mut self.child);
     }
 }

@@ -69,7 +69,11 @@ impl Wire {
     }
     /// 2 Mbps, and what the arguments of `hardline sim` say.
     pub fn with(args: &[&str]) -> Wire {
-        let all = [&["--baud", "2000000", "--latency", "300us"], args].concat();
+        Wire::at("2000000", args)
+    }
+    /// The same at another rate.
+    pub fn at(baud: &str, args: &[&str]) -> Wire {
+        let all = [&["--baud", baud, "--latency", "300us"], args].concat();
         Wire(Some(Rig::start(Path::new(HARDLINE), &all).expect("the simulated wire starts")))
     }
     pub fn rig(&self) -> &Rig {

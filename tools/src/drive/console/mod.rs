@@ -82,7 +82,8 @@ pub fn run(control: UnixStream, wish: Wish) -> Result<(), Failure> {
         let _ = nix::unistd::write(&console.terminal.output, b"\r\n");
     }
     console.terminal.restore();
-    let recorded = match console.record_failed.take() {
+    let kept = console.wish.record.take().map_or(Ok(()), Record::close);
+    let recorded = match console.record_failed.take().or(kept.err()) {
         Some(e) => Err(Failure::new(kinds::LOG_UNWRITABLE, format!("the log is not whole: {e}"))),
         None => Ok(()),
     };

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::super::settling::settle;
 use crate::error::{Doing, Failure, kinds};
 
 /// A file that is appended to.
@@ -50,11 +51,20 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Ends the last line, and puts everything on the disk.
+    pub(super) fn close(mut self) -> io::Result<()> {
+        self.end_line()?;
+        settle(self.file.try_clone()?)
+    }
+    fn end_line(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.mid_line) { self.file.write_all(b"\n") } else { Ok(()) }
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.mid_line {
-            let _ = self.file.write_all(b"\n");
-        }
+        let _ = self.end_line();
     }
 }
 

@@ -1,5 +1,6 @@
 //! How channels begin and end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use link::{CloseCode, Event, Loss, Note, ResetCode};
@@ -11,6 +12,7 @@ use super::service::{Connected, Service, Started, Target};
 use super::terminal::{parts_of, with_size};
 use super::{CHANNELS, Hub, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure, kinds};
+use crate::limit;
 
 /// How long the peer's word is waited for that it knows of a delivered channel.
 const LINGER: Duration = Duration::from_secs(5);
@@ -49,7 +51,7 @@ impl Hub {
                     crate::notify::say(&format!("STATUS=session {me:016x} is open"));
                 }
                 Event::Echo => {
-                    tracing::warn!(code = %kinds::OWN_ECHO, "{}: our own frames come back; a loopback plug?", self.wire.spec());
+                    limit::warn(kinds::OWN_ECHO, format!("{}: our own frames come back; a loopback plug?", self.wire.spec()));
                 }
                 Event::Foreign => {
                     let spec = self.wire.spec();
@@ -76,19 +78,31 @@ impl Hub {
         let offered = self.offers.iter().map(|(_, service)| service);
         let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
             let words = format!("the peer asks for service '{}', which is not offered here", plain(name));
-            self.grumble.warn(&kinds::SERVICE_ABSENT, &words);
+            limit::warn(&kinds::SERVICE_ABSENT, &words);
             return self.wire.link.reset(id, ResetCode::NoService);
         };
         let service = service.clone();
-        let started = self.waker().and_then(|waker| service.start(id, (&term, size), self.connected.0.clone(), waker));
+        if self.is_full() {
+            let words =
+                format!("cannot start {}: as many as there is room for are connected, or being connected", service.label());
+            limit::warn(&kinds::SERVICE_UNREACHABLE, &words);
+            return self.wire.link.reset(id, ResetCode::Busy);
+        }
+        let place = self.connecting.clone();
+        let started = self.waker().and_then(|waker| service.start(id, (&term, size), self.connected.0.clone(), (place, waker)));
         match started {
             Ok(Started::Later) => {}
             Ok(Started::Now(local)) => self.start(id, local, service.target.class()),
             Err(e) => {
-                self.grumble.warn(&kinds::SERVICE_UNREACHABLE, &format!("cannot start {}: {e}", service.label()));
+                limit::warn(&kinds::SERVICE_UNREACHABLE, format!("cannot start {}: {e}", service.label()));
                 self.wire.link.reset(id, ResetCode::Unreachable);
             }
         }
+    }
+    /// Whether there is room for another service. A thread that connects takes its place until it is done, even if the peer
+    /// has given the channel up meanwhile: it cannot be called back.
+    fn is_full(&self) -> bool {
+        Arc::strong_count(&self.connecting) - 1 + self.locals.len() >= CHANNELS
     }
     /// A thread has connected to a service, or failed to.
     pub(super) fn service_connected(&mut self, connected: Connected) {
@@ -96,7 +110,7 @@ impl Hub {
         match result.and_then(Local::socket) {
             Ok(local) => self.start(channel, local.labelled(label), link::Class::Learnt),
             Err(e) => {
-                self.grumble.warn(&kinds::SERVICE_UNREACHABLE, &format!("cannot connect to {label}: {e}"));
+                limit::warn(&kinds::SERVICE_UNREACHABLE, format!("cannot connect to {label}: {e}"));
                 self.wire.link.reset(channel, ResetCode::Unreachable);
             }
         }
@@ -153,6 +167,7 @@ impl Hub {
     fn was_reset(&mut self, id: u16, code: ResetCode) {
         // a service that failed tells more than that it left something unread
         let failure = match self.statuses.remove(&id).and_then(status_words) {
+            Some(words) if words.contains("signal") => Failure::new(kinds::SERVICE_FAILED, words),
             Some(words) => Failure::new(kinds::SERVICE_FAILED, format!("{words} and did not read all of its input")),
             None => reset_failure(code),
         };
@@ -211,12 +226,13 @@ impl Hub {
         }
         if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Bond | Loss::Version(_)) {
             if self.wire.is_news(&failure.message) {
-                tracing::warn!(code = %failure.kind, "{failure}; calling on");
+                limit::warn(&failure.kind, format!("{failure}; calling on"));
             }
         } else if loss == Loss::PeerClosed(CloseCode::Left) {
             tracing::info!("{failure}; calling for the next session");
         } else {
-            tracing::warn!(code = %kinds::SESSION_LOST, "{failure}; its channels have ended, calling for the next session");
+            let words = format!("{failure}; its channels have ended, calling for the next session");
+            limit::warn(kinds::SESSION_LOST, words);
         }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();
@@ -250,7 +266,7 @@ impl Hub {
 pub(super) fn log_end(label: &str, failure: &Failure) {
     match failure.exit {
         Exit::Lost => tracing::info!("{label}: {failure}"),
-        _ => tracing::warn!(code = %failure.kind, "{label}: {failure}"),
+        _ => limit::warn(&failure.kind, format!("{label}: {failure}")),
     }
 }
 

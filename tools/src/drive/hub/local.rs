@@ -5,18 +5,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use link::{Note, ResetCode};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
-use nix::unistd::Pid;
 
-use super::super::user::{piece_of, unread};
+use super::super::settling::Settling;
+use super::super::user::{piece_of, read_once, unread, unwritten};
 use crate::error::{Failure, kinds};
-use crate::guard::{self, Reach};
+use crate::guard::{self, Orphans, Reach};
 use crate::port::exec::Running;
 
 /// A channel of the link.
@@ -26,6 +26,9 @@ pub(super) type Channel = link::Channel<Box<[u8]>>;
 const PIECE: usize = 65_536;
 /// Added to the number of a signal that ended a command (the value of a status note).
 const BY_SIGNAL: u32 = 256;
+
+/// A command that has closed its output, and has not ended after so long, goes on.
+const ENDS: Duration = Duration::from_millis(100);
 
 /// What the descriptors are.
 #[derive(Debug)]
@@ -61,7 +64,15 @@ pub(super) struct Local {
     input_ended: bool,
     /// The output takes nothing more, though more came or may come; or the input failed.
     broken: bool,
-    failed_input: Option<Errno>,
+    failed_input: Option<io::Error>,
+    /// Since when the output of a command has ended, while it is not known whether it was killed: half of what it had to say
+    /// is not the whole.
+    ending: Option<Instant>,
+    /// The signal that killed the command before it had said everything.
+    killed: Option<i32>,
+    failed_output: Option<io::Error>,
+    /// The output was a file: it is being put on its disk.
+    settling: Option<Settling>,
     noted: bool,
     /// What it is, in words for the log.
     label: String,
@@ -82,6 +93,10 @@ impl Local {
             input_ended: false,
             broken: false,
             failed_input: None,
+            ending: None,
+            killed: None,
+            failed_output: None,
+            settling: None,
             noted: false,
             label: String::new(),
             swept: false,
@@ -138,7 +153,7 @@ impl Local {
     }
     /// Whether its state must be looked at again soon, for nothing will say that it changed.
     pub(super) fn needs_look(&self, channel: &Channel) -> bool {
-        channel.at_end() && self.pending.is_empty() && self.unread() > 0
+        self.ending.is_some() || (channel.at_end() && self.pending.is_empty() && (self.unread() > 0 || self.settling.is_some()))
     }
 
     // ---- moving bytes -------------------------------------------------------------------------
@@ -147,18 +162,20 @@ impl Local {
     pub(super) fn read(&mut self, channel: &mut Channel, buffer: &mut [u8]) {
         let Some(input) = &self.input else { return };
         let room = channel.writable().min(buffer.len());
-        match nix::unistd::read(input, &mut buffer[..room]) {
-            Ok(n) if n > 0 => drop(channel.write(&buffer[..n])),
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // EIO: the last process on a terminal is gone
-            Ok(_) | Err(Errno::EIO) => {
+        match read_once(input, &mut buffer[..room]) {
+            Ok(None) => {}
+            Ok(Some(0)) => {
                 (self.input, self.input_ended) = (None, true);
-                channel.finish();
+                match &self.kind {
+                    Kind::Command(_) => self.ending = Some(Instant::now()),
+                    _ => channel.finish(),
+                }
             }
+            Ok(Some(n)) => drop(channel.write(&buffer[..n])),
+            // no end of the stream: the peer would take what came for the whole
             Err(why) => {
-                (self.input, self.input_ended, self.broken) = (None, true, true);
+                (self.input, self.broken) = (None, true);
                 self.failed_input = Some(why);
-                channel.finish();
             }
         }
     }
@@ -189,26 +206,35 @@ impl Local {
             match nix::unistd::write(output, &self.pending) {
                 Ok(n) => drop(self.pending.drain(..n)),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(_) => self.break_off(),
+                Err(why) => self.break_off(why.into()),
             }
         }
     }
-    fn break_off(&mut self) {
+    fn break_off(&mut self, why: io::Error) {
         (self.broken, self.output) = (true, None);
+        self.failed_output.get_or_insert(why);
     }
     /// Why it is broken.
     pub(super) fn breach(&self) -> Failure {
-        match self.failed_input {
-            Some(why) => Failure::new(kinds::INPUT_FAILED, format!("cannot read the input: {why}")),
-            None => Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything"),
+        if let Some(signal) = self.killed {
+            return Failure::new(kinds::SERVICE_FAILED, format!("the service was ended by signal {signal}"));
+        }
+        match (&self.failed_input, &self.failed_output) {
+            (Some(why), _) => Failure::new(kinds::INPUT_FAILED, format!("cannot read the input: {why}")),
+            (None, Some(why)) if why.kind() != io::ErrorKind::BrokenPipe => unwritten(why, self.pending.len()),
+            _ => Failure::new(kinds::OUTPUT_CLOSED, "the output was closed before it had everything"),
         }
     }
 
     /// Ends what has ended; to be called after every move.
     pub(super) fn settle(&mut self, channel: &mut Channel) -> Fate {
+        self.end_command(channel);
         if self.broken {
             // what it still had to say goes first
-            let over = self.input_ended && channel.is_sent();
+            let over = match self.failed_input.is_some() || self.killed.is_some() {
+                true => channel.queued() == 0,
+                false => self.input_ended && channel.is_sent(),
+            };
             // how it ended goes before as well: a reset would overtake it
             let over = over && self.note_status(channel) && channel.is_told();
             return if over || matches!(self.kind, Kind::Handed) { Fate::Broken } else { Fate::Lives };
@@ -221,25 +247,53 @@ impl Local {
             if self.unread() > 0 {
                 return Fate::Lives;
             }
-            self.close_output();
+            match self.close_output() {
+                None => return Fate::Lives,
+                Some(Ok(())) => {}
+                Some(Err(why)) => {
+                    self.break_off(why);
+                    return Fate::Broken;
+                }
+            }
             if self.note_status(channel) {
                 channel.confirm();
             }
         }
         Fate::Lives
     }
-    /// Passes the end of the peer's stream on.
-    fn close_output(&mut self) {
-        let Some(output) = self.output.take() else { return };
-        match &self.kind {
-            Kind::Socket => {
-                resets(&output, false);
-                drop(shutdown(output.as_raw_fd(), Shutdown::Write));
-            }
-            // a terminal has no half close, but a character that says so (VEOF)
-            Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
-            Kind::Command(_) | Kind::Handed => {}
+    /// Ends the stream of a command whose output has ended, unless it was killed: then it is broken off.
+    fn end_command(&mut self, channel: &mut Channel) {
+        let (Kind::Command(child), Some(since)) = (&self.kind, self.ending) else { return };
+        match guard::ended(child).ok().flatten() {
+            Some(status) if status.signal().is_some() => (self.killed, self.broken) = (status.signal(), true),
+            // it goes on without its output
+            None if since.elapsed() < ENDS => return,
+            _ => channel.finish(),
         }
+        self.ending = None;
+    }
+    /// Passes the end of the peer's stream on; none while a file is still being put on its disk.
+    fn close_output(&mut self) -> Option<io::Result<()>> {
+        if let Some(output) = self.output.take() {
+            match &self.kind {
+                Kind::Socket => {
+                    resets(&output, false);
+                    drop(shutdown(output.as_raw_fd(), Shutdown::Write));
+                }
+                // a terminal has no half close, but a character that says so (VEOF)
+                Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
+                Kind::Command(_) => {}
+                Kind::Handed => match Settling::begin(output) {
+                    Ok(settling) => self.settling = settling,
+                    Err(why) => return Some(Err(why)),
+                },
+            }
+        }
+        let result = self.settling.as_ref().map_or(Some(Ok(())), Settling::result);
+        if result.is_some() {
+            self.settling = None;
+        }
+        result
     }
     /// Tells how the command ended, once it has; says whether nothing is left to tell.
     fn note_status(&mut self, channel: &mut Channel) -> bool {
@@ -247,7 +301,7 @@ impl Local {
             return true;
         }
         let (Kind::Command(child) | Kind::Terminal(child)) = &mut self.kind else { return true };
-        match child.try_wait() {
+        match guard::ended(child) {
             Ok(None) => return false,
             Ok(Some(status)) => {
                 let value = status_value(status);
@@ -267,7 +321,7 @@ impl Local {
         let in_order = self.input_ended && self.output.is_none() && !self.broken;
         match (&mut self.kind, &self.output) {
             (Kind::Command(child), _) => {
-                if matches!(child.try_wait(), Ok(None)) {
+                if matches!(guard::ended(child), Ok(None)) {
                     guard::signal(child, Reach::Session, Some(Signal::SIGTERM));
                 }
             }
@@ -276,12 +330,12 @@ impl Local {
         }
     }
     /// A command that was killed leaves nobody behind who would keep its pipes open.
-    pub(super) fn reap(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let Kind::Command(child) = &mut self.kind else { return };
-        if !self.swept && child.try_wait().is_ok_and(|ended| ended.is_some_and(|status| status.signal().is_some())) {
+        if !self.swept && guard::ended(child).is_ok_and(|ended| ended.is_some_and(|status| status.signal().is_some())) {
             self.swept = true;
-            let id = child.id() as i32;
-            ending(move || guard::end(id, Reach::Session));
+            let orphans = Orphans::of(child, Reach::Session);
+            ending(move || orphans.end());
         }
     }
     /// What is to be said of its end, once.
@@ -314,7 +368,8 @@ impl Local {
         match (note, &self.kind) {
             (Note::Signal, Kind::Command(child) | Kind::Terminal(child)) => {
                 if let Ok(signal) = Signal::try_from(value as i32) {
-                    let _ = killpg(Pid::from_raw(child.id() as i32), signal);
+                    // it may have ended, but its number is kept for it
+                    guard::signal(child, Reach::Group, Some(signal));
                 }
             }
             (Note::Size, Kind::Terminal(_)) => {

@@ -8,7 +8,6 @@ mod clients;
 mod consoles;
 mod control;
 mod forward;
-mod grumble;
 mod life;
 mod local;
 mod patience;
@@ -22,6 +21,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -101,9 +101,10 @@ pub struct Hub {
     /// What a service said of its end, until its channel ends too.
     statuses: BTreeMap<u16, u32>,
     connected: (Sender<Connected>, Receiver<Connected>),
+    /// Held once more by each thread that connects, whether or not somebody still waits for it.
+    connecting: Arc<()>,
     /// Threads that connect write here.
     wake: (UnixStream, UnixStream),
-    grumble: grumble::Grumble,
     signals: Signals,
 }
 
@@ -143,8 +144,8 @@ impl Hub {
             alone: false,
             statuses: BTreeMap::new(),
             connected: channel(),
+            connecting: Arc::default(),
             wake: wake.doing(kinds::SYSTEM, || "make a pair of sockets".into())?,
-            grumble: grumble::Grumble::default(),
             signals,
         })
     }
@@ -200,7 +201,7 @@ impl Hub {
                 Signal::Stats => self.wire.show_stats(),
                 Signal::Child => {
                     crate::guard::tend();
-                    self.locals.values_mut().for_each(|(local, _)| local.reap());
+                    self.locals.values_mut().for_each(|(local, _)| local.sweep());
                 }
                 Signal::Terminal => {}
                 Signal::End(number) => self.wire.end(Failure::signal(number, format!("ended by signal {number}"))),
@@ -288,7 +289,7 @@ impl Hub {
             local.write(channel, output);
             let fate = local.settle(channel);
             if let Some(words) = local.take_words() {
-                self.grumble.warn(kinds::SERVICE_ENDED, &words);
+                crate::limit::warn(kinds::SERVICE_ENDED, &words);
             }
             if fate == Fate::Broken {
                 self.break_off(id);

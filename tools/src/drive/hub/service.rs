@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -95,19 +96,20 @@ impl Service {
     pub(super) fn label(&self) -> String {
         format!("service '{}' ({})", self.name, self.target)
     }
-    /// Starts it for a channel. `term` is the terminal of the far user, and its size if that is known; `woken` is called by the
-    /// thread once it has sent to `done`.
+    /// Starts it for a channel. `term` is the terminal of the far user, and its size if that is known. A thread that connects
+    /// keeps its `place` until it is done, and calls `woken` once it has sent to `done`.
     pub(super) fn start(
         &self,
         channel: u16,
         (term, size): (&str, Option<u32>),
         done: Sender<Connected>,
-        woken: impl FnOnce() + Send + 'static,
+        (place, woken): (Arc<()>, impl FnOnce() + Send + 'static),
     ) -> io::Result<Started> {
         let label = self.label();
         let later = |connect: Box<dyn FnOnce() -> io::Result<OwnedFd> + Send>| {
             std::thread::Builder::new().spawn(move || {
                 let _ = done.send(Connected { channel, label, result: connect() });
+                drop(place);
                 woken();
             })?;
             Ok(Started::Later)

@@ -3,6 +3,7 @@
 mod user;
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use link::{CloseCode, Event, Link, State};
@@ -12,6 +13,7 @@ use super::user::User;
 use super::wire::{Protocol, Settings, Start, Streams, Wire};
 use super::{shorter, wait};
 use crate::error::{Failure, kinds};
+use crate::limit;
 use crate::port::Opener;
 use crate::progress::{self, Meter};
 use crate::signal::{Signal, Signals};
@@ -26,7 +28,7 @@ const HANGUP_SIGNAL: i32 = libc::SIGHUP;
 const WRITER_ENDS: Duration = Duration::from_millis(100);
 /// Time for a reader to take what came before a session was lost.
 const HAND_OVER: Duration = Duration::from_millis(100);
-/// How often a command is looked at that has not read its last bytes.
+/// How often a command is looked at that has not read its last bytes, and a file that is being put on its disk.
 const LAST_BYTES: Duration = Duration::from_millis(5);
 
 /// One session between a port and a user.
@@ -108,13 +110,15 @@ impl Session {
         drop(meter);
         self.wire.farewell();
         let result = result.and(self.wire.write_stats());
-        match (result, self.user.end()) {
+        let lost = result.is_err();
+        match (result, self.user.end(lost)) {
             (Ok(()), Some((name, Ok(status)))) if !status.success() => Err(Failure::new(
                 kinds::COMMAND_FAILED,
                 format!("'{name}' ended with {status}; everything it sent was delivered"),
             )),
             (Ok(()), Some((name, Err(e)))) => Err(Failure::new(kinds::COMMAND_FAILED, format!("cannot wait for '{name}': {e}"))),
-            (Err(failure), Some((name, Ok(status)))) if !status.success() => {
+            // that it was told to end is no news
+            (Err(failure), Some((name, Ok(status)))) if !status.success() && status.signal() != Some(libc::SIGTERM) => {
                 let message = format!("{failure}; '{name}' ended with {status}");
                 Err(failure.with(message))
             }
@@ -141,7 +145,7 @@ impl Session {
             fds.len() - 1
         });
         fds.push((self.signals.fd(), PollFlags::POLLIN));
-        if self.hung_up.is_some() || (link.at_end() && self.user.unread() > 0) {
+        if self.hung_up.is_some() || (link.at_end() && (self.user.unread() > 0 || self.user.is_settling())) {
             timeout = shorter(timeout, LAST_BYTES);
         }
         let flags = wait(&fds, timeout)?;
@@ -200,7 +204,8 @@ impl Session {
                 | Event::Refused
                 | Event::Plain => {}
                 Event::Echo => {
-                    tracing::warn!(code = %kinds::OWN_ECHO, "{spec}: our own frames come back; a loopback plug, or a terminal that echoes?");
+                    let words = format!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?");
+                    limit::warn(kinds::OWN_ECHO, words);
                 }
                 Event::Foreign => {
                     tracing::warn!(code = %kinds::FOREIGN_FRAMES, "{spec}: frames of another session come in; have cables or adapters changed places?");

@@ -7,6 +7,7 @@ use nix::poll::PollFlags;
 
 use super::super::wait;
 use super::{HAND_OVER, Session};
+use crate::drive::user::unwritten;
 use crate::error::kinds;
 
 impl Session {
@@ -61,15 +62,18 @@ impl Session {
         if self.left_unread > 0 {
             self.output_failed(nix::errno::Errno::EPIPE.into());
         } else if self.pending.is_empty() && self.wire.link.at_end() && self.user.unread() == 0 {
-            self.user.close_output();
-            self.wire.link.confirm(self.wire.clock.now());
+            match self.user.end_output() {
+                Some(Ok(())) => self.wire.link.confirm(self.wire.clock.now()),
+                Some(Err(e)) => self.output_failed(e),
+                None => {}
+            }
         }
     }
 
     /// The output takes nothing more. What a command still has to say is delivered first; our own
     /// stdin could go on for ever.
     pub(super) fn output_failed(&mut self, e: io::Error) {
-        let e = self.output_error.get_or_insert(e).to_string();
+        let e = self.output_error.get_or_insert(e);
         if self.user.is_command() && !(self.input_ended && self.wire.link.is_sent()) && self.wire.link.state() == State::Open {
             self.left_unread += self.pending.len().max(1);
             self.pending.clear();
@@ -77,10 +81,8 @@ impl Session {
         }
         self.wire.link.close(CloseCode::OutputClosed);
         let left = self.left_unread.max(self.pending.len() + self.wire.link.readable());
-        self.wire.fail(
-            kinds::OUTPUT_CLOSED,
-            format!("cannot write the output: {e}; {left} bytes or more from the peer were not delivered"),
-        );
+        let failure = unwritten(e, left);
+        self.wire.end(failure);
     }
 
     /// The session was lost: what came before still goes to whoever reads at once.

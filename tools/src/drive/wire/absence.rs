@@ -6,6 +6,7 @@ use link::State;
 
 use super::{Line, Wire};
 use crate::error::{Failure, kinds};
+use crate::limit;
 use crate::port::Port;
 use crate::port::serial::{look_again, unhinted};
 
@@ -69,9 +70,10 @@ impl Line {
     pub(super) fn opened(&mut self, port: Port) {
         self.port = Some(port);
         let away = self.absence.take().map(|absence| absence.since.elapsed().as_secs_f64());
+        let spec = self.opener.spec();
         match away.filter(|_| self.lost_at.is_none()) {
-            Some(seconds) => tracing::warn!(code = %kinds::PORT_BACK, "{} is open now, after {seconds:.1} s", self.opener.spec()),
-            None => tracing::info!("{} is open", self.opener.spec()),
+            Some(seconds) => limit::warn_at(kinds::PORT_BACK, spec, format!("{spec} is open now, after {seconds:.1} s")),
+            None => tracing::info!("{spec} is open"),
         }
     }
     /// Why it is not there; none when it is.
@@ -93,7 +95,7 @@ impl<const C: usize> Wire<C> {
         } else if self.link.state() != State::Open {
             Some(match &self.callers.last {
                 Some(complaint) => complaint.clone(),
-                None if self.heard_since.is_some() => super::watch::UNPROVED.into(),
+                None if self.heard_since.is_some() => self.unopened().into(),
                 None => self.no_answer(),
             })
         } else if self.link.is_silent(now) {

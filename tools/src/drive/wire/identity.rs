@@ -11,18 +11,17 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use super::Wire;
 use crate::cli::SealArgs;
-use crate::error::{Failure, Kind, kinds};
+use crate::error::kinds::Entry;
+use crate::error::{Failure, kinds};
 use crate::keys::file::credential;
 use crate::keys::peers::KnownPeers;
 use crate::keys::{Psk, PublicKey, Secret};
+use crate::limit;
 use crate::port::Spec;
 
-/// So many refusals, over so long, and a wire that is not held is given up: a single one may be somebody
-/// else's doing.
-const REFUSALS: u32 = 3;
-/// Different ones that are said, until a session is open.
+/// Different complaints that are said, until a session is open; and each is said again so late.
 const COMPLAINTS: usize = 8;
-const REFUSED_FOR: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_secs(60);
 /// Credentials that are taken without being named (systemd's LoadCredential).
 const CREDENTIALS: [&str; 2] = ["hardline.key", "hardline.psk"];
 
@@ -104,10 +103,8 @@ impl Identity {
 /// What has come of those who asked to be let in.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    refused: u32,
-    since: Option<Instant>,
-    /// Complaints: each is said once.
-    told: Vec<String>,
+    /// Complaints, and when each was said.
+    told: Vec<(String, Instant)>,
     /// The last of them, while no session is open.
     pub(super) last: Option<String>,
     /// Somebody at the terminal was asked about this key.
@@ -115,17 +112,16 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    /// Whether a complaint is news; it is not the next time. With too many different ones nothing is.
+    /// Whether a complaint is news; it is not the next time, for a minute. With too many different ones nothing is.
     fn is_news(&mut self, complaint: &str) -> bool {
-        let new = self.told.len() < COMPLAINTS && !self.told.iter().any(|told| told == complaint);
-        if new {
-            self.told.push(complaint.to_owned());
+        let (now, full) = (Instant::now(), self.told.len() >= COMPLAINTS);
+        match self.told.iter_mut().find(|(told, _)| told == complaint) {
+            Some((_, at)) if now.saturating_duration_since(*at) < AGAIN => return false,
+            Some((_, at)) => *at = now,
+            None if full => return false,
+            None => self.told.push((complaint.to_owned(), now)),
         }
-        new
-    }
-    /// Another session is called for: what was said is not said again.
-    pub(super) fn renew(&mut self) {
-        (self.refused, self.since) = (0, None);
+        true
     }
 }
 
@@ -177,13 +173,14 @@ impl<const C: usize> Wire<C> {
                     // on every port
                     self.trust(key);
                     let file = known.path().display();
-                    tracing::warn!(code = %kinds::PEER_TRUSTED, "{port}: from now on the peer must be {} ({file})", key.fingerprint());
+                    let words = format!("{port}: from now on the peer must be {} ({file})", key.fingerprint());
+                    limit::warn(kinds::PEER_TRUSTED, words);
                 }
                 // who comes next would be taken as well
                 Err(failure) if !self.settings.hold => self.end(failure),
-                Err(failure) => tracing::warn!(code = %failure.kind, "{failure}; another peer will be taken as new, too"),
+                Err(failure) => limit::warn(&failure.kind, format!("{failure}; another peer will be taken as new, too")),
             },
-            Err(failure) => tracing::warn!(code = %failure.kind, "{failure}"),
+            Err(failure) => limit::warn(&failure.kind, &failure),
         }
     }
 
@@ -192,7 +189,7 @@ impl<const C: usize> Wire<C> {
         let port = self.spec().to_string();
         let stranger = (0..self.count()).find_map(|at| self.link.handshake_of(at).as_mut().and_then(Noise::stranger));
         let Identity::Pair { secret, known, .. } = &*identity else {
-            let why = format!("{port}: somebody calls who does not have our secret: is --psk the same at both ends?");
+            let why = format!("{port}: somebody calls who does not have our secret (is --psk the same at both ends?)");
             return self.complain(kinds::SECRET_MISMATCH, why);
         };
         let Some(stranger) = stranger.and_then(PublicKey::new) else {
@@ -208,7 +205,7 @@ impl<const C: usize> Wire<C> {
                 key.fingerprint()
             )),
             Ok(None) => self.ask(&port, stranger, &secret.public()),
-            Err(failure) => self.complain(failure.kind, failure.message),
+            Err(failure) => self.complain(&failure.kind, failure.message),
         }
     }
 
@@ -249,9 +246,9 @@ impl<const C: usize> Wire<C> {
         }
     }
 
-    /// Says it once; a wire that is not held is given up when it goes on.
-    fn complain(&mut self, kind: Kind, complaint: String) {
-        let (held, open) = (self.settings.hold, self.link.state() == State::Open);
+    /// Says it, and goes on calling: whoever it is has proved nothing, and so ends nothing.
+    fn complain(&mut self, kind: &Entry, complaint: String) {
+        let open = self.link.state() == State::Open;
         let callers = &mut self.callers;
         let new = callers.is_news(&complaint);
         if open {
@@ -261,16 +258,10 @@ impl<const C: usize> Wire<C> {
             }
             return;
         }
-        callers.last = Some(complaint.clone());
-        callers.refused += 1;
-        let since = *callers.since.get_or_insert_with(Instant::now);
         if new && callers.asked.is_none() {
-            tracing::warn!(code = %kind, "{complaint}");
+            limit::warn(kind, format!("{complaint}; calling on"));
         }
-        // nobody is hurried who is asked at the terminal
-        if !held && callers.asked.is_none() && callers.refused >= REFUSALS && since.elapsed() >= REFUSED_FOR {
-            self.fail(kind, complaint);
-        }
+        callers.last = Some(complaint);
     }
 }
 

@@ -18,6 +18,7 @@ use nix::poll::PollFlags;
 use super::shorter;
 use crate::clock::{Clock, random_id};
 use crate::error::{Doing, Exit, Failure, Kind, kinds};
+use crate::limit;
 use crate::port::serial::unhinted;
 use crate::port::{Opener, Spec};
 use absence::Absence;
@@ -25,8 +26,11 @@ pub use identity::Identity;
 use line::Line;
 use rate::buffer_baud;
 
-/// Time for a last message to leave a port that takes nothing.
+/// Time for a last message to leave a port that takes nothing; and the most there is where much goes before it.
 const FAREWELL: Duration = Duration::from_millis(300);
+const FAREWELL_MAX: Duration = Duration::from_secs(20);
+/// Bytes of the last messages, about.
+const LAST_MESSAGES: usize = 96;
 
 /// What a wire needs beside its port.
 #[derive(Clone, Debug)]
@@ -172,7 +176,6 @@ impl<const C: usize> Wire<C> {
     pub(super) fn renew(&mut self, why: String) -> Result<(), Failure> {
         (self.parted, self.calling_since) = (Some(why), Instant::now());
         self.link = begin(self.streams, &self.settings, &self.lines, self.clock.now())?;
-        self.callers.renew();
         (self.strange, self.warned) = (None, false);
         self.lines.iter_mut().for_each(Line::renew);
         Ok(())
@@ -276,7 +279,7 @@ impl<const C: usize> Wire<C> {
             // a port that comes and goes without a frame in between never came back
             let frames = self.link.paths()[at].stats().frames_in;
             if line.lost_at.is_none() || frames > line.lost_frames {
-                tracing::warn!(code = %kinds::PORT_LOST, "{spec} is gone ({why}); looking for it{}", self.how_long());
+                limit::warn_at(&kinds::PORT_LOST, &spec, format!("{spec} is gone ({why}); looking for it{}", self.how_long()));
                 let line = &mut self.lines[at];
                 (line.lost_at, line.lost_frames) = (Some(Instant::now()), frames);
             }
@@ -357,7 +360,7 @@ impl<const C: usize> Wire<C> {
 
     /// Lets a last message leave, and what was written before it; then the ports are let go.
     pub(super) fn farewell(&mut self) {
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + self.farewell_time();
         while self.has_port() && Instant::now() < until {
             self.transmit();
             let busy = |(at, line): (usize, &Line)| line.is_busy() || (line.port.is_some() && self.link.is_transmit_due_of(at));
@@ -367,6 +370,18 @@ impl<const C: usize> Wire<C> {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.lines.iter_mut().for_each(|line| drop(line.port.take()));
+    }
+
+    /// A moment, and twice the time of what goes before the last messages at the rate of its port.
+    fn farewell_time(&self) -> Duration {
+        let time = |(at, line): (usize, &Line)| {
+            let before = line.port.as_ref().map_or(0, |port| port.queued().max(line.frame_len));
+            let bits = 10 * (before + LAST_MESSAGES) as u64;
+            // a rate that is not known is no slow one
+            (2_000_000 * bits).checked_div(u64::from(self.baud_of(at))).unwrap_or(0)
+        };
+        let longest = self.lines.iter().enumerate().map(time).max().unwrap_or(0);
+        (FAREWELL + Duration::from_micros(longest)).min(FAREWELL_MAX)
     }
 
     /// Writes the statistics, if they were asked for.

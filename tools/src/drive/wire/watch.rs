@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Lane, Wire};
 use crate::error::{Kind, kinds};
+use crate::limit;
 
 /// Bytes without any frame, and how long they may come, before a warning.
 const STRANGE_BYTES: u64 = 64;
@@ -15,8 +16,12 @@ const STRANGE_AFTER: Duration = Duration::from_secs(3);
 /// A pause of so long ends them: a machine that boots, or the rest of a session that is over, is no reason to give up.
 const STRANGE_PAUSE: Duration = Duration::from_secs(5);
 /// What a peer may be that is heard, but with which no session opens.
-pub(super) const UNPROVED: &str =
+const UNPROVED: &str =
     "the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent";
+/// The same where nothing is to be proved: it was ended, or does not hear us.
+const UNOPENED: &str = "a peer was heard, but no session has opened; no answer since";
+/// What it takes to open a session, and to call a few times in vain.
+const OPENING_BYTES: u64 = 400;
 /// Nothing has come through one of several ports for so long: worth a word.
 const SILENT: Duration = Duration::from_secs(3);
 /// Nobody has answered for so long: worth a word.
@@ -55,7 +60,7 @@ impl<const C: usize> Wire<C> {
         }
         let quiet = self.strange.as_ref().map_or(self.calling_since, |strange| strange.latest).elapsed() >= NO_ANSWER;
         if quiet && !self.warned && self.callers.last.is_none() && self.has_port() {
-            tracing::warn!(code = %kinds::NO_ANSWER, "{}: {}; calling on", self.spec(), self.no_answer());
+            limit::warn(kinds::NO_ANSWER, format!("{}: {}; calling on", self.spec(), self.no_answer()));
             self.warned = true;
         }
         if stats.wire_in == 0 {
@@ -76,11 +81,13 @@ impl<const C: usize> Wire<C> {
             let why = "none were hardline frames: wrong baud rate or another program?";
             (kinds::NOT_HARDLINE, format!("{}: {} bytes arrived, {why}", self.spec(), stats.wire_in))
         };
+        // a peer that has to prove itself is waited for: rubbish proves nothing
+        let waits = self.settings.hold || !self.settings.identity.is_plain();
         if stats.wire_in >= STRANGE_BYTES && lasted >= STRANGE_AFTER && !self.warned {
-            tracing::warn!(code = %kind, "{complaint}");
+            limit::warn(&kind, &complaint);
             self.warned = true;
         }
-        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace && !self.settings.hold {
+        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace && !waits {
             self.fail(kind, complaint);
         }
     }
@@ -93,17 +100,33 @@ impl<const C: usize> Wire<C> {
         }
     }
 
-    /// The peer calls, but does not answer our calls: only it can know why.
+    /// The peer was heard, but no session opens: of a sealed one only the peer can know why.
     fn watch_unproved(&mut self) {
-        if self.link.state() != State::Opening || self.settings.identity.is_plain() {
+        if !matches!(self.link.state(), State::Opening | State::Greeting) {
             self.heard_since = None;
             return;
         }
-        let since = *self.heard_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= NO_ANSWER && !self.warned && self.callers.last.is_none() {
-            tracing::warn!(code = %kinds::PEER_UNPROVED, "{}: {UNPROVED}; calling on", self.spec());
+        if self.heard_since.is_none() {
+            // that nobody was heard before is no news any more
+            (self.heard_since, self.warned) = (Some(Instant::now()), false);
+        }
+        let since = self.heard_since.unwrap_or_else(Instant::now);
+        if since.elapsed() >= self.opens_within() && !self.warned && self.callers.last.is_none() {
+            let plain = self.settings.identity.is_plain();
+            let kind = if plain { kinds::NO_ANSWER } else { kinds::PEER_UNPROVED };
+            limit::warn(kind, format!("{}: {}; calling on", self.spec(), self.unopened()));
             self.warned = true;
         }
+    }
+    /// Why a peer that was heard is none to talk to.
+    pub(super) fn unopened(&self) -> &'static str {
+        if self.settings.identity.is_plain() { UNOPENED } else { UNPROVED }
+    }
+    /// A session opens sooner than that, whatever the rate.
+    fn opens_within(&self) -> Duration {
+        let slowest = (0..self.count()).map(|at| self.baud_of(at)).filter(|baud| *baud > 0).min();
+        let calls = slowest.map_or(0, |baud| 10_000 * OPENING_BYTES / u64::from(baud));
+        NO_ANSWER.max(Duration::from_millis(calls))
     }
 
     /// A lost port is back once a frame has come through it; one of several once it carries again.
@@ -115,7 +138,8 @@ impl<const C: usize> Wire<C> {
                 && back
                 && let Some(at) = line.lost_at.take()
             {
-                tracing::warn!(code = %kinds::PORT_BACK, "{} is back after {:.1} s", line.opener.spec(), at.elapsed().as_secs_f64());
+                let spec = line.opener.spec();
+                limit::warn_at(kinds::PORT_BACK, spec, format!("{spec} is back after {:.1} s", at.elapsed().as_secs_f64()));
                 line.path.down_since = None;
             }
         }
@@ -139,7 +163,11 @@ impl<const C: usize> Wire<C> {
                     && watched.told
                     && let Some(since) = watched.down_since
                 {
-                    tracing::warn!(code = %kinds::PORT_BACK, "{spec} is back after {:.1} s", since.elapsed().as_secs_f64());
+                    limit::warn_at(
+                        kinds::PORT_BACK,
+                        spec,
+                        format!("{spec} is back after {:.1} s", since.elapsed().as_secs_f64()),
+                    );
                 }
                 if path.is_up() {
                     watched.was_up = true;
@@ -155,11 +183,15 @@ impl<const C: usize> Wire<C> {
             watched.told = true;
             if path.is_foreign() {
                 let peer = other.as_ref().map_or("the peer".into(), |other| format!("the peer of {other}"));
-                tracing::warn!(code = %kinds::PATH_FOREIGN, "{spec}: somebody else answers there than {peer}; is it wired to another machine?");
+                limit::warn_at(
+                    kinds::PATH_FOREIGN,
+                    spec,
+                    format!("{spec}: somebody else answers there than {peer}; is it wired to another machine?"),
+                );
             } else if watched.was_up {
-                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: nothing comes through any more{going_on}");
+                limit::warn_at(kinds::PATH_DOWN, spec, format!("{spec}: nothing comes through any more{going_on}"));
             } else {
-                tracing::warn!(code = %kinds::PATH_DOWN, "{spec}: no answer from the peer yet{going_on}");
+                limit::warn_at(kinds::PATH_DOWN, spec, format!("{spec}: no answer from the peer yet{going_on}"));
             }
         }
     }

@@ -6,30 +6,10 @@ area! {
     "Keys"
 
     failures {
-        KEY_MISMATCH = "key-mismatch", Exit::Refused;
-            says ["{port}: the peer has the key {fingerprint}, not the known {fingerprint}: somebody else, or 'hardline key forget {port}' if it was replaced"];
-            cause "The key that answered is not the one that 'hardline key list' has for the port: another machine is at the other end, its key was made anew, or the wires of two ports were exchanged.";
-            remedy "Ask at the other end: 'hardline key show FILE' there prints its fingerprint. If it changed on purpose: 'hardline key trust PORT KEY --replace'.";
-        PEER_UNKNOWN = "peer-unknown", Exit::Refused;
-            says ["{port}: the peer {fingerprint} is not known: 'hardline key trust {port} {key}' if it is the right one, or --accept-new"];
-            cause "A first contact: no key is known for the port, and there is no terminal to ask at.";
-            remedy "Compare the fingerprint with 'hardline key show FILE' at the other end, then trust it as the line says; --accept-new takes whoever comes first.";
         PEER_UNTRUSTED = "peer-untrusted", Exit::Refused;
             says ["{port}: the peer's key {fingerprint} was not trusted"];
             cause "Asked at the terminal, somebody answered other than y, or the terminal went away.";
             remedy "If it was the right peer after all, run it again and answer y.";
-        PEER_UNAWARE = "peer-unaware", Exit::Refused;
-            says ["{port}: somebody calls who does not know our key {fingerprint}, or is not the known peer"];
-            cause "The other end expects another key of this one, or is another machine than the known peer. Which, only it can say.";
-            remedy "Read the far end's stderr, and compare: 'hardline key show FILE' here with 'hardline key list' there, and the other way round.";
-        SECRET_MISMATCH = "secret-mismatch", Exit::Refused;
-            says ["{port}: somebody calls who does not have our secret: is --psk the same at both ends?"];
-            cause "The other end has another file for --psk, or a --key where this one has --psk.";
-            remedy "'hardline key show FILE' prints the same fingerprint for the same secret; copy the file by a safe way.";
-        PEER_PLAIN = "peer-plain", Exit::Refused;
-            says ["{port}: the peer talks plain, this end has a key: give it one too"];
-            cause "This end was started with --key or --psk, the other one without.";
-            remedy "Start the far end with its --key, or the same --psk; a mixture is never taken, or anybody could take the seal off.";
         KEY_NEEDED = "key-needed", Exit::Refused;
             says ["the peer talks to known keys only: give this end --key FILE or --psk FILE too, see 'hardline keygen --help'"];
             cause "The other end was started with --key or --psk, this one without.";
@@ -73,6 +53,26 @@ area! {
     }
 
     notices {
+        KEY_MISMATCH = "key-mismatch";
+            says ["{port}: the peer has the key {fingerprint}, not the known {fingerprint}: somebody else, or 'hardline key forget {port}' if it was replaced; calling on"];
+            cause "The key that answered is not the one that 'hardline key list' has for the port: another machine is at the other end, its key was made anew, or the wires of two ports were exchanged.";
+            remedy "Ask at the other end: 'hardline key show FILE' there prints its fingerprint. If it changed on purpose: 'hardline key trust PORT KEY --replace'.";
+        PEER_UNKNOWN = "peer-unknown";
+            says ["{port}: the peer {fingerprint} is not known: 'hardline key trust {port} {key}' if it is the right one, or --accept-new; calling on"];
+            cause "A first contact: no key is known for the port, and there is no terminal to ask at. This end goes on waiting: trust the key meanwhile, and the next call is taken.";
+            remedy "Compare the fingerprint with 'hardline key show FILE' at the other end, then trust it as the line says; --accept-new takes whoever comes first.";
+        PEER_UNAWARE = "peer-unaware";
+            says ["{port}: somebody calls who does not know our key {fingerprint}, or is not the known peer; calling on"];
+            cause "The other end expects another key of this one, or is another machine than the known peer. Which, only it can say.";
+            remedy "Read the far end's stderr, and compare: 'hardline key show FILE' here with 'hardline key list' there, and the other way round.";
+        SECRET_MISMATCH = "secret-mismatch";
+            says ["{port}: somebody calls who does not have our secret (is --psk the same at both ends?); calling on"];
+            cause "The other end has another file for --psk, or a --key where this one has --psk; or somebody else writes to the wire. Who proves nothing ends nothing: this end waits for its peer.";
+            remedy "'hardline key show FILE' prints the same fingerprint for the same secret; copy the file by a safe way.";
+        PEER_PLAIN = "peer-plain";
+            says ["{port}: the peer talks plain, this end has a key: give it one too; calling on"];
+            cause "This end was started with --key or --psk, the other one without.";
+            remedy "Start the far end with its --key, or the same --psk; a mixture is never taken, or anybody could take the seal off.";
         NOT_SEALED = "not-sealed";
             says ["{port}: plain: whoever has the wire can read and alter it; --key or --psk seals it, --plain says that this is known", "plain: {who}; seal it with --psk, or --key and --peer"];
             cause "The session is neither encrypted nor authenticated: neither end has a key.";

@@ -15,9 +15,20 @@ area! {
             cause "stdout takes nothing more: the disk is full, or the program behind the pipe ended.";
             remedy "Make room, or let the reader read to the end.";
         OUTPUT_CLOSED = "output-closed", Exit::Lost;
-            says ["cannot write the output: {why}; {n} bytes or more from the peer were not delivered", "the output was closed before it had everything"];
-            cause "The program that reads stdout (or the local connection) ended before it had read everything that the peer sent; or the disk is full.";
-            remedy "Let the reader read to the end ('head' does not), or make room.";
+            says [
+                "cannot write the output: {why}; {n} bytes or more from the peer were not delivered",
+                "cannot write the output: {why}; what came from the peer may be missing there",
+                "the output was closed before it had everything",
+            ];
+            cause "The program that reads stdout (or the local connection) ended before it had read everything that the peer sent. The peer is told.";
+            remedy "Let the reader read to the end ('head' does not).";
+        OUTPUT_UNWRITABLE = "output-unwritable", Exit::Lost;
+            says [
+                "cannot write the output: {why}; {n} bytes or more from the peer were not delivered",
+                "cannot write the output: {why}; what came from the peer may be missing there",
+            ];
+            cause "The file or device behind stdout takes nothing more, or could not be put on its disk at the end: it is full, over a quota or a limit of size, fails, or its server is gone. The peer is told.";
+            remedy "Mend what the reason says (room, quota, 'ulimit -f', the server), and run it again: what stands in the file is not the whole.";
         STDIO_CLOSED = "stdio-closed", Exit::Failed;
             says ["cannot use stdin: {why}", "cannot use stdout: {why}"];
             cause "hardline was started with stdin or stdout closed (<&- or >&-), or there are no descriptors left.";

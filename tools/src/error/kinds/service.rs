@@ -28,7 +28,7 @@ area! {
             remedy "End some channels ('hardline status SOCKET' lists them), or shorten the name.";
         SERVICE_FAILED = "service-failed", Exit::Failed;
             says ["the service ended with exit code {n}", "the service was ended by signal {n}"];
-            cause "The far exec: or pty: command ended with an error. What it wrote was delivered.";
+            cause "The far exec: or pty: command ended with an error. What it wrote was delivered, unless it was killed: then the last of it may be missing, and connections of forwards are reset.";
             remedy "The exit code is the command's own: see its manual, and its output.";
         SERVICE_TAKEN = "service-taken", Exit::Refused;
             says ["the service '{name}' is offered on this wire already"];

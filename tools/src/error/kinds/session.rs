@@ -69,8 +69,8 @@ area! {
 
     notices {
         NO_ANSWER = "no-answer";
-            says ["{port}: no answer from the peer yet; calling on", "{port}: {why}; no answer since; calling on"];
-            cause "The port is open, but nothing at all came for 5 s: the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
+            says ["{port}: no answer from the peer yet; calling on", "{port}: {why}; no answer since; calling on", "{port}: a peer was heard, but no session has opened; no answer since; calling on"];
+            cause "The port is open, but nothing at all came for 5 s, or nothing that a session could be opened with (the peer was ended, or does not hear this end): the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
             remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
         PEER_UNPROVED = "peer-unproved";
             says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent; calling on"];
