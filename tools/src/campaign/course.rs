@@ -163,16 +163,24 @@ impl Course {
                 let (doubled, eaten) = if double { (vec![0xFF], vec![]) } else { (vec![], vec![0x11, 0x13]) };
                 self.wire.change(move |sim| sim.set_bytes(wire, &Bytes { doubled, eaten }));
             }
-            What::Signal(who, signal) => stage.signal(who, signal)?,
-            What::Restart(who) => stage.restart(who)?,
+            What::Signal(..) | What::Restart(_) | What::Stop(..) => self.strike_process(&what, stage)?,
+        }
+        Ok(())
+    }
+
+    fn strike_process(&mut self, what: &What, stage: &mut Stage) -> io::Result<()> {
+        match *what {
+            What::Signal(who, signal) => stage.signal(who, signal),
+            What::Restart(who) => stage.restart(who),
             What::Stop(who, length) => {
                 let who = who % stage.actors.len();
                 if stage.actors[who].process.signal(Signal::SIGSTOP)? {
                     self.lasts(Some(length), End::Go(who));
                 }
+                Ok(())
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn relent(&mut self, end: End, stage: &mut Stage) -> io::Result<()> {

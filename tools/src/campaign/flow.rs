@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::ways::READY;
+
 /// Bytes that a thread of ours gathers.
 pub type Gathered = Arc<Mutex<Vec<u8>>>;
 
@@ -65,21 +67,28 @@ pub struct Flow {
     pub places: Vec<Place>,
     /// How often it was sent, by a sender that was started anew.
     pub times: i64,
+    /// Who takes it may have come in its midst.
+    pub joined: bool,
 }
 
 impl Flow {
     /// The best that can be said of its places; something wrong in any is wrong.
     pub fn carried(&self) -> Carried {
-        best(self.places.iter().map(|place| place.carried(&self.sent, self.times)))
+        best(self.places.iter().map(|place| match (place.carried(&self.sent, self.times), &self.sent) {
+            (Carried::Wrong(_), Sent::Bytes(sent) | Sent::Failing(sent)) if self.joined && place.is_within(sent) => {
+                Carried::Part("from its midst on".into())
+            }
+            (carried, _) => carried,
+        }))
     }
     /// Whether anything has come.
     pub fn has_begun(&self) -> bool {
         self.places.iter().any(|place| match place {
             Place::File(path) | Place::Lines(path) => is_filled(path),
             Place::Numbered(path) => numbered(path).iter().any(|path| is_filled(path)),
-            Place::Gathered(came) | Place::Within(came) | Place::GatheredLines(came) => {
-                came.lock().is_ok_and(|came| !came.is_empty())
-            }
+            Place::Gathered(came) | Place::GatheredLines(came) => came.lock().is_ok_and(|came| !came.is_empty()),
+            // what a terminal shows before is our own
+            Place::Within(came) => came.lock().is_ok_and(|came| within(READY.as_bytes(), &came) == Carried::Whole),
             Place::Folder(dir) | Place::Message(dir) => fs::read_dir(dir).is_ok_and(|mut dir| dir.next().is_some()),
         })
     }
@@ -124,6 +133,15 @@ impl Place {
                 Carried::Whole => Carried::Part("what reading gave before it failed".into()),
                 other => other,
             },
+        }
+    }
+    /// Whether what came is a piece of this.
+    fn is_within(&self, sent: &[u8]) -> bool {
+        let is_piece = |came: &[u8]| within(came, sent) == Carried::Whole;
+        match self {
+            Place::File(path) => is_piece(&read(path)),
+            Place::Gathered(came) => came.lock().is_ok_and(|came| is_piece(&came)),
+            _ => false,
         }
     }
     fn of_bytes(&self, sent: &[u8], times: i64) -> Carried {
@@ -217,10 +235,13 @@ mod tests {
             sent,
             places: came.map(|came| Place::Gathered(Arc::new(Mutex::new(came.to_vec())))).into(),
             times: 1,
+            joined: false,
         };
         assert_eq!(flow(Sent::Bytes(b"abc".into()), [b"a", b"abc"]).carried(), Carried::Whole);
         assert!(is_wrong(flow(Sent::Bytes(b"abc".into()), [b"b", b"abc"]).carried()));
         assert!(is_part(flow(Sent::Failing(b"abc".into()), [b"", b"abc"]).carried()));
+        let joined = |came| Flow { joined: true, ..flow(Sent::Bytes(b"abc".into()), [b"a", came]) }.carried();
+        assert!(is_part(joined(b"bc")) && is_wrong(joined(b"ac")));
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Stage {
     }
     /// A new flow of these bytes; returns its number. What a failing input gives is what it is.
     pub fn flow(&mut self, name: &str, sent: Sent, places: Vec<Place>) -> usize {
-        self.flows.push(Flow { name: name.to_owned(), sent, places, times: 1 });
+        self.flows.push(Flow { name: name.to_owned(), sent, places, times: 1, joined: false });
         self.flows.len() - 1
     }
     /// Bytes for the input of a process, as the plan has it.
@@ -209,8 +209,10 @@ impl Stage {
         let actor = &mut self.actors[who];
         (actor.struck, actor.again) = (true, true);
         let (pair, sends) = (actor.part.pair, actor.part.side == 0);
-        let flows = self.flows.iter_mut().filter(|flow| sends && flow.name.starts_with(['0', '1'][pair]));
-        flows.for_each(|flow| flow.times += 1);
+        for flow in self.flows.iter_mut().filter(|flow| flow.name.starts_with(['0', '1'][pair])) {
+            flow.times += i64::from(sends);
+            flow.joined |= !sends && self.plan.way == Way::DiodeStream;
+        }
         Ok(())
     }
     /// A process comes on; returns its number.

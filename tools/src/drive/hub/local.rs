@@ -148,8 +148,8 @@ impl Local {
         let waits = !self.pending.is_empty() || channel.readable() > 0;
         let flags = if waits && !self.broken { PollFlags::POLLOUT } else { PollFlags::empty() };
         // a terminal that has hung up says so at once whenever it is asked
-        let asks = !flags.is_empty() || !(self.input_ended && matches!(self.kind, Kind::Terminal(_)));
-        self.output.as_ref().filter(|_| asks).map(|fd| (fd.as_fd(), flags))
+        let rests = flags.is_empty() && self.input_ended && matches!(self.kind, Kind::Terminal(_));
+        self.output.as_ref().filter(|_| !rests).map(|fd| (fd.as_fd(), flags))
     }
     /// Whether its state must be looked at again soon, for nothing will say that it changed.
     pub(super) fn needs_look(&self, channel: &Channel) -> bool {
@@ -278,7 +278,7 @@ impl Local {
             match &self.kind {
                 Kind::Socket => {
                     resets(&output, false);
-                    drop(shutdown(output.as_raw_fd(), Shutdown::Write));
+                    let _ = shutdown(output.as_raw_fd(), Shutdown::Write);
                 }
                 // a terminal has no half close, but a character that says so (VEOF)
                 Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
