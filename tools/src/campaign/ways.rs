@@ -221,8 +221,7 @@ fn own_address() -> String {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let (pid, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let [high, low] = n.to_be_bytes();
-    format!("127.{}.{}.{}:{}", 1 + pid % 250, high, low.max(1), 20_000 + pid / 250 % 10_000)
+    format!("127.{}.{}.{}:{}", 1 + pid % 250, n / 250 % 250, 1 + n % 250, 20_000 + pid / 250 % 10_000)
 }
 
 fn diode(stage: &mut Stage, pair: usize) -> io::Result<()> {
