@@ -33,13 +33,13 @@ impl Random {
 /// What a noisy wire does to bytes. All probabilities are 0..=1 and 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct NoiseConfig {
-    /// Chance of each data bit to be flipped.
+    /// Chance of each bit to be flipped.
     pub ber: f64,
     /// Chance per byte that a burst begins (Gilbert-Elliott: good to bad).
     pub burst: f64,
     /// Mean bytes a burst lasts (bad to good: one over this).
     pub burst_len: f64,
-    /// Chance of each data bit to be flipped inside a burst.
+    /// Chance of each bit to be flipped inside a burst.
     pub burst_ber: f64,
     /// Chance per byte that `drop_len` bytes are lost.
     pub drop: f64,
@@ -84,10 +84,16 @@ impl Noise {
 
     /// One byte crosses the wire; what comes out goes to `out` (nothing, it, or two bytes).
     pub fn pass(&mut self, byte: u8, mut out: impl FnMut(u8)) {
+        self.strike(byte, 8, |byte, mask| out(byte ^ mask as u8));
+    }
+
+    /// One byte crosses the wire in so many bits, 1..=16; each byte that comes out goes to `out` as it was sent, with
+    /// the bits that were flipped.
+    pub fn strike(&mut self, byte: u8, bits: u32, mut out: impl FnMut(u8, u16)) {
         let c = self.config;
         if self.random.chance(c.insert) {
             self.stats.inserted += 1;
-            out(self.random.bits() as u8);
+            out(self.random.bits() as u8, 0);
         }
         if self.dropping == 0 && self.random.chance(c.drop) {
             self.dropping = c.drop_len.max(1);
@@ -99,18 +105,18 @@ impl Noise {
         }
         self.bad = if self.bad { !self.random.chance(1.0 / c.burst_len.max(1.0)) } else { self.random.chance(c.burst) };
         let ber = if self.bad { c.burst_ber } else { c.ber };
-        let mask = self.mask(ber);
+        let mask = self.mask(ber, bits);
         self.stats.flipped += u64::from(mask.count_ones());
-        out(byte ^ mask);
+        out(byte, mask);
     }
 
-    /// The bits to flip in one byte. At low rates one draw decides for the whole byte (the chance
+    /// The bits to flip of so many. At low rates one draw decides for the whole byte (the chance
     /// of two hits in it is then beyond notice), so that a clean byte costs little.
-    fn mask(&mut self, ber: f64) -> u8 {
+    fn mask(&mut self, ber: f64, bits: u32) -> u16 {
         if ber > 1e-3 {
-            (0..8).fold(0, |mask, bit| mask | u8::from(self.random.chance(ber)) << bit)
-        } else if self.random.chance(8.0 * ber) {
-            1 << self.random.below(8)
+            (0..bits).fold(0, |mask, bit| mask | u16::from(self.random.chance(ber)) << bit)
+        } else if self.random.chance(f64::from(bits) * ber) {
+            1 << self.random.below(u64::from(bits))
         } else {
             0
         }

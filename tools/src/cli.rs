@@ -3,6 +3,7 @@
 mod host;
 mod keys;
 mod seal;
+mod sim;
 mod test;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::host::{CheckArgs, ExplainArgs, PortsArgs};
 pub use self::keys::{ForgetArgs, KeyCommand, KeygenArgs, ListArgs, PeersFile, ShowArgs, TrustArgs};
 pub use self::seal::{DiodeRecvKeys, DiodeSendKeys};
+pub use self::sim::{Burst, MaxBaud, SimArgs, SimEnd, Span, Turn};
 pub use self::test::{OneWay, TestArgs};
 use crate::port::{Baud, Flow, Options, Spec, one_way};
 
@@ -469,87 +471,6 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
-/// `hardline sim`
-#[derive(Args, Clone, Debug)]
-pub struct SimArgs {
-    /// One end: a link to a pseudo-terminal is made here
-    #[arg(short, value_name = "PATH")]
-    pub a: PathBuf,
-    /// The other end
-    #[arg(short, value_name = "PATH")]
-    pub b: PathBuf,
-    /// Bits per second on the wire, 10 per byte
-    #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(50..=100_000_000))]
-    pub baud: u32,
-    /// Each way at the rate that the program at its end sets on the port (a virtual machine, say); ends with
-    /// different rates hear garbage
-    #[arg(long)]
-    pub follow_baud: bool,
-    /// Above this rate bits turn, the more the further above; with :TIME from then on; may be given several times
-    #[arg(long, value_name = "N[:TIME]", value_parser = max_baud)]
-    pub max_baud: Vec<MaxBaud>,
-    /// Chance of each data bit to be flipped
-    #[arg(long, default_value_t = 0.0, value_parser = chance)]
-    pub ber: f64,
-    /// Bursts: chance per byte that one begins, mean length in bytes, bit error rate inside
-    /// (Gilbert-Elliott)
-    #[arg(long, value_name = "P:LEN:BER", value_parser = burst)]
-    pub burst: Option<Burst>,
-    /// Chance per byte that LEN bytes (1 unless said) are lost
-    #[arg(long, value_name = "P[:LEN]", value_parser = drop_)]
-    pub drop: Option<(f64, u32)>,
-    /// Chance per byte that a random byte is put in
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = chance)]
-    pub insert: f64,
-    /// Time each byte takes beside its own length
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
-    pub latency: Duration,
-    /// USB adapter: full packets of 62 bytes arrive at once, the rest when this timer ends
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
-    pub timer: Duration,
-    /// Only from a to b
-    #[arg(long)]
-    pub one_way: bool,
-    /// START:LENGTH in seconds: nothing passes; may be given several times
-    #[arg(long, value_name = "S:D", value_parser = span)]
-    pub outage: Vec<Span>,
-    /// START:LENGTH in seconds: the adapters vanish and come back; may be given several times
-    #[arg(long, value_name = "S:D", value_parser = span)]
-    pub unplug: Vec<Span>,
-    /// Seed of all noise
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-}
-
-/// A stretch of time since the start of the simulation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
-    /// When it begins.
-    pub start: Duration,
-    /// How long it lasts.
-    pub length: Duration,
-}
-
-/// The highest rate a wire can do, from some moment on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MaxBaud {
-    /// Bits per second.
-    pub baud: u32,
-    /// Since the start of the simulation.
-    pub from: Duration,
-}
-
-/// Gilbert-Elliott bursts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Burst {
-    /// Chance per byte that a burst begins.
-    pub begin: f64,
-    /// Mean length in bytes.
-    pub length: f64,
-    /// Bit error rate inside.
-    pub ber: f64,
-}
-
 /// `60s`, `16ms`, `2m`, `500us`, `1d`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -623,29 +544,4 @@ fn chance(text: &str) -> Result<f64, String> {
         p if (0.0..=1.0).contains(&p) => Ok(p),
         p => Err(format!("{p} is not between 0 and 1")),
     }
-}
-
-fn burst(text: &str) -> Result<Burst, String> {
-    match text.split(':').collect::<Vec<_>>()[..] {
-        [begin, length, ber] => Ok(Burst { begin: chance(begin)?, length: number(length)?, ber: chance(ber)? }),
-        _ => Err("write it as P:LEN:BER, such as 1e-4:20:0.3".into()),
-    }
-}
-
-fn drop_(text: &str) -> Result<(f64, u32), String> {
-    match text.split_once(':') {
-        None => Ok((chance(text)?, 1)),
-        Some((p, len)) => Ok((chance(p)?, len.parse().map_err(|_| format!("'{len}' is not a number of bytes"))?)),
-    }
-}
-
-fn max_baud(text: &str) -> Result<MaxBaud, String> {
-    let (baud, from) = text.split_once(':').unwrap_or((text, "0"));
-    let baud = baud.parse().map_err(|_| format!("'{baud}' is not a number of bits per second"))?;
-    Ok(MaxBaud { baud, from: duration(from)? })
-}
-
-fn span(text: &str) -> Result<Span, String> {
-    let (start, length) = text.split_once(':').ok_or("write it as START:LENGTH in seconds, such as 2:0.5")?;
-    Ok(Span { start: duration(start)?, length: duration(length)? })
 }

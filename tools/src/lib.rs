@@ -9,11 +9,13 @@
 //! config/ files that stand for command lines
 //! measure/  what a wire does to bytes, at which rate
 //! keys/   secret and public keys, their files, known peers
+//! campaign/  many short runs with faults at random moments: no loss without a word, no hang, no spin
 //! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
 pub mod adapters;
 pub mod beneath;
+pub mod campaign;
 mod cleanse;
 pub mod cli;
 pub mod clock;

@@ -342,12 +342,12 @@ fn a_peer_that_dies_while_the_session_opens_is_told_of() {
 fn call() -> Vec<u8> {
     use link::wire::record::{FEATURE_CHANNELS, Open, VERSION};
     use link::wire::segment::Writer;
-    use link::wire::{Head, Level, frame::body_at, write_frame};
+    use link::wire::{Binding, Head, Level, frame::body_at, write_frame};
     let mut frame = vec![0; link::FRAME_MAX];
     let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
     writer.open(&Open { version: VERSION, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: FEATURE_CHANNELS });
     let head = Head::open(writer.len(), Level::Plain);
-    let len = write_frame(&mut frame, head);
+    let len = write_frame(&mut frame, head, Binding::NONE);
     frame.truncate(len);
     frame
 }

@@ -11,8 +11,11 @@ pub mod record;
 pub mod seal;
 pub mod segment;
 pub mod seq;
+mod whose;
 mod writer;
 
+pub use check::Binding;
 pub use deframe::Deframer;
 pub use frame::{BODY_MAX, FRAME_MAX, Head, Level, write_frame};
 pub use segment::{PAYLOAD_MAX, Segment};
+pub use whose::Whose;

@@ -17,6 +17,8 @@ const NOTICE_US: u64 = 120_000;
 const REST_US: u64 = 500_000;
 /// When it is said that nothing is heard (µs).
 const ALONE_US: u64 = 3_000_000;
+/// A sender that was not heard for so long may have another in its place (µs).
+const GONE_US: u64 = 10_000_000;
 /// So many rounds are heard at most, if some rate is never announced.
 const ROUNDS: u32 = 2;
 
@@ -87,7 +89,8 @@ impl Sender {
             }
             return;
         };
-        let setup = TrialSetup { me: self.me, baud, ms: self.ms, send: Some(self.seed()), hear: None, echoes: Echoes::None };
+        let setup =
+            TrialSetup { me: self.me, peer: 0, baud, ms: self.ms, send: Some(self.seed()), hear: None, echoes: Echoes::None };
         self.n += 1;
         self.orders.push_back(Order::Say(News::Trying(baud, self.ms)));
         self.orders.push_back(Order::Rate(baud));
@@ -137,7 +140,8 @@ pub struct Listener {
     /// When something was understood last.
     heard_at: Instant,
     began: Instant,
-    met: bool,
+    /// The sender that is listened to; 0: none yet.
+    sender: u64,
     heard_foreign: bool,
     told: Option<Alone>,
     next: Option<(Instant, TrialSetup)>,
@@ -162,7 +166,7 @@ impl Listener {
             ear: Ear::default(),
             heard_at: now,
             began: now,
-            met: false,
+            sender: 0,
             heard_foreign: false,
             told: None,
             next: None,
@@ -186,15 +190,18 @@ impl Listener {
     fn done(&mut self) {
         self.orders.push_back(Order::Done(Ending::Whole { wiring: None, peer_timer_ms: None }));
     }
-    fn handle_message(&mut self, message: &Message, now: Instant) {
+    fn handle_message(&mut self, from: u64, message: &Message, now: Instant) {
+        if from == 0 || (from != self.sender && self.sender != 0 && now.since(self.heard_at) < GONE_US) {
+            return;
+        }
         self.heard_at = now;
-        if !std::mem::replace(&mut self.met, true) {
+        if std::mem::replace(&mut self.sender, from) == 0 {
             self.orders.push_back(Order::Say(News::Met));
         }
         match *message {
             Message::Next { n, of, baud, ms, seed, starts_ms } if baud > 0 && ms <= MS_MAX => {
                 (self.n, self.of, self.planned) = (n, of, u64::from(baud) * u64::from(ms) / 10_000);
-                let setup = TrialSetup { me: 0, baud, ms, send: None, hear: Some(seed), echoes: Echoes::None };
+                let setup = TrialSetup { me: 0, peer: 0, baud, ms, send: None, hear: Some(seed), echoes: Echoes::None };
                 self.next = Some((now.after(u64::from(starts_ms.min(60_000)) * 1000), setup));
                 self.over_at = None;
             }
@@ -221,7 +228,7 @@ impl Measuring for Listener {
         }
         for heard in self.ear.listen(bytes) {
             match heard {
-                Heard::Message(_, message) => self.handle_message(&message, now),
+                Heard::Message(from, message) => self.handle_message(from, &message, now),
                 Heard::Foreign => self.heard_foreign = true,
             }
         }
@@ -251,9 +258,9 @@ impl Measuring for Listener {
             self.orders.push_back(Order::Rate(setup.baud));
             self.course = Course::Leaving(setup);
         } else if now.since(self.heard_at) >= self.patience_us {
-            let ending = if self.met { Ending::Lost } else { Ending::Alone(self.alone()) };
+            let ending = if self.sender != 0 { Ending::Lost } else { Ending::Alone(self.alone()) };
             self.orders.push_back(Order::Done(ending));
-        } else if !self.met && now.since(self.began) >= ALONE_US && self.told != Some(self.alone()) {
+        } else if self.sender == 0 && now.since(self.began) >= ALONE_US && self.told != Some(self.alone()) {
             self.told = Some(self.alone());
             self.orders.push_back(Order::Say(News::Alone(self.alone())));
         }

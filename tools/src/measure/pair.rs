@@ -153,7 +153,7 @@ impl Pair {
             Role::Leading => (seed, seed.wrapping_add(1), Echoes::Ask),
             _ => (seed.wrapping_add(1), seed, Echoes::Give),
         };
-        TrialSetup { me: self.setup.me, baud, ms, send: Some(send), hear: Some(hear), echoes }
+        TrialSetup { me: self.setup.me, peer: self.peer, baud, ms, send: Some(send), hear: Some(hear), echoes }
     }
     fn leave(&mut self, trial: TrialSetup) {
         self.orders.push_back(Order::Say(News::Trying(trial.baud, trial.ms)));
@@ -343,7 +343,7 @@ impl Pair {
         }
         match message {
             Message::Hello { heard, what } => self.handle_hello(from, heard, what, now),
-            Message::Ask { to, n, request } if to == self.setup.me => {
+            Message::Ask { to, n, request } if to == self.setup.me && (self.role == Role::None || from == self.peer) => {
                 self.heard_at = now;
                 self.handle_request(from, n, request, now);
             }

@@ -63,7 +63,8 @@ impl Solo {
         // nobody else's pattern: what comes must be our own
         let seed = self.me.wrapping_add(u64::from(baud));
         let echoes = Echoes::Loop;
-        self.course = Course::Leaving(TrialSetup { me: self.me, baud, ms: self.ms, send: Some(seed), hear: Some(seed), echoes });
+        let (send, hear) = (Some(seed), Some(seed));
+        self.course = Course::Leaving(TrialSetup { me: self.me, peer: self.me, baud, ms: self.ms, send, hear, echoes });
         self.orders.push_back(Order::Say(News::Trying(baud, self.ms)));
         self.orders.push_back(Order::Rate(baud));
     }

@@ -42,6 +42,8 @@ pub enum Echoes {
 pub struct Setup {
     /// Who we are.
     pub me: u64,
+    /// Whose echoes count; 0: nobody's.
+    pub peer: u64,
     /// Bits per second.
     pub baud: u32,
     /// Milliseconds of pattern.
@@ -187,10 +189,10 @@ impl Trial {
     }
     fn handle_echo(&mut self, heard: &Heard, now: Instant) {
         match (heard, self.setup.echoes) {
-            (Heard::Message(from, Message::Ping(n)), Echoes::Give) if *from != self.setup.me => {
+            (Heard::Message(from, Message::Ping(n)), Echoes::Give) if *from == self.setup.peer => {
                 self.out.extend(frame(self.setup.me, &Message::Pong(*n), Level::Plain));
             }
-            (Heard::Message(from, Message::Pong(n)), Echoes::Ask) if *from != self.setup.me => self.echo(*n, 2, now),
+            (Heard::Message(from, Message::Pong(n)), Echoes::Ask) if *from == self.setup.peer => self.echo(*n, 2, now),
             (Heard::Message(from, Message::Ping(n)), Echoes::Loop) if *from == self.setup.me => self.echo(*n, 1, now),
             _ => {}
         }
@@ -367,6 +369,34 @@ impl Course {
         match self {
             Course::Away(trial) => trial.poll_transmit(now, room),
             _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a trial says to this message of this end, while echoes are given or asked for.
+    fn said(echoes: Echoes, from: u64, message: &Message) -> (usize, usize) {
+        let setup = Setup { me: 5, peer: 6, baud: 115_200, ms: 100, send: None, hear: None, echoes };
+        let mut trial = Trial::new(setup, Instant::default());
+        let now = trial.echoes_at;
+        let asked = trial.poll_transmit(now, 4096).len();
+        trial.handle_bytes(&frame(from, message, Level::Plain), now.after(1_000));
+        let said = trial.poll_transmit(now.after(1_000), 4096).len();
+        (if echoes == Echoes::Give { said } else { asked }, trial.echoes_us.len())
+    }
+
+    #[test]
+    fn only_the_peer_is_echoed_and_echoes() {
+        assert!(said(Echoes::Give, 6, &Message::Ping(0)).0 > 0);
+        let (asked, came) = said(Echoes::Ask, 6, &Message::Pong(0));
+        assert!(asked > 0 && came == 1);
+        for other in [5, 7, 0] {
+            assert_eq!(said(Echoes::Give, other, &Message::Ping(0)).0, 0, "{other}");
+            assert_eq!(said(Echoes::Ask, other, &Message::Pong(0)).1, 0, "{other}");
+            assert_eq!(said(Echoes::Ask, other, &Message::Ping(0)).1, 0, "{other}");
         }
     }
 }

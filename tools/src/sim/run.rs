@@ -1,4 +1,4 @@
-//! The loop: pseudo-terminals on both ends of two modelled directions.
+//! The loop: pseudo-terminals on both ends of two modelled directions, of one wire or two.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,9 +9,11 @@ use link::sim::NoiseConfig;
 use nix::poll::PollFlags;
 use serde_json::json;
 
+use super::bytes::Bytes;
 use super::model::{Counters, Direction, Settings};
 use super::pty::Pty;
-use crate::cli::{SimArgs, Span};
+use super::route::Route;
+use crate::cli::{SimArgs, SimEnd, Span};
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
 
@@ -32,8 +34,11 @@ struct End {
 #[derive(Debug)]
 pub struct Simulation {
     began: Instant,
-    ends: [End; 2],
-    unplugs: Vec<Span>,
+    /// a and b of the first wire, then of the second if there is one.
+    ends: Vec<End>,
+    route: Route,
+    /// When the adapters of which wire are away.
+    unplugs: Vec<(usize, Span)>,
     follow_baud: bool,
     /// From when on which rate is the highest the wire can do.
     limits: Vec<(Duration, u32)>,
@@ -50,7 +55,7 @@ fn noise(args: &SimArgs) -> NoiseConfig {
 }
 
 impl Simulation {
-    /// Makes both ends.
+    /// Makes all ends.
     pub fn new(args: &SimArgs) -> Result<Simulation, Failure> {
         let end = |path: &PathBuf, seed, cut| -> Result<End, Failure> {
             let settings = Settings {
@@ -58,6 +63,8 @@ impl Simulation {
                 latency: args.latency,
                 timer: args.timer,
                 noise: noise(args),
+                framing: args.framing,
+                bytes: Bytes { doubled: args.double.clone(), eaten: args.eat.clone() },
                 outages: args.outage.clone(),
                 cut,
             };
@@ -65,11 +72,16 @@ impl Simulation {
             Ok(End { path: path.clone(), pty: Some(pty), away: Direction::new(settings, seed), open: false })
         };
         let seed = args.seed.wrapping_mul(2);
-        let ends = [end(&args.a, seed, false)?, end(&args.b, seed.wrapping_add(1), args.one_way)?];
-        let (began, unplugs, follow_baud) = (Instant::now(), args.unplug.clone(), args.follow_baud);
+        let mut ends = vec![end(&args.a, seed, false)?, end(&args.b, seed.wrapping_add(1), args.one_way)?];
+        if let (Some(a), Some(b)) = (&args.a2, &args.b2) {
+            let seed = seed ^ 1 << 63;
+            ends.extend([end(a, seed, false)?, end(b, seed.wrapping_add(1), args.one_way)?]);
+        }
+        let (began, follow_baud, route) = (Instant::now(), args.follow_baud, Route::new(args));
+        let unplugs = (0..ends.len() / 2).flat_map(|wire| args.unplug.iter().map(move |&span| (wire, span))).collect();
         let mut limits: Vec<(Duration, u32)> = args.max_baud.iter().map(|limit| (limit.from, limit.baud)).collect();
         limits.sort();
-        Ok(Simulation { began, ends, unplugs, follow_baud, limits, buffer: vec![0; 4096] })
+        Ok(Simulation { began, ends, route, unplugs, follow_baud, limits, buffer: vec![0; 4096] })
     }
 
     fn now_ns(&self) -> u64 {
@@ -120,46 +132,57 @@ impl Simulation {
             }
         }
         self.set_rates(now);
-        let [a, b] = &mut self.ends;
+        (0..self.ends.len()).try_for_each(|from| self.deliver(from, now))
+    }
+
+    /// Gives what has come from an end to whoever hears it.
+    fn deliver(&mut self, from: usize, now: u64) -> io::Result<()> {
         let mut out = Vec::new();
-        for (from, to) in [(&mut a.away, (&b.pty, b.open)), (&mut b.away, (&a.pty, a.open))] {
-            out.clear();
-            from.deliver(now, &mut out);
-            let taken = match to {
-                (Some(pty), true) if !out.is_empty() => pty.write(&out)?,
+        self.ends[from].away.deliver(now, &mut out);
+        if out.is_empty() {
+            return Ok(());
+        }
+        let (mut taken, at) = (0, Duration::from_nanos(now));
+        for (to, end) in self.ends.iter().enumerate().filter(|(to, _)| self.route.hears(from, *to, at)) {
+            let written = match &end.pty {
+                Some(pty) if end.open => pty.write(&out)?,
                 _ => 0,
             };
-            from.unread(out.len() - taken);
+            // an echo is heard beside the far end
+            taken = if to == from { taken.max(written) } else { written };
         }
+        self.ends[from].away.unread(out.len() - taken);
         Ok(())
     }
 
     /// What is heard where the ends have different rates, and what the wire can do by now.
     fn set_rates(&mut self, now: u64) {
         let limit = self.limits.iter().rfind(|limit| limit.0.as_nanos() as u64 <= now).map(|limit| limit.1);
-        let set = self.ends.each_ref().map(|end| end.pty.as_ref().filter(|_| self.follow_baud).and_then(Pty::set_baud));
-        let [a, b] = &mut self.ends;
-        // an end that has set none hears all
-        for (from, [sent, heard]) in [(a, [set[0], set[1]]), (b, [set[1], set[0]])] {
-            from.away.set_heard(sent.and(heard), now);
-            from.away.set_limit(limit, now);
+        let rate = |end: &End| end.pty.as_ref().filter(|_| self.follow_baud).and_then(Pty::set_baud);
+        let rates: Vec<Option<u32>> = self.ends.iter().map(rate).collect();
+        for (from, end) in self.ends.iter_mut().enumerate() {
+            let to = self.route.partner(from, Duration::from_nanos(now));
+            // an end that has set none hears all
+            end.away.set_heard(rates[from].and(rates.get(to).copied().flatten()), now);
+            end.away.set_limit(limit, now);
         }
     }
 
-    fn unplugged(&self, at: Duration) -> bool {
-        self.unplugs.iter().any(|s| s.start <= at && at < s.start + s.length)
+    fn unplugged(&self, wire: usize, at: Duration) -> bool {
+        self.unplugs.iter().any(|(w, s)| *w == wire && s.start <= at && at < s.start.saturating_add(s.length))
     }
 
     fn next_unplug(&self) -> Option<Duration> {
         let now = self.began.elapsed();
-        let changes = self.unplugs.iter().flat_map(|s| [s.start, s.start + s.length]);
+        let changes = self.unplugs.iter().flat_map(|(_, s)| [s.start, s.start.saturating_add(s.length)]);
         changes.filter(|&t| t > now).min().map(|t| t - now)
     }
 
     fn plug(&mut self) -> io::Result<()> {
-        let unplugged = self.unplugged(self.began.elapsed());
-        for end in &mut self.ends {
-            match (&end.pty, unplugged) {
+        let at = self.began.elapsed();
+        let unplugged = [0, 1].map(|wire| self.unplugged(wire, at));
+        for (i, end) in self.ends.iter_mut().enumerate() {
+            match (&end.pty, unplugged[i / 2]) {
                 (Some(_), true) => {
                     end.pty = None;
                     end.away.cut_off();
@@ -174,44 +197,70 @@ impl Simulation {
         Ok(())
     }
 
-    /// Other noise in both directions from now on.
-    pub fn set_noise(&mut self, noise: NoiseConfig) {
+    /// Both directions of a wire (0 or 1), once for each, at a moment.
+    fn each_way(&mut self, wire: usize, mut change: impl FnMut(&mut Direction, u64)) {
         let now = self.now_ns();
-        self.ends.iter_mut().for_each(|e| e.away.set_noise(noise, now));
+        self.ends.iter_mut().skip(2 * wire).take(2).for_each(|end| change(&mut end.away, now));
     }
 
-    /// Another latency timer of both adapters from now on; zero for none.
-    pub fn set_timer(&mut self, timer: Duration) {
-        self.ends.iter_mut().for_each(|e| e.away.set_timer(timer));
+    /// Other noise in both directions of a wire (0 or 1) from now on.
+    pub fn set_noise(&mut self, wire: usize, noise: NoiseConfig) {
+        self.each_way(wire, |away, now| away.set_noise(noise, now));
+    }
+
+    /// Another latency timer of both adapters of a wire from now on; zero for none.
+    pub fn set_timer(&mut self, wire: usize, timer: Duration) {
+        self.each_way(wire, |away, _| away.set_timer(timer));
+    }
+
+    /// Other treatment of certain bytes on a wire from now on.
+    pub fn set_bytes(&mut self, wire: usize, bytes: &Bytes) {
+        self.each_way(wire, |away, now| away.set_bytes(bytes.clone(), now));
     }
 
     /// Nothing passes either way from now on, for so long.
-    pub fn begin_outage(&mut self, length: Duration) {
-        let now = self.now_ns();
-        self.ends.iter_mut().for_each(|e| e.away.begin_outage(length, now));
+    pub fn begin_outage(&mut self, wire: usize, length: Duration) {
+        self.each_way(wire, |away, now| away.begin_outage(length, now));
     }
 
-    /// Both adapters vanish now, for so long; they come back at the same paths.
-    pub fn begin_unplug(&mut self, length: Duration) {
+    /// Both adapters of a wire vanish now, for so long; they come back at the same paths.
+    pub fn begin_unplug(&mut self, wire: usize, length: Duration) {
         let start = self.began.elapsed();
-        self.unplugs.retain(|s| s.start + s.length > start);
-        self.unplugs.push(Span { start, length });
+        self.unplugs.retain(|(_, s)| s.start.saturating_add(s.length) > start);
+        self.unplugs.push((wire, Span { start, length }));
     }
 
-    /// The counters: from a to b, from b to a.
-    pub fn counters(&self) -> [Counters; 2] {
-        [self.ends[0].away.counters(), self.ends[1].away.counters()]
+    /// Which ends of a wire (a, b) hear themselves as well from now on.
+    pub fn set_echo(&mut self, wire: usize, sides: [bool; 2]) {
+        self.route.set_echo(wire, sides);
     }
 
-    /// The counters of both directions as JSON.
+    /// An end of a wire, or each of them, hears nothing but itself from now on, for so long.
+    pub fn begin_loop(&mut self, wire: usize, end: SimEnd, length: Duration) {
+        self.route.turn(wire, end, Span { start: self.began.elapsed(), length });
+    }
+
+    /// The far ends of both wires are exchanged from now on, for so long.
+    pub fn begin_swap(&mut self, length: Duration) {
+        self.route.swap(Span { start: self.began.elapsed(), length });
+    }
+
+    /// The counters of a wire: from a to b, from b to a.
+    pub fn counters(&self, wire: usize) -> [Counters; 2] {
+        [2 * wire, 2 * wire + 1].map(|end| self.ends.get(end).map_or_else(Counters::default, |end| end.away.counters()))
+    }
+
+    /// The counters of all directions as JSON.
     pub fn stats(&self) -> serde_json::Value {
-        let one = |c: Counters| {
-            json!({
+        let mut stats = json!({ "seconds": self.began.elapsed().as_secs_f64() });
+        let names = ["a_to_b", "b_to_a", "a2_to_b2", "b2_to_a2"];
+        for (end, name) in self.ends.iter().zip(names) {
+            let c = end.away.counters();
+            stats[name] = json!({
                 "carried": c.carried, "outage": c.outage, "unread": c.unread,
                 "flipped": c.noise.flipped, "dropped": c.noise.dropped, "inserted": c.noise.inserted,
-            })
-        };
-        let [a_to_b, b_to_a] = self.counters().map(one);
-        json!({ "seconds": self.began.elapsed().as_secs_f64(), "a_to_b": a_to_b, "b_to_a": b_to_a })
+            });
+        }
+        stats
     }
 }

@@ -3,10 +3,9 @@
 //!
 //! ```text
 //! run.rs       starts everything, follows the day, ends it    schedule.rs  the day: noise, outages, unplugs
-//! wire.rs      the wire on its thread                         ends.rs      the two processes
-//! users.rs     who writes and who verifies                    stream.rs    the bytes of a direction
-//! memory.rs    what a process uses                            report.rs    what came of it
-//! chance.rs    seeded draws
+//! users.rs     who writes and who verifies                    ends.rs      the two processes
+//! stream.rs    the bytes of a direction                       memory.rs    what a process uses
+//! report.rs    what came of it                                chance.rs    seeded draws
 //! ```
 
 pub mod chance;
@@ -17,4 +16,3 @@ pub mod run;
 pub mod schedule;
 pub mod stream;
 pub mod users;
-pub mod wire;

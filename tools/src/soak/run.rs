@@ -17,7 +17,7 @@ use super::report::{ENDS, EndReport, Report, WAYS, WayReport, mega};
 use super::schedule::{self, Change, HOURS};
 use super::stream::Stream;
 use super::users::{Evening, User};
-use super::wire::Wire;
+use crate::sim::live::{Wire, clean};
 
 /// Rate of the wire.
 const BAUD: u32 = 2_000_000;
@@ -119,7 +119,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> io::Result<Report> {
     let to_us = news_to.clone();
     let failed = move |why| drop(to_us.send(News::Wire(why)));
     let (a, b) = (dir.path().join(ENDS[0]), dir.path().join(ENDS[1]));
-    let wire = Wire::start(&a, &b, BAUD, seed_of(options.seed, 30), failed)?;
+    let wire = Wire::start(&clean(&a, &b, BAUD, seed_of(options.seed, 30)), failed)?;
     let (end_a, a_in, a_out) = End::start(&options.hardline, dir.path(), ENDS[0], BAUD)?;
     let (end_b, b_in, b_out) = End::start(&options.hardline, dir.path(), ENDS[1], BAUD)?;
     let (there, days_there) = Way::start(0, options, a_in, b_out, &news_to);
@@ -181,7 +181,12 @@ impl Soak<'_> {
                 Change::Unplug(_) => self.report.unplugs += 1,
                 Change::Timer(timer) => self.timer = timer,
             }
-            self.wire.change(change);
+            self.wire.change(move |simulation| match change {
+                Change::Noise(weather) => simulation.set_noise(0, weather.noise),
+                Change::Outage(length) => simulation.begin_outage(0, length),
+                Change::Unplug(length) => simulation.begin_unplug(0, length),
+                Change::Timer(timer) => simulation.set_timer(0, timer),
+            });
         }
     }
 

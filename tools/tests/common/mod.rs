@@ -3,6 +3,7 @@
 
 pub mod nncp;
 pub mod ssh;
+pub mod tangle;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -91,10 +92,7 @@ impl Wire {
     /// Starts a process that says what is wrong in `NAME.log`.
     #[track_caller]
     pub fn start(&self, name: &str, command: &mut Command) -> Running {
-        let log = File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
-        command.stderr(log).process_group(0);
-        let child = command.spawn().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
-        Running { name: name.to_owned(), child }
+        started(&self.path(&format!("{name}.log")), name, command)
     }
     /// Runs a program to its end; returns what it printed.
     #[track_caller]
@@ -107,12 +105,7 @@ impl Wire {
     /// Starts a process that reads these bytes and writes to a file.
     #[track_caller]
     pub fn feed(&self, name: &str, command: &mut Command, input: &[u8]) -> Fed {
-        let (read, written) = (self.path(&format!("{name}.in")), self.path(&format!("{name}.out")));
-        fs::write(&read, input).unwrap();
-        command.stdin(File::open(read).unwrap()).stdout(File::create(&written).unwrap());
-        let log = self.path(&format!("{name}.log"));
-        let _ = fs::remove_file(&log);
-        Fed { running: self.start(name, command), written, log }
+        fed(self.rig().dir(), name, command, input)
     }
     /// A command in the place of the far stdin and stdout of `hardline pipe`.
     #[track_caller]
@@ -278,6 +271,24 @@ impl Drop for Running {
         let _ = killpg(self.id(), Signal::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// Starts a process that says what is wrong in this log.
+#[track_caller]
+fn started(log: &Path, name: &str, command: &mut Command) -> Running {
+    command.stderr(File::options().create(true).append(true).open(log).unwrap()).process_group(0);
+    let child = command.spawn().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+    Running { name: name.to_owned(), child }
+}
+
+/// Starts a process that reads these bytes and writes to a file, in this folder.
+#[track_caller]
+fn fed(dir: &Path, name: &str, command: &mut Command, input: &[u8]) -> Fed {
+    let [read, written, log] = ["in", "out", "log"].map(|kind| dir.join(format!("{name}.{kind}")));
+    fs::write(&read, input).unwrap();
+    command.stdin(File::open(read).unwrap()).stdout(File::create(&written).unwrap());
+    let _ = fs::remove_file(&log);
+    Fed { running: started(&log, name, command), written, log }
 }
 
 /// A process that reads from a file and writes to one.

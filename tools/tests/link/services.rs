@@ -243,3 +243,65 @@ fn two_services_of_one_name_are_refused() {
     assert!(wire.log("link-a").contains("two services are called 'x'"), "{}", wire.log("link-a"));
     assert!(!wire.path("a.sock").exists());
 }
+
+/// Of the time others left it, the part in which the main thread of a process ran, over a second and a half.
+fn busy(pid: nix::unistd::Pid) -> f64 {
+    let share = || {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+        let fields: Vec<f64> = text.split_whitespace().map(|field| field.parse::<f64>().unwrap() / 1e9).collect();
+        (fields[0], fields[1])
+    };
+    let (began, before) = (std::time::Instant::now(), share());
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let (length, after) = (began.elapsed().as_secs_f64(), share());
+    let ran = after.0 - before.0;
+    ran / (length - (after.1 - before.1)).max(ran)
+}
+
+/// It hangs up, while the client goes on: a poll that asks of it for nothing would end at once, for ever.
+#[test]
+fn a_unix_service_that_is_gone_costs_nothing() {
+    let wire = Wire::with(&[]);
+    wire.listen("bye", |mut stream| stream.write_all(b"bye").unwrap());
+    let service = format!("bye=unix:{}", wire.text("bye"));
+    let ends = wire.linked(&[], &["--service", &service]);
+    let heard = wire.path("heard");
+    let mut open = wire.open("a", "bye");
+    open.stdin(std::process::Stdio::piped()).stdout(File::create(&heard).unwrap());
+    let mut client = wire.start("client", &mut open);
+    until("it says goodbye", || (std::fs::read(&heard).unwrap() == b"bye").then_some(()));
+    let spins = busy(ends[1].id());
+    assert!(spins < 0.3, "the far link runs {:.0} % of the time", spins * 100.0);
+    // what is said to it now has nowhere to go
+    client.child.stdin.take().unwrap().write_all(b"late").unwrap();
+    assert_eq!(client.wait(), 3, "{}", wire.log("client"));
+}
+
+/// A stream that was cut off is no stream that has ended, whoever cut it off.
+#[test]
+fn who_is_killed_resets_its_tcp_connections() {
+    let wire = Wire::with(&[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (service, heard) =
+        (format!("t=tcp:{}", listener.local_addr().unwrap()), std::sync::Arc::new(std::sync::Mutex::new(Vec::<u8>::new())));
+    let hears = heard.clone();
+    let server = std::thread::spawn(move || {
+        let (mut stream, mut piece) = (listener.accept().unwrap().0, [0; 100]);
+        loop {
+            match stream.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(n) => hears.lock().unwrap().extend(&piece[..n]),
+                Err(e) => return Err(e.kind()),
+            }
+        }
+    });
+    let port = free_port();
+    let [near, far] = wire.linked(&["--forward", &format!("tcp:127.0.0.1:{port}=t")], &["--service", &service]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"half").unwrap();
+    until("half of it is there", || (*heard.lock().unwrap() == b"half").then_some(()));
+    far.kill();
+    assert_eq!(server.join().unwrap(), Err(std::io::ErrorKind::ConnectionReset), "the service");
+    near.kill();
+    assert_eq!(client.read(&mut [0]).map_err(|e| e.kind()), Err(std::io::ErrorKind::ConnectionReset), "the client");
+}

@@ -6,7 +6,7 @@ use link::Instant;
 use link::sim::{Noise, NoiseConfig, Random};
 use link::wire::Level;
 use tools::measure::lines::{self, Outputs};
-use tools::measure::message::{Introduction, Message, Reply, Request, frame};
+use tools::measure::message::{Ear, Heard, Introduction, Message, Reply, Request, frame};
 use tools::measure::one_way::{Listener, Sender};
 use tools::measure::pair::{Pair, Setup};
 use tools::measure::report::{Report, Row};
@@ -478,6 +478,51 @@ fn hostile_messages_do_no_harm() {
         let report = Report { port: "x".into(), mode: "two-way", rows, wiring: None, timers_ms: [None; 2] };
         assert!(!report.to_text().is_empty() && report.to_json().is_object());
     }
+}
+
+/// Its own words, and those of a third end, are never taken for the peer's.
+#[test]
+fn only_the_peer_is_answered() {
+    let mut end = pair(5, &[BASE], false);
+    let mut now = Instant::default();
+    let mut says = |end: &mut Pair, from, message: &Message| {
+        end.handle_bytes(&frame(from, message, Level::Two), now);
+        now = now.after(1_000);
+        let (mut ear, said) = (Ear::default(), end.poll_transmit(now, 4096));
+        let answers = ear.listen(&said).iter().filter(|heard| matches!(heard, Heard::Message(5, Message::Answer { .. }))).count();
+        (answers, std::iter::from_fn(|| end.poll_order()).count())
+    };
+    let ask = |to| Message::Ask { to, n: 1, request: Request::Try { baud: BASE, ms: MS, seed: 1 } };
+    let hello = |heard| Message::Hello { heard, what: Introduction { rates: vec![BASE], timer_ms: None, lines: false } };
+    let all = |to| [hello(to), ask(to), Message::Answer { to, n: 1, reply: Reply::Yes }, Message::Ping(1), Message::Pong(1)];
+    says(&mut end, 9, &Message::Ping(0));
+    for message in all(5).iter().chain(&all(9)) {
+        assert_eq!(says(&mut end, 5, message), (0, 0), "its own: {message:?}");
+    }
+    assert_eq!(says(&mut end, 9, &ask(7)), (0, 0), "of somebody else");
+    // the peer asks for something small, and a third end for more
+    let lines = Message::Ask { to: 5, n: 1, request: Request::Bye(None) };
+    assert_eq!(says(&mut end, 9, &lines).0, 1);
+    assert_eq!(says(&mut end, 7, &ask(5)), (0, 0), "a third end has nothing to ask for");
+    assert_eq!(says(&mut end, 9, &lines).0, 1);
+}
+
+/// One way, another sender is not listened to while the first one goes on.
+#[test]
+fn one_sender_at_a_time_is_listened_to() {
+    let mut end = Listener::new(BASE, 60_000_000, Instant::default());
+    let next = |baud| Message::Next { n: 0, of: 2, baud, ms: MS, seed: 1, starts_ms: 100 };
+    let mut rates = Vec::new();
+    for (from, baud, at) in [(0, 50, 0), (3, BASE, 0), (4, 230_400, 50_000)] {
+        end.handle_bytes(&frame(from, &next(baud), Level::Two), Instant::from_micros(at));
+    }
+    end.handle_timeout(Instant::from_micros(200_000));
+    while let Some(order) = end.poll_order() {
+        if let Order::Rate(baud) = order {
+            rates.push(baud);
+        }
+    }
+    assert_eq!(rates, [BASE]);
 }
 
 /// `fixtures/measure.txt`, as PROTOCOL 11 names its vectors. `HARDLINE_BLESS=1` writes it.

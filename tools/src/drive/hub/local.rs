@@ -105,6 +105,8 @@ impl Local {
     /// A connected socket.
     pub(super) fn socket(socket: OwnedFd) -> io::Result<Local> {
         crate::port::set_nonblocking(socket.as_fd())?;
+        // until all has come, whatever ends this process resets the connection, be it SIGKILL
+        resets(&socket, true);
         Ok(Local::new(socket.try_clone()?, socket, Kind::Socket, PIECE))
     }
     /// The pipes of a command: what it writes, what it reads.
@@ -144,7 +146,9 @@ impl Local {
     pub(super) fn output(&self, channel: &Channel) -> Option<(BorrowedFd<'_>, PollFlags)> {
         let waits = !self.pending.is_empty() || channel.readable() > 0;
         let flags = if waits && !self.broken { PollFlags::POLLOUT } else { PollFlags::empty() };
-        self.output.as_ref().map(|fd| (fd.as_fd(), flags))
+        // a terminal that has hung up says so at once whenever it is asked
+        let rests = flags.is_empty() && self.input_ended && matches!(self.kind, Kind::Terminal(_));
+        self.output.as_ref().filter(|_| !rests).map(|fd| (fd.as_fd(), flags))
     }
     /// Whether its state must be looked at again soon, for nothing will say that it changed.
     pub(super) fn needs_look(&self, channel: &Channel) -> bool {
@@ -176,7 +180,9 @@ impl Local {
     }
     /// From the channel to the local end, and its end when that has come.
     pub(super) fn write(&mut self, channel: &mut Channel, ready: PollFlags) {
-        if ready.contains(PollFlags::POLLERR) && !ready.contains(PollFlags::POLLOUT) {
+        // a pipe says that it is broken, a Unix socket hangs up; what is typed into a terminal that did goes nowhere, and may
+        let hung_up = ready.contains(PollFlags::POLLHUP) && !matches!(self.kind, Kind::Terminal(_));
+        if (hung_up || ready.contains(PollFlags::POLLERR)) && !ready.contains(PollFlags::POLLOUT) {
             // the reader is gone; that matters if it left something, or if something more comes
             self.broken |= self.unread() > 0;
             self.output = None;
@@ -269,7 +275,10 @@ impl Local {
     fn close_output(&mut self) -> Option<io::Result<()>> {
         if let Some(output) = self.output.take() {
             match &self.kind {
-                Kind::Socket => drop(shutdown(output.as_raw_fd(), Shutdown::Write)),
+                Kind::Socket => {
+                    resets(&output, false);
+                    let _ = shutdown(output.as_raw_fd(), Shutdown::Write);
+                }
                 // a terminal has no half close, but a character that says so (VEOF)
                 Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
                 Kind::Command(_) => {}
@@ -315,9 +324,7 @@ impl Local {
                     guard::signal(child, Reach::Session, Some(Signal::SIGTERM));
                 }
             }
-            (Kind::Socket, Some(socket)) if !in_order => {
-                let _ = setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
-            }
+            (Kind::Socket, Some(socket)) if !in_order => resets(socket, true),
             _ => {}
         }
     }
@@ -377,6 +384,11 @@ impl Local {
             _ => {}
         }
     }
+}
+
+/// Whether a TCP connection is reset when it is closed. (Others have no such end.)
+fn resets(socket: &OwnedFd, resets: bool) {
+    let _ = setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: i32::from(resets), l_linger: 0 });
 }
 
 impl Drop for Local {

@@ -11,7 +11,7 @@ area! {
                 "error: {what is wrong with a flag or an argument}",
                 "--interval goes with --watch or --metrics",
                 "nothing to send: name files (or -), --watch DIR, --stream or --lines",
-                "the two ends need two paths: -a and -b are the same",
+                "the two ends need two paths: {flag} and {flag} are the same",
                 "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD",
                 "KEY is one file, or hardline-pub-1 BASE64",
                 "the credential {name} needs {name} beside it (LoadCredential= in the unit), or name the keys",
