@@ -2,6 +2,9 @@
 //! wire is first-in first-out by itself; all of them send and fill the same streams. What a silent path has
 //! under way goes to the others, and it is asked for a sign of life until it gives one.
 
+#[cfg(feature = "explore")]
+mod digest;
+
 use crate::arq::endpoint::{Endpoint, Skip};
 use crate::arq::{Event, Loss, State};
 use crate::hello::Handshake;
@@ -25,7 +28,7 @@ const STRAYS: u64 = 3;
 const QUICKER_US: u64 = 500;
 
 /// What the paths of a link know together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// Our id and the peer's, 0 while there is none.
     me: u64,

@@ -21,7 +21,7 @@ use crate::mux::Note;
 use crate::wire::segment::{CloseCode, ResetCode};
 
 /// Where a session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calling; no peer has been heard.
     Opening,
@@ -36,7 +36,7 @@ pub enum State {
 }
 
 /// Why a session ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Nothing was heard for the grace time.
     Silence,
@@ -57,7 +57,7 @@ pub enum Loss {
 }
 
 /// News for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The session is open; the two ids.
     Opened {

@@ -54,3 +54,10 @@ impl Timers {
         self.0.iter().flatten().min().copied()
     }
 }
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Timers {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        self.0.iter().for_each(|at| to.maybe(*at));
+    }
+}

@@ -75,7 +75,7 @@ impl core::fmt::Display for CannotOpen {
 }
 
 /// The channels of a session; at most `C`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mux<B, const C: usize> {
     channels: heapless::Vec<Channel<B>, C>,
     /// What the peer wants opened and nobody has answered.
@@ -346,5 +346,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         {
             channel.piece_lost(piece);
         }
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> crate::explore::Digested for Mux<B, C> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // the next turn and what follows from the rate are left out: the channels of the search are alike
+        let Mux { schedule: _, rate: _, gone_in: _, gone_out: _, .. } = self;
+        let Mux { channels, asked, begun, odd, next_number, progress, skips, .. } = self;
+        to.add((odd, next_number, progress, skips));
+        channels.iter().for_each(|channel| channel.digest(to));
+        asked.iter().for_each(|asked| asked.digest(to));
+        begun.digest(to);
     }
 }

@@ -12,7 +12,7 @@ const FRAGMENTS: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecvStream<B> {
     ring: Ring<B>,
     /// Everything below was read by the user.
@@ -102,6 +102,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
             fresh = true;
         }
         Ok(fresh)
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for RecvStream<B> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let RecvStream { ring, read, next, ahead, end, advertised } = self;
+        to.add((read, next, ahead, end, advertised));
+        ring.digest(to);
     }
 }
 

@@ -9,7 +9,7 @@ use super::ring::Ring;
 const FRAGMENTS: usize = 32;
 
 /// A piece of the stream to send: `start..end`, and whether the stream ends behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub(crate) struct Piece {
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -36,7 +36,7 @@ impl Piece {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SendStream<B> {
     ring: Ring<B>,
     /// Everything below is acknowledged.
@@ -213,6 +213,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
         // what a covering range or another copy already settled need not go again
         if let Some((a, b)) = self.acked.first() {
             self.lost.remove(a, b);
+        }
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for SendStream<B> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // what the buffer holds follows from the offsets and the user
+        let SendStream { ring: _, base, next, end, limit, acked, lost, fills, finished, fin_sent, fin_acked } = self;
+        to.add((base, next, end, limit, acked, lost));
+        to.add((finished, fin_sent, fin_acked));
+        for Fill { path, tx, piece, from, to: end } in fills {
+            to.ours(*tx);
+            to.add((path, piece, from, end));
         }
     }
 }

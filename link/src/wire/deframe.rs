@@ -34,7 +34,7 @@ pub struct Found<'a> {
 ///
 /// After a frame the next is expected at once; where it does not stand, every position is tried,
 /// and a position that only seems to begin a frame never hides a real one behind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deframer {
     buffer: [u8; CAPACITY],
     start: usize,
@@ -355,3 +355,18 @@ fn look_armoured(bytes: &[u8]) -> Look {
 }
 
 const _: () = assert!(PLAIN_HEAD < ARMOUR_HEAD && FRAME_MAX < CAPACITY);
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Deframer {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // counters
+        let Deframer { bad: _, junk: _, corrected: _, damage: _, slips: _, .. } = self;
+        let Deframer { buffer, start, end, synced, searched, open, .. } = self;
+        let Deframer { expected, doubtful, failed, failed_head, came, .. } = self;
+        to.add((&buffer[*start..*end], synced, searched, open));
+        to.add((expected, doubtful, failed_head, came));
+        if failed_head.is_some() {
+            to.add(failed);
+        }
+    }
+}

@@ -15,7 +15,7 @@ const MISSED: u32 = 2;
 const PROGRESS_MAX: u64 = 1 << 22;
 
 /// What a peer is told of transmissions that others have taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Skip {
     /// The path they went by.
     pub(crate) path: u8,
@@ -25,7 +25,7 @@ pub(crate) struct Skip {
 }
 
 /// One of several paths.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) path: u8,
     /// Our id of the bond.
@@ -274,5 +274,20 @@ impl<const N: usize> Endpoint<N> {
             Some(_) => {}
         }
         progress - member.safe >= PROGRESS_MAX
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Member {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Member { path, bond, told, limit, admitted, foreign, opened, over, away, data, urgent, fresh, turn, .. } = self;
+        // of the frames of others the distance counts: see the session
+        let Member { skip_due, skip, strays: _, loaded, skipped, safe, mark, .. } = self;
+        to.add((path, bond, told, limit, admitted, foreign, opened, over, away));
+        to.add((data, urgent, fresh, turn, skip_due, skip, safe, mark.map(|mark| mark.1)));
+        [*loaded, *skipped, mark.map(|mark| mark.0)].into_iter().for_each(|tx| {
+            to.add(tx.is_some());
+            tx.into_iter().for_each(|tx| to.ours(tx));
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! One end of a session: what it knows, what its user does, and time. Segments come in through
 //! `input.rs` and go out through `output.rs`.
 
+#[cfg(feature = "explore")]
+mod digest;
 mod input;
 mod member;
 mod output;
@@ -59,14 +61,14 @@ pub(crate) struct Outgoing {
 }
 
 /// What the deframer has counted of damage to what came in (PROTOCOL 3.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Damage {
     pub(crate) wrong: u64,
     pub(crate) slips: u64,
 }
 
 /// `N`: most transmissions under way at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Endpoint<const N: usize> {
     config: Config,
     state: State,

@@ -17,7 +17,7 @@ use crate::wire::{BODY_MAX, seq};
 const WORTH_OF_4: usize = 3;
 
 /// What came of a damaged frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Damaged {
     head: Option<Head>,
     tx: u16,
@@ -175,5 +175,25 @@ impl<const N: usize> Endpoint<N> {
         let Some((id, piece)) = sent.load.piece else { return false };
         let path = self.member.as_ref().map_or(0, |member| member.path);
         mux.fill(id, Fill { path, tx: asked.tx, piece, from: asked.from, to: asked.to })
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Damaged {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Damaged { head, tx, payload_at, came, bytes } = self;
+        if head.is_some() {
+            to.add((head, payload_at, &bytes[..*came]));
+            to.theirs(u64::from(*tx));
+        }
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Asked {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Asked { tx, from, to: end } = self;
+        to.ours(*tx);
+        to.add((from, end));
     }
 }
