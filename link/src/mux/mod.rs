@@ -353,9 +353,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> crate::explore::Digested for Mux<B, C> {
     fn digest(&self, to: &mut crate::explore::Digest) {
         // the next turn and what follows from the rate are left out: the channels of the search are alike
-        let Mux { schedule: _, rate: _, gone_in: _, gone_out: _, .. } = self;
-        let Mux { channels, asked, begun, odd, next_number, progress, skips, .. } = self;
-        to.add((odd, next_number, progress, skips));
+        #[rustfmt::skip]
+        let Mux {
+            schedule: _, rate: _, gone_in, gone_out, channels, asked, begun, odd, next_number, progress, skips,
+        } = self;
+        to.add((odd, next_number, progress, skips, gone_in, gone_out));
         channels.iter().for_each(|channel| channel.digest(to));
         asked.iter().for_each(|asked| asked.digest(to));
         begun.digest(to);

@@ -360,9 +360,11 @@ const _: () = assert!(PLAIN_HEAD < ARMOUR_HEAD && FRAME_MAX < CAPACITY);
 impl crate::explore::Digested for Deframer {
     fn digest(&self, to: &mut crate::explore::Digest) {
         // counters
-        let Deframer { bad: _, junk: _, corrected: _, damage: _, slips: _, .. } = self;
-        let Deframer { buffer, start, end, synced, searched, open, .. } = self;
-        let Deframer { expected, doubtful, failed, failed_head, came, .. } = self;
+        #[rustfmt::skip]
+        let Deframer {
+            bad: _, junk: _, corrected: _, damage: _, slips: _, buffer, start, end, synced, searched, open, expected,
+            doubtful, failed, failed_head, came,
+        } = self;
         to.add((&buffer[*start..*end], synced, searched, open));
         to.add((expected, doubtful, failed_head, came));
         if failed_head.is_some() {

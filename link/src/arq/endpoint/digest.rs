@@ -12,11 +12,12 @@ impl<const N: usize> Endpoint<N> {
 impl<const N: usize> Digested for Endpoint<N> {
     fn digest(&self, to: &mut Digest) {
         // settings, counters, and estimates of noise: they choose armour, which says nothing to an end that can read it
-        let Endpoint { config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, .. } = self;
-        let Endpoint { state, me, peer, channels, sealed, seal, peer_key, unsure, member, heard, .. } = self;
-        let Endpoint { damaged, parts_due, asked, damage, sent, newest_acked, last_left, peer_damage, .. } = self;
-        let Endpoint { unacked, unacked_bytes, ack_now, call_us, owe_open, probe, farewells, closing, .. } = self;
-        let Endpoint { echo_told, rtt, timers, events, .. } = self;
+        #[rustfmt::skip]
+        let Endpoint {
+            config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, state, me, peer, channels, sealed, seal,
+            peer_key, unsure, member, heard, damaged, parts_due, asked, damage, sent, newest_acked, last_left, peer_damage,
+            unacked, unacked_bytes, ack_now, call_us, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
+        } = self;
         to.add((state, me, peer, channels, sealed, farewells, closing, echo_told));
         events.iter().for_each(|event| to.add(event));
         seal.iter().for_each(|seal| seal.digest(to));

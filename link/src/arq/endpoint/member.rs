@@ -280,9 +280,12 @@ impl<const N: usize> Endpoint<N> {
 #[cfg(feature = "explore")]
 impl crate::explore::Digested for Member {
     fn digest(&self, to: &mut crate::explore::Digest) {
-        let Member { path, bond, told, limit, admitted, foreign, opened, over, away, data, urgent, fresh, turn, .. } = self;
         // of the frames of others the distance counts: see the session
-        let Member { skip_due, skip, strays: _, loaded, skipped, safe, mark, .. } = self;
+        #[rustfmt::skip]
+        let Member {
+            path, bond, told, limit, admitted, foreign, opened, over, away, data, urgent, fresh, turn, skip_due, skip,
+            strays: _, loaded, skipped, safe, mark,
+        } = self;
         to.add((path, bond, told, limit, admitted, foreign, opened, over, away));
         to.add((data, urgent, fresh, turn, skip_due, skip, safe, mark.map(|mark| mark.1)));
         [*loaded, *skipped, mark.map(|mark| mark.0)].into_iter().for_each(|tx| {
