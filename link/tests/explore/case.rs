@@ -7,6 +7,8 @@ pub struct Faults {
     pub delay: u8,
     /// A frame is lost.
     pub lose: u8,
+    /// A long frame arrives damaged.
+    pub damage: u8,
     /// A process dies and is started anew.
     pub crash: u8,
     /// A reader stalls: it neither reads nor confirms, until it goes on.
@@ -39,15 +41,22 @@ pub struct Case {
     pub warm: bool,
     /// The users end their streams when the search says so.
     pub late: bool,
-    /// Bytes each end sends; and each that was started anew. A byte is a frame.
+    /// Frames of data each end sends; and each that was started anew.
     pub bytes: [u8; 2],
     pub next: [u8; 2],
+    /// Of so many bytes each; and how many of them pass before the search begins, where that is warm.
+    pub unit: u16,
+    pub before: u8,
     /// Bytes of the buffers.
     pub window: usize,
     pub faults: Faults,
     /// States after which it is cut.
     pub most: usize,
 }
+
+/// Nothing goes wrong.
+pub const NONE: Faults =
+    Faults { delay: 0, lose: 0, damage: 0, crash: 0, stall: 0, close: 0, reset: 0, kill: 0, revive: 0, sleep: 0, leave: 0 };
 
 /// One wire, plain, one byte each way, nothing goes wrong.
 pub const PLAIN: Case = Case {
@@ -60,8 +69,10 @@ pub const PLAIN: Case = Case {
     late: false,
     bytes: [1, 1],
     next: [1, 1],
+    unit: 1,
+    before: 0,
     window: 8,
-    faults: Faults { delay: 0, lose: 0, crash: 0, stall: 0, close: 0, reset: 0, kill: 0, revive: 0, sleep: 0, leave: 0 },
+    faults: NONE,
     most: usize::MAX,
 };
 

@@ -9,6 +9,7 @@ use link::wire::segment::Record;
 use link::wire::{Head, Level, Segment};
 
 use crate::mock::Mock;
+use crate::world::Harm;
 
 /// Runs of an ACK longer than this are alike.
 const LONG: u16 = 24;
@@ -41,6 +42,17 @@ impl Frame {
         }
         frame.says = hasher.finish();
         frame
+    }
+
+    /// The same as it comes through noise, which struck it in the middle.
+    pub fn harmed(&self, harm: Harm) -> Frame {
+        let (mut bytes, middle) = (self.bytes.to_vec(), self.bytes.len() / 2);
+        match harm {
+            Harm::Turn => bytes[middle] ^= 4,
+            Harm::Miss => drop(bytes.drain(middle..middle + 3)),
+            Harm::Extra => bytes.insert(middle, 0x55),
+        }
+        Frame { bytes: bytes.into(), ..self.clone() }
     }
 
     fn read(&mut self, segment: &Segment<'_>, sealed: bool, hasher: &mut DefaultHasher) {

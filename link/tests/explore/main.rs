@@ -15,9 +15,7 @@ mod search;
 mod user;
 mod world;
 
-use case::{Case, Faults, PLAIN};
-
-const NONE: Faults = PLAIN.faults;
+use case::{Case, Faults, NONE, PLAIN};
 
 /// Explores it; nothing may be found.
 fn explore(case: &'static Case) {
@@ -60,6 +58,8 @@ cases! {
     plain_leave: Case { faults: Faults { delay: 1, lose: 1, leave: 1, ..NONE }, most: 60_000, ..PLAIN };
     plain_sleep: Case { faults: Faults { delay: 1, lose: 1, sleep: 1, ..NONE }, most: 60_000, ..PLAIN };
     plain_echo: Case { echo: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
+    plain_damage: Case { bytes: [30, 28], unit: 300, before: 28, window: 1200, warm: true, faults: Faults { delay: 1, lose: 1, damage: 1, ..NONE }, most: 60_000, ..PLAIN };
+    sealed_damage: Case { sealed: true, bytes: [30, 28], unit: 300, before: 28, window: 1200, warm: true, faults: Faults { delay: 1, damage: 1, ..NONE }, most: 60_000, ..PLAIN };
     sealed_lose: Case { sealed: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
     sealed_crash: Case { sealed: true, faults: Faults { delay: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
     sealed_echo: Case { sealed: true, echo: true, faults: Faults { delay: 1, ..NONE }, most: 60_000, ..PLAIN };

@@ -20,14 +20,14 @@ pub enum Over {
     Lost,
 }
 
-/// What a user did and knows. Bytes are numbered, and each names its end and its run.
+/// What a user did and knows. Bytes are counted, and each names its end, its run, and which frame of data it is of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct User {
     /// Which end, and how often that was started before.
     pub end: usize,
     pub run: u8,
-    pub to_write: u8,
-    pub written: u8,
+    pub to_write: u16,
+    pub written: u16,
     pub finished: bool,
     /// It waits: with everything, with the end of its stream, with reading.
     pub held: bool,
@@ -35,8 +35,8 @@ pub struct User {
     pub stalled: bool,
     /// Whose bytes it read, how many, and how many its link had for it.
     pub from: Option<u8>,
-    pub read: u8,
-    pub received: u8,
+    pub read: u16,
+    pub received: u16,
     pub at_end: bool,
     pub confirmed: bool,
     /// What it was told.
@@ -48,9 +48,9 @@ pub struct User {
     pub reset: bool,
 }
 
-/// Byte `at` of the stream of a run of an end.
-fn byte(end: usize, run: u8, at: u8) -> u8 {
-    (end as u8) << 7 | (run & 7) << 4 | at & 15
+/// A byte of unit `at` of the stream of a run of an end.
+fn byte(end: usize, run: u8, at: u16) -> u8 {
+    (end as u8) << 7 | (run & 7) << 4 | (at & 15) as u8
 }
 
 /// A process.
@@ -66,8 +66,12 @@ impl End {
     /// The process of an end that was started `run` times before. Ids are such that the order of both turns around with
     /// each start.
     pub fn new(case: &Case, end: usize, run: u8, now: Instant) -> End {
-        let config =
-            Config { payload_max: 1, keepalive_us: case.keepalive_us(), grace_us: case.grace_us(), ..Config::for_baud(0) };
+        let config = Config {
+            payload_max: case.unit,
+            keepalive_us: case.keepalive_us(),
+            grace_us: case.grace_us(),
+            ..Config::for_baud(0)
+        };
         let id = 10 + 10 * end as u64 + 20 * u64::from(run);
         let path = |at| {
             let handshake = case.sealed.then(|| Mock::new(100 * id + at as u64));
@@ -75,7 +79,7 @@ impl End {
         };
         let sole = (!case.channels).then(|| (vec![0; case.window], vec![0; case.window]));
         let link = Link::bonded(0, id, now, (0..case.paths).map(path).collect(), sole);
-        let to_write = if run == 0 { case.bytes[end] } else { case.next[end] };
+        let to_write = case.unit * u16::from(if run == 0 { case.bytes[end] } else { case.next[end] });
         let user = User {
             end,
             run,
@@ -106,9 +110,9 @@ impl End {
             if case.channels && self.user.end == 0 && self.user.channel.is_none() {
                 self.user.channel = self.link.open(b"x", Class::Bulk, vec![0; case.window], vec![0; case.window]).ok();
             }
-            self.write();
+            self.write(case.unit);
             if !self.user.stalled {
-                self.read(now)?;
+                self.read(case.unit, now)?;
             }
             self.hear(case)?;
         }
@@ -141,11 +145,11 @@ impl End {
         Ok(())
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, unit: u16) {
         let (link, user) = (&mut self.link, &mut self.user);
         let Some(id) = user.channel.filter(|_| !user.reset) else { return };
         while user.written < user.to_write {
-            let next = [byte(user.end, user.run, user.written)];
+            let next = [byte(user.end, user.run, user.written / unit)];
             let taken = if id == 0 { link.write(&next) } else { link.channel(id).map_or(0, |channel| channel.write(&next)) };
             if taken == 0 {
                 return;
@@ -158,10 +162,10 @@ impl End {
         }
     }
 
-    fn read(&mut self, now: Instant) -> Result<(), String> {
+    fn read(&mut self, unit: u16, now: Instant) -> Result<(), String> {
         let (link, user) = (&mut self.link, &mut self.user);
         let Some(id) = user.channel else { return Ok(()) };
-        let mut got = [0; 16];
+        let mut got = [0; 1024];
         let n = if id == 0 { link.read(&mut got) } else { link.channel(id).map_or(0, |channel| channel.read(&mut got)) };
         if n > 0 && user.at_end {
             return Err(format!("BYTES BEHIND THE END at {}", user.name()));
@@ -171,8 +175,13 @@ impl End {
             if usize::from(got >> 7) == user.end {
                 return Err(format!("OWN BYTES: {} reads what it wrote", user.name()));
             }
-            if *user.from.get_or_insert(run) != run || *got != byte(1 - user.end, run, user.read) {
-                return Err(format!("NOT A PREFIX: {} reads byte {} of run {run} as byte {}", user.name(), got & 15, user.read));
+            if *user.from.get_or_insert(run) != run || *got != byte(1 - user.end, run, user.read / unit) {
+                return Err(format!(
+                    "NOT A PREFIX: {} reads of unit {} of run {run} as byte {}",
+                    user.name(),
+                    got & 15,
+                    user.read
+                ));
             }
             user.read += 1;
         }
@@ -197,7 +206,7 @@ impl End {
                 .map_or((false, false, 0), |channel| (channel.is_delivered(), channel.is_sent(), channel.readable())),
             None => (false, false, 0),
         };
-        user.received = user.received.max(user.read + readable as u8);
+        user.received = user.received.max(user.read + readable as u16);
         user.delivered |= delivered;
         (delivered || (user.over == Over::Finished), sent)
     }

@@ -11,15 +11,27 @@ use crate::user::{End, Over, User};
 
 /// A timer waits while more frames than this are under way.
 const CROWD: usize = 4;
+/// A frame of more bytes is long.
+const LONG: usize = 280;
 /// Frames an end may send at a time; turns it may say that it is due at the same moment.
 const BURST: usize = 64;
 const TURNS: usize = 8;
+
+/// What noise does to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    Turn,
+    Miss,
+    Extra,
+}
 
 /// What can happen; 0 is end A, and frames are named by the end they go to and the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     Deliver(u8, u8),
     Lose(u8, u8),
+    /// A long frame arrives, but a bit of its payload has turned, some bytes of it are missing, or some have come in.
+    Damage(u8, u8, Harm),
     /// The clock jumps to the next timer of an end, and that runs out. Those of the other may be late.
     Fire(u8),
     Crash(u8),
@@ -65,11 +77,22 @@ impl World {
     }
     /// Both ends meet before their users begin.
     fn warm(&mut self) {
-        self.ends.iter_mut().for_each(|end| end.user.held = true);
+        let all = self.ends.each_ref().map(|end| end.user.to_write);
+        for End { user, .. } in &mut self.ends {
+            (user.held, user.late) = (true, true);
+            user.to_write = self.case.unit * u16::from(self.case.before);
+        }
         while !(self.is_quiet() && self.ends.iter().all(|end| end.user.opened)) {
             self.go_on().expect("ends that do nothing meet");
         }
         self.ends.iter_mut().for_each(|end| end.user.held = false);
+        (0..2).for_each(|end| self.serve(end).map(drop).expect("users begin"));
+        while self.case.before > 0 && !(self.is_quiet() && self.ends.iter().all(|end| end.user.read == end.user.written)) {
+            self.go_on().expect("data pass");
+        }
+        for (End { user, .. }, all) in self.ends.iter_mut().zip(all) {
+            (user.to_write, user.late) = (all, self.case.late);
+        }
         (0..2).for_each(|end| self.serve(end).map(drop).expect("users begin"));
     }
 
@@ -87,6 +110,10 @@ impl World {
                 list.push(Choice::Deliver(to as u8, path as u8));
                 if self.left.lose > 0 {
                     list.push(Choice::Lose(to as u8, path as u8));
+                }
+                if self.left.damage > 0 && self.wires[to][path][0].bytes.len() > LONG {
+                    let harms = [Harm::Turn, Harm::Miss, Harm::Extra];
+                    list.extend(harms.map(|harm| Choice::Damage(to as u8, path as u8, harm)));
                 }
             }
         }
@@ -134,6 +161,13 @@ impl World {
                 self.left.lose -= 1;
                 self.wires[usize::from(to)][usize::from(path)].pop_front();
                 Ok(())
+            }
+            Choice::Damage(to, path, harm) => {
+                self.left.damage -= 1;
+                if let Some(frame) = self.wires[usize::from(to)][usize::from(path)].front_mut() {
+                    *frame = frame.harmed(harm);
+                }
+                self.deliver(to.into(), path.into())
             }
             Choice::Fire(end) => {
                 self.left.delay -= u8::from(!self.is_quiet());
@@ -304,7 +338,9 @@ impl World {
 
     /// What is under way, for people.
     pub fn head(&self, choice: Choice) -> String {
-        let (Choice::Deliver(to, path) | Choice::Lose(to, path)) = choice else { return format!("{choice:?}") };
+        let (Choice::Deliver(to, path) | Choice::Lose(to, path) | Choice::Damage(to, path, _)) = choice else {
+            return format!("{choice:?}");
+        };
         let frame = self.wires[usize::from(to)][usize::from(path)].front();
         format!("{choice:?} [{}]", frame.map_or("", |frame| &frame.text))
     }
