@@ -10,7 +10,7 @@
 
 use link::wire::frame::body_at;
 use link::wire::seal::{Key, TAG};
-use link::wire::{Head, Level, write_frame};
+use link::wire::{Binding, Head, Level, write_frame};
 
 use crate::wire::{self, BEACON_HEAD, HEAD, Record, VERSION, Writer};
 
@@ -103,7 +103,7 @@ pub fn write(out: &mut [u8], counter: u64, session: u64, record: &Record<'_>, le
     let associated = Associated::new(head, &body[..open]);
     let tag = sealing.key.seal(counter, associated.bytes(), &mut body[open..end]);
     body[end..end + TAG].copy_from_slice(&tag);
-    write_frame(out, head)
+    write_frame(out, head, Binding::NONE)
 }
 
 struct Associated {

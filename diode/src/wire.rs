@@ -15,7 +15,7 @@
 //! ```
 
 use link::wire::frame::{BODY_MAX, body_at};
-use link::wire::{Head, Level, write_frame};
+use link::wire::{Binding, Head, Level, write_frame};
 
 /// Version of the one-way mode.
 pub const VERSION: u8 = 1;
@@ -309,7 +309,7 @@ pub fn write(out: &mut [u8], counter: u64, session: u64, record: &Record<'_>, le
     }
     writer.record(record);
     let len = writer.len;
-    write_frame(out, Head::open(len, level))
+    write_frame(out, Head::open(len, level), Binding::NONE)
 }
 
 impl Record<'_> {

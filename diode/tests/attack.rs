@@ -14,7 +14,7 @@ use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, VERSION};
 use link::sim::Random;
 use link::wire::frame::body_at;
 use link::wire::seal::Key;
-use link::wire::{Deframer, Head, Level, write_frame};
+use link::wire::{Binding, Deframer, Head, Level, write_frame};
 use link::{FRAME_MAX, Instant};
 
 const SEEDS: u64 = 4000;
@@ -59,7 +59,7 @@ type Frame = (Head, Vec<u8>);
 fn wire_of((head, body): &Frame) -> Vec<u8> {
     let mut out = vec![0; FRAME_MAX];
     out[body_at(head.level)..][..body.len()].copy_from_slice(body);
-    let len = write_frame(&mut out, Head { len: body.len(), ..*head });
+    let len = write_frame(&mut out, Head { len: body.len(), ..*head }, Binding::NONE);
     out.truncate(len);
     out
 }

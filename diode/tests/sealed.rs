@@ -8,7 +8,7 @@ use diode::seal::{MESSAGE, SEAL, Sealing, write};
 use diode::unseal::{Heard, Psk, Sender, Unlock};
 use diode::wire::{Beacon, Body, OPEN_END, Record, Shape, VERSION};
 use link::wire::seal::Key;
-use link::wire::{Head, Level, write_frame};
+use link::wire::{Binding, Head, Level, write_frame};
 use link::{FRAME_MAX, Instant};
 
 const NOW: Instant = Instant::from_micros(0);
@@ -249,7 +249,7 @@ fn nothing_is_kept_of_what_is_not_authentic() {
         if i % 2 == 0 {
             wire[8..12].copy_from_slice(&70u32.to_le_bytes());
         }
-        let n = write_frame(&mut wire, Head { len, level: Level::Plain, sealed: i % 3 > 0 });
+        let n = write_frame(&mut wire, Head { len, level: Level::Plain, sealed: i % 3 > 0 }, Binding::NONE);
         receiver.handle_bytes(&wire[..n], NOW);
         // another version may be claimed by anybody, and is told once
         while let Some(event) = receiver.poll_event() {

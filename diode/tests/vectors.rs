@@ -173,7 +173,7 @@ fn sealed_frames() {
         let mut out = vec![0; link::FRAME_MAX];
         let at = link::wire::frame::body_at(level);
         out[at..at + body.len()].copy_from_slice(body);
-        let n = link::wire::write_frame(&mut out, link::wire::Head { len: body.len(), level, sealed });
+        let n = link::wire::write_frame(&mut out, link::wire::Head { len: body.len(), level, sealed }, link::wire::Binding::NONE);
         out[..n].to_vec()
     };
     let mut body = good[4..good.len() - 4].to_vec();

@@ -22,8 +22,6 @@ pub const PATHS_MAX: usize = 8;
 const OTHERS_US: u64 = 3_000_000;
 /// How long a path waits before it calls again for somebody who does not fit (µs).
 const PAUSE_US: u64 = 1_000_000;
-/// So many sealed frames of somebody else on a path that is silent: the wires were changed.
-const STRAYS: u64 = 3;
 /// Another path is quicker only if it is so by a quarter, and by this (µs).
 const QUICKER_US: u64 = 500;
 
@@ -109,7 +107,7 @@ impl Group {
         segment: &Segment<'_>,
         now: Instant,
     ) -> bool {
-        if self.over.is_some() {
+        if self.over.is_some() || segment.is_of_no_session() {
             return true;
         }
         endpoint.hear_join(segment);
@@ -268,7 +266,7 @@ where
     /// Sessions that are of no more use give way to new ones.
     fn renew_paths(&mut self, now: Instant) {
         for path in self.paths.as_mut() {
-            let strayed = path.has_strayed(STRAYS, now);
+            let strayed = path.has_strayed(now);
             let endpoint = &mut path.endpoint;
             let Some(member) = endpoint.member.as_mut() else { continue };
             if member.over || strayed {

@@ -17,7 +17,8 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::frame::body_at;
 use crate::wire::segment::Record;
-use crate::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Level, Segment, write_frame};
+use crate::wire::deframe::Found;
+use crate::wire::{BODY_MAX, Binding, Deframer, FRAME_MAX, Head, Level, Segment, Whose, write_frame};
 
 /// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
 const PAUSE_US: u64 = 60_000;
@@ -42,6 +43,8 @@ pub struct Path<const N: usize = 1024, H = Plain> {
     pause: Option<Instant>,
     /// When the last bytes of a frame that is not whole yet came.
     coming: Option<Instant>,
+    /// The last frame that came was not the peer's: what is coming may not be, either.
+    strange: bool,
     /// The last time that was told.
     now: Instant,
     body: [u8; BODY_MAX],
@@ -60,6 +63,7 @@ impl<const N: usize> Path<N> {
             slack_us: config.slack_us,
             pause: None,
             coming: None,
+            strange: false,
             now,
             body: [0; BODY_MAX],
         }
@@ -83,6 +87,7 @@ impl<const N: usize> Path<N> {
             slack_us: self.slack_us,
             pause: self.pause,
             coming: self.coming,
+            strange: self.strange,
             now: self.now,
             body: self.body,
         }
@@ -125,9 +130,9 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     }
     /// Whether what comes is of somebody else, and nothing of this session has come for long. A frame that is only
     /// coming in does not count: it may be one of his.
-    pub(crate) fn has_strayed(&self, frames: u64, now: Instant) -> bool {
+    pub(crate) fn has_strayed(&self, now: Instant) -> bool {
         let silent = self.endpoint.silence_us(now).is_some_and(|us| us > self.endpoint.silent_after_us());
-        silent && self.endpoint.has_strayed(frames)
+        silent && self.endpoint.has_strayed()
     }
     /// The handshake.
     pub fn handshake(&mut self) -> &mut H {
@@ -166,16 +171,20 @@ impl<const N: usize, H: Handshake> Path<N, H> {
             self.endpoint.handle_damage(taken, damage, self.deframer.bad > bad, now);
         }
         self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
-        if self.deframer.missing() > 0 {
+        if self.deframer.missing() > 0 && !self.strange {
             self.coming = Some(now);
         }
     }
 
     fn drain<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, group: &mut Group, now: Instant) {
-        while let Some(frame) = self.deframer.next_frame() {
-            let (head, endpoint, door) = (frame.head, &mut self.endpoint, &mut self.door);
+        loop {
+            let (me, peer) = self.endpoint.ids();
+            self.deframer.bind(me, peer);
+            let Some(frame) = self.deframer.next_frame() else { return };
+            let (head, whose, endpoint, door) = (frame.head, frame.whose, &mut self.endpoint, &mut self.door);
+            let echoes = endpoint.stats.echoes;
             match (door.handshake.is_sealed(), head.sealed) {
-                (false, false) => take(endpoint, mux, group, Segment::parse(frame.body).ok(), now),
+                (false, false) => take_plain(endpoint, mux, group, &frame, now),
                 (false, true) => take(endpoint, mux, group, None, now),
                 (true, false) => greet(endpoint, door, mux, frame.body, now),
                 (true, true) => match unseal(endpoint, door, mux, head, frame.body, &mut self.body, now) {
@@ -183,12 +192,18 @@ impl<const N: usize, H: Handshake> Path<N, H> {
                         take(endpoint, mux, group, Segment::parse_sealed(&self.body[..len]).ok(), now);
                     }
                     Unsealed::Copy => {}
-                    Unsealed::Wrong => endpoint.stats.forged += 1,
+                    Unsealed::Wrong => endpoint.heard_stranger(),
                 },
             }
-            self.serve_rate(mux, now);
+            let echoed = self.endpoint.stats.echoes > echoes;
+            self.strange = echoed || whose == Whose::Stranger;
+            if !self.strange || (!echoed && self.endpoint.state() != State::Open) {
+                self.serve_rate(mux, now);
+            }
+            // what is damaged is of whoever said the next
             if let Some(fragment) = self.deframer.take_fragment()
                 && self.endpoint.state() == State::Open
+                && (head.sealed || whose == Whose::Peer)
             {
                 self.endpoint.handle_fragment(fragment.head, fragment.bytes);
             }
@@ -250,7 +265,7 @@ impl<const N: usize, H: Handshake> Path<N, H> {
                 let level = if len > HELLO_LONG { Level::Two } else { SURE };
                 let start = body_at(level);
                 out[start..start + len].copy_from_slice(&self.body[..len]);
-                let wire = write_frame(out, Head::open(len, level));
+                let wire = write_frame(out, Head::open(len, level), Binding::NONE);
                 self.pace.take(wire, now);
                 return Some(self.count_sent(wire));
             }
@@ -260,9 +275,10 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     }
 
     fn transmit_segment(&mut self, outgoing: Outgoing, out: &mut [u8], now: Instant) -> usize {
-        let Outgoing { tx, len, level } = outgoing;
+        let Outgoing { tx, len, level, bound } = outgoing;
         let head = self.endpoint.seal(tx, Head::open(len, level), &self.body[..len], &mut out[body_at(level)..], now);
-        let wire = write_frame(out, head);
+        let binding = if bound && !head.sealed { self.endpoint.binding() } else { Binding::NONE };
+        let wire = write_frame(out, head, binding);
         let left = self.pace.take(wire, now);
         self.endpoint.handle_sent(wire, left, now);
         self.count_sent(wire)
@@ -300,6 +316,26 @@ impl<const N: usize, H: Handshake> Path<N, H> {
     }
 }
 
+/// A plain frame came to a plain end. What begins and what ends a session is of none, all else is of one.
+fn take_plain<B: Bytes, const N: usize, const C: usize>(
+    endpoint: &mut Endpoint<N>,
+    mux: &mut Mux<B, C>,
+    group: &mut Group,
+    frame: &Found<'_>,
+    now: Instant,
+) {
+    let segment = Segment::parse(frame.body).ok();
+    let fits = |segment: &Segment<'_>| segment.is_of_no_session() == (frame.whose == Whose::Nobody);
+    match frame.whose {
+        Whose::Own => endpoint.handle_echo(),
+        Whose::Nobody | Whose::Peer if segment.as_ref().is_none_or(fits) => take(endpoint, mux, group, segment, now),
+        _ => {
+            endpoint.stats.frames_in += 1;
+            endpoint.heard_stranger();
+        }
+    }
+}
+
 /// A segment came, or something that is none.
 fn take<B: Bytes, const N: usize, const C: usize>(
     endpoint: &mut Endpoint<N>,
@@ -311,7 +347,7 @@ fn take<B: Bytes, const N: usize, const C: usize>(
     match segment {
         Some(segment) => {
             endpoint.stats.frames_in += 1;
-            if endpoint.member.is_some() && !(endpoint.is_addressed(&segment) && group.hear(endpoint, mux, &segment, now)) {
+            if endpoint.member.is_some() && !group.hear(endpoint, mux, &segment, now) {
                 return;
             }
             endpoint.handle_segment(mux, &segment, now);
@@ -333,7 +369,7 @@ fn greet<B: Bytes, const N: usize, const C: usize, H: Handshake>(
     let hello = match segment.records().next() {
         Some(Record::Hello(hello)) => hello,
         Some(Record::Open(_) | Record::Close(_)) => return endpoint.refused(Event::Plain),
-        _ => return endpoint.stats.forged += 1,
+        _ => return endpoint.heard_stranger(),
     };
     let ours = endpoint.introduce(mux);
     // an answer is to our own call, and says only inside from whom it is

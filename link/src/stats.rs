@@ -26,8 +26,10 @@ pub struct Stats {
     pub corrected: u64,
     /// Damaged frames made whole by the part that was missing.
     pub patched: u64,
-    /// Good frames that were not of this session: injected, replayed, or of one that is over.
+    /// Good frames that were not of this session: injected, replayed, of one that is over, or of another wire.
     pub forged: u64,
+    /// Frames of this end's own that came back.
+    pub echoes: u64,
     /// Handshakes refused, and plain calls to a sealed end.
     pub refused: u64,
     /// Pieces of the stream sent again, or parts of them.
@@ -54,6 +56,7 @@ impl Stats {
             corrected: self.corrected + other.corrected,
             patched: self.patched + other.patched,
             forged: self.forged + other.forged,
+            echoes: self.echoes + other.echoes,
             refused: self.refused + other.refused,
             resends: self.resends + other.resends,
             ..self

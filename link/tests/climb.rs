@@ -13,7 +13,7 @@ use common::{for_seeds, read_known, write_known};
 use link::sim::Random;
 use link::wire::frame::body_at;
 use link::wire::segment::{Open, Rate, RateStep, VERSION, Writer};
-use link::wire::{Head, Level, write_frame};
+use link::wire::{Binding, Head, Level, write_frame};
 use link::{Config, Event, FRAME_MAX, Instant, LADDER, Link, Loss, Noise as Handshake, RateNews, Rates, State};
 
 const BASE: u32 = LADDER[0];
@@ -498,7 +498,8 @@ fn any_word_at_any_time_is_harmless() {
                 }
                 writer.len()
             };
-            let n = write_frame(&mut wire, Head::open(len, Level::Plain));
+            let binding = if tx == 0 { Binding::NONE } else { Binding::of(me, id) };
+            let n = write_frame(&mut wire, Head::open(len, Level::Plain), binding);
             link.handle_bytes(&wire[..n], now);
             now = now.after(random.below(60_000));
             link.handle_timeout(now);

@@ -12,7 +12,7 @@ use link::sim::{NoiseConfig, Random};
 use link::wire::frame::{body_at, frame_len};
 use link::wire::record::Hello;
 use link::wire::segment::Writer;
-use link::wire::{Deframer, Head, Level, write_frame};
+use link::wire::{Binding, Deframer, Head, Level, write_frame};
 use link::{Config, Event, FRAME_MAX, Instant, Link, Loss, Noise};
 
 const SECRETS: ([u8; 32], [u8; 32]) = ([1; 32], [2; 32]);
@@ -221,7 +221,7 @@ impl Attacked {
         head.len = body.len();
         let mut out = vec![0; frame_len(body.len(), head.level)];
         out[body_at(head.level)..][..body.len()].copy_from_slice(&body);
-        write_frame(&mut out, head);
+        write_frame(&mut out, head, Binding::NONE);
         out
     }
     fn invent(&mut self) -> Vec<u8> {
@@ -236,7 +236,7 @@ impl Attacked {
             let tag = [0x10, 0x11, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xF2, 0xF3][self.random.below(10) as usize];
             out[body_at(head.level)..][..3].copy_from_slice(&[0, 0, tag]);
         }
-        write_frame(&mut out, head);
+        write_frame(&mut out, head, Binding::NONE);
         out
     }
     fn attack(&mut self, frame: Vec<u8>) {
@@ -447,7 +447,7 @@ fn a_flood_of_calls_costs_little() {
             let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
             writer.hello(&Hello { answer, version: link::VERSION, pattern, caller, message: &message });
             let head = Head::open(writer.len(), Level::Plain);
-            let n = write_frame(&mut frame, head);
+            let n = write_frame(&mut frame, head, Binding::NONE);
             link.handle_bytes(&frame[..n], now);
         }
         link.handle_timeout(now);

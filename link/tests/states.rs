@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use link::wire::segment::{Close, Open, VERSION, Writer};
-use link::wire::{Deframer, Head, Level, Segment, segment::Record, write_frame};
+use link::wire::{Binding, Deframer, Head, Level, Segment, segment::Record, write_frame};
 use link::{CloseCode, Config, Event, FRAME_MAX, Instant, Link, Loss, State};
 
 const ME: u64 = 5;
@@ -14,26 +14,30 @@ struct End {
     now: Instant,
 }
 
-fn segment(tx: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+fn segment(binding: Binding, tx: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut wire = vec![0; FRAME_MAX];
     let mut writer = Writer::new(&mut wire[4..], tx);
     fill(&mut writer);
     let len = writer.len();
-    let n = write_frame(&mut wire, Head::open(len, Level::Plain));
+    let n = write_frame(&mut wire, Head::open(len, Level::Plain), binding);
     wire.truncate(n);
     wire
 }
 
 fn open(me: u64, you: u64, version: u8) -> Vec<u8> {
-    segment(0, |w| w.open(&Open { version, answer: true, me, you, limit: 4096, payload_max: 1000, features: 0 }))
+    segment(Binding::NONE, 0, |w| w.open(&Open { version, answer: true, me, you, limit: 4096, payload_max: 1000, features: 0 }))
 }
 
 fn close(me: u64, you: u64) -> Vec<u8> {
-    segment(0, |w| w.close(&Close { version: VERSION, me, you, code: CloseCode::Failed }))
+    segment(Binding::NONE, 0, |w| w.close(&Close { version: VERSION, me, you, code: CloseCode::Failed }))
 }
 
 fn data(tx: u64) -> Vec<u8> {
-    segment(tx, |w| w.data(0, 0, false, 3, |out| out.copy_from_slice(b"abc")))
+    data_of(Binding::of(PEER, ME), tx)
+}
+
+fn data_of(binding: Binding, tx: u64) -> Vec<u8> {
+    segment(binding, tx, |w| w.data(0, 0, false, 3, |out| out.copy_from_slice(b"abc")))
 }
 
 impl End {
@@ -64,10 +68,13 @@ impl End {
     fn said(&mut self) -> Vec<String> {
         let (mut wire, mut said) = (vec![0; FRAME_MAX], Vec::new());
         while let Some(n) = self.link.poll_transmit(&mut wire, self.now) {
-            let mut deframer = Deframer::default();
-            deframer.push(&wire[..n]);
-            let frame = deframer.next_frame().expect("a frame");
-            for record in Segment::parse(frame.body).expect("a segment").records() {
+            let body = [PEER, OTHER].iter().find_map(|&peer| {
+                let mut deframer = Deframer::default();
+                deframer.bind(peer, ME);
+                deframer.push(&wire[..n]);
+                deframer.next_frame().map(|frame| frame.body.to_vec())
+            });
+            for record in Segment::parse(&body.expect("a frame")).expect("a segment").records() {
                 said.push(match record {
                     Record::Open(o) => format!("OPEN {} {}{}", o.me, o.you, if o.answer { " answer" } else { "" }),
                     Record::Close(c) => format!("CLOSE {}", c.code.to_wire()),
@@ -183,11 +190,11 @@ fn silence_and_close_end_an_open_session() {
 #[test]
 fn another_version_is_refused_but_cannot_end_an_open_session() {
     let mut end = End::opening();
-    end.hear(&open(PEER, 0, 2));
-    assert_eq!(end.events(), [Event::Lost(Loss::Version(2))]);
+    end.hear(&open(PEER, 0, VERSION + 1));
+    assert_eq!(end.events(), [Event::Lost(Loss::Version(VERSION + 1))]);
     assert_eq!(end.said(), ["CLOSE 1", "CLOSE 1"]);
     let mut end = End::open();
-    end.hear(&open(PEER, 0, 2));
+    end.hear(&open(PEER, 0, VERSION + 1));
     assert_eq!(end.link.state(), State::Open);
 }
 
@@ -212,4 +219,54 @@ fn close_is_told_twice_and_only_to_a_known_peer() {
     let mut end = End::opening();
     end.link.close(CloseCode::Interrupted);
     assert!(end.said().is_empty());
+}
+
+fn done(binding: Binding, tx: u64) -> Vec<u8> {
+    segment(binding, tx, |w| w.done(0))
+}
+
+/// What it hears of others, and of itself, is no sign of the peer, is not acknowledged, and moves nothing.
+#[test]
+fn only_frames_of_the_session_are_taken() {
+    let of_others =
+        [Binding::NONE, Binding::of(ME, PEER), Binding::of(PEER, OTHER), Binding::of(OTHER, ME), Binding::of(OTHER, PEER)];
+    for binding in of_others {
+        let mut end = End::open();
+        for tx in 0..20 {
+            end.hear(&data_of(binding, 2 * tx));
+            end.hear(&done(binding, 2 * tx + 1));
+            end.wait(100_000);
+            let said = end.said();
+            assert!(said.iter().all(|said| said == "Ping" || said == "DONE"), "{binding:?}: {said:?}");
+        }
+        assert_eq!((end.link.readable(), end.link.is_delivered(), end.link.is_sent()), (0, false, false), "{binding:?}");
+        end.wait(60_000_000);
+        let events = end.events();
+        let told = if binding == Binding::of(ME, PEER) { Event::Echo } else { Event::Foreign };
+        assert_eq!(events, [told, Event::Lost(Loss::Silence)], "{binding:?}");
+    }
+    let mut end = End::open();
+    (0..9).for_each(|_| end.hear(&segment(Binding::of(ME, PEER), 1, |w| w.ping())));
+    let stats = end.link.stats();
+    assert_eq!((stats.echoes, stats.forged, stats.frames_bad, stats.junk), (9, 0, 0, 0));
+}
+
+/// OPEN and CLOSE belong to no session: what says so in a frame of one is none.
+#[test]
+fn sessions_begin_and_end_outside_of_sessions() {
+    let mut end = End::open();
+    let ours = Binding::of(PEER, ME);
+    end.hear(&segment(ours, 0, |w| w.close(&Close { version: VERSION, me: PEER, you: ME, code: CloseCode::Failed })));
+    let open = Open { version: VERSION, answer: true, me: OTHER, you: ME, limit: 4096, payload_max: 1000, features: 0 };
+    end.hear(&segment(ours, 0, |w| w.open(&open)));
+    assert_eq!((end.link.state(), end.events()), (State::Open, vec![]));
+    assert_eq!(end.link.stats().forged, 2);
+}
+
+/// Only the peer, once there is one, closes.
+#[test]
+fn strangers_close_nothing() {
+    let mut end = End::open();
+    end.hear(&close(OTHER, ME));
+    assert_eq!((end.link.state(), end.events()), (State::Open, vec![]));
 }

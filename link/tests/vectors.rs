@@ -11,7 +11,7 @@ use link::sim::Random;
 use link::wire::frame::{FRAME_MAX, body_at};
 use link::wire::seal::{self, Key};
 use link::wire::segment::{Ack, Close, Hello, Open, Parts, Rate, RateStep, Record, VERSION, Writer};
-use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, check, write_frame};
+use link::wire::{BODY_MAX, Binding, Deframer, Head, Level, Segment, Whose, check, write_frame};
 use link::{CloseCode, Noise, Note, ResetCode};
 
 fn hex(bytes: &[u8]) -> String {
@@ -42,7 +42,8 @@ fn compare(file: &str, text: &str) {
 fn checks_and_codes() {
     let mut text = String::from(
         "# crc32c-check: catalogue check value, over the ASCII digits 1 to 9 (PROTOCOL 1.1).\n\
-         # crc8-head-XXXX: CRC-8 of the head word 0xXXXX (PROTOCOL 1.2). Values are numbers, highest digit first.\n",
+         # crc8-head-XXXX: CRC-8 of the head word 0xXXXX (PROTOCOL 1.2). Values are numbers, highest digit first.\n\
+         # binding-A-B: of what the end with the id A says to the one with B (PROTOCOL 1.1).\n",
     );
     let digits = b"123456789";
     // the check covers the head word first, so the digits are cut there
@@ -50,6 +51,11 @@ fn checks_and_codes() {
     writeln!(text, "crc32c-check = {:08x}", check::body(word, &digits[2..])).unwrap();
     for word in [0x0002, 0x0005, 0x0fff] {
         writeln!(text, "crc8-head-{word:04x} = {:02x}", check::head(word)).unwrap();
+    }
+    for (from, to) in IDS {
+        for (from, to) in [(from, to), (to, from)] {
+            writeln!(text, "binding-{from}-{to} = {:08x}", Binding::of(from, to).to_wire()).unwrap();
+        }
     }
     compare("crc.txt", &text);
 
@@ -64,10 +70,17 @@ fn checks_and_codes() {
     compare("rs.txt", &text);
 }
 
+/// Session ids, of an end and of its peer.
+const IDS: [(u64, u64); 3] = [(5, 6), (1, u64::MAX), (0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210)];
+
 fn frame(body: &[u8], level: Level) -> Vec<u8> {
+    bound(body, level, Binding::NONE)
+}
+
+fn bound(body: &[u8], level: Level, binding: Binding) -> Vec<u8> {
     let mut out = vec![0; FRAME_MAX];
     out[body_at(level)..][..body.len()].copy_from_slice(body);
-    let len = write_frame(&mut out, Head::open(body.len(), level));
+    let len = write_frame(&mut out, Head::open(body.len(), level), binding);
     out.truncate(len);
     out
 }
@@ -96,7 +109,7 @@ fn frames() {
     add("plain-short", &frame(&short, Level::Plain), &[&short]);
     let mut sealed = frame(&short, Level::Plain);
     sealed[body_at(Level::Plain)..][..short.len()].copy_from_slice(&short);
-    write_frame(&mut sealed, Head { sealed: true, ..Head::open(short.len(), Level::Plain) });
+    write_frame(&mut sealed, Head { sealed: true, ..Head::open(short.len(), Level::Plain) }, Binding::NONE);
     add("plain-sealed-bit", &sealed, &[&short]);
     add("plain-max", &frame(&most, Level::Plain), &[&most]);
     add("armour-1", &frame(&short, Level::One), &[&short]);
@@ -140,7 +153,42 @@ fn frames() {
     mixed.extend(b"\0\0\xff");
     mixed.extend(frame(&long, Level::Plain));
     add("junk-around", &mixed, &[&short, &short, &long]);
+    for (name, damage) in [("session", 0), ("session-damaged", 1)] {
+        bound_frames(&mut text, name, damage);
+    }
     compare("frame.txt", &text);
+}
+
+/// What an end hears of its peer, of itself, of nobody's session, and of two others.
+fn bound_frames(text: &mut String, name: &str, damage: usize) {
+    let (me, peer) = IDS[2];
+    let sessions = [(peer, me), (me, peer), (5, me), (peer, 5)].map(|(from, to)| Binding::of(from, to));
+    let mut wire = Vec::new();
+    for (i, binding) in sessions.into_iter().chain([Binding::NONE]).enumerate() {
+        for level in [Level::Plain, Level::Two] {
+            let mut frame = bound(&[i as u8, level as u8, 0x60], level, binding);
+            let (at, last) = (body_at(level), frame.len() - 1);
+            // repaired where it can be
+            frame[if level == Level::Plain { last } else { at }] ^= damage as u8;
+            wire.extend(frame);
+        }
+    }
+    let mut deframer = Deframer::default();
+    deframer.bind(me, peer);
+    deframer.push(&wire);
+    let mut found = [const { Vec::new() }; 3];
+    while let Some(frame) = deframer.next_frame() {
+        match frame.whose {
+            Whose::Nobody => found[0].push(hex(frame.body)),
+            Whose::Peer => found[1].push(hex(frame.body)),
+            Whose::Own => found[2].push(hex(frame.body)),
+            Whose::Stranger => {}
+        }
+    }
+    let [nobody, theirs, ours] = found.map(|bodies| bodies.join(" "));
+    assert!(!nobody.is_empty() && !theirs.is_empty() && !ours.is_empty());
+    writeln!(text, "{name}.bodies = me={me} peer={peer} : {nobody} : {theirs} : {ours}").unwrap();
+    writeln!(text, "{name} = {}", hex(&wire)).unwrap();
 }
 
 fn says(body: &[u8]) -> String {
@@ -201,7 +249,6 @@ fn says(body: &[u8]) -> String {
             Record::Done { channel: 0 } => write!(text, " DONE"),
             Record::Done { channel } => write!(text, " DONE channel={channel}"),
             Record::Join { bond } => write!(text, " JOIN bond={bond}"),
-            Record::Path { token } => write!(text, " PATH token={token}"),
             Record::Skip { token, tx } => write!(text, " SKIP token={token} to={tx}"),
             Record::Ping => write!(text, " PING"),
             Record::Data { channel, offset, fin, payload } => {
@@ -287,14 +334,7 @@ fn segments() {
         }),
     );
     add("join", &build(29, &|w| w.join(0x0123_4567_89AB_CDEF)));
-    add(
-        "path-ack",
-        &build(30, &|w| {
-            w.path(0x89AB_CDEF);
-            w.ack(&ack(7, 8, &[]));
-        }),
-    );
-    add("skip", &build(31, &|w| w.skip(0x89AB_CDEF, 4660)));
+    add("skip", &build(31, &|w| w.skip(Binding::of(5, 6).to_wire(), 4660)));
     add("close-bond", &build(0, &|w| w.close(&Close { version: VERSION, me: 5, you: 6, code: CloseCode::Bond })));
     add("fill", &build(25, &|w| w.fill(7, 256, 3, |out| out.copy_from_slice(b"xyz"))));
     let rate = Rate { attempt: 3, rung: 6, rates: 0x01FF, ..Rate::default() };
@@ -308,17 +348,10 @@ fn segments() {
     );
     let test = Rate { step: RateStep::Test, index: 9, span: 8, good: 7, wrong: 513, slips: 1, ..rate };
     add("rate-test", &build(28, &|w| w.rate(&test, 16)));
-    add(
-        "path-rate",
-        &build(31, &|w| {
-            w.path(0x89AB_CDEF);
-            w.rate(&rate, 0);
-        }),
-    );
     // as another version might write it: longer, with fields unknown here
-    let mut other = build(0, &|w| w.open(&Open { version: 2, ..open }));
+    let mut other = build(0, &|w| w.open(&Open { version: 3, ..open }));
     other.extend([9, 9, 9]);
-    add("open-version-2", &other);
+    add("open-version-3", &other);
     let changed = |at: usize, to: &[u8]| {
         let mut wire = build(0, &|w| w.open(&open));
         wire[at..at + to.len()].copy_from_slice(to);
@@ -343,7 +376,7 @@ fn segments() {
         ("bad-fill-empty", "0500f107000001"),
         ("bad-join-0", "0500f50000000000000000"),
         ("bad-join-cut", "0500f501000000000000"),
-        ("bad-path-cut", "0500f6010203"),
+        ("bad-bond-argument", "0500f601020304"),
         ("bad-skip-cut", "0500f70102030405"),
         ("bad-damage-argument", "0500f8010203040506"),
         ("bad-channel-argument", "0500d601"),
@@ -351,10 +384,10 @@ fn segments() {
         ("bad-begin-without-name", "0500d001000000010000"),
         ("bad-begin-cut-name", "0500d001000000010002aa"),
         ("bad-begin-long-name", "0500d001000000010041"),
-        ("bad-call-empty", "0000f201010500000000000000"),
-        ("bad-call-caller-0", "0000f201010000000000000000ab"),
-        ("bad-call-number", "0100f201010500000000000000ab"),
-        ("bad-call-long", &format!("0000f201010500000000000000{}", "ab".repeat(193))),
+        ("bad-call-empty", "0000f202010500000000000000"),
+        ("bad-call-caller-0", "0000f202010000000000000000ab"),
+        ("bad-call-number", "0100f202010500000000000000ab"),
+        ("bad-call-long", &format!("0000f202010500000000000000{}", "ab".repeat(193))),
         ("bad-rate-step-0", "0500f400030601ff010000000000000000"),
         ("bad-rate-step-8", "0500f408030601ff010000000000000000"),
         ("bad-rate-cut", "0500f401030601ff01000000"),
@@ -387,7 +420,7 @@ fn hellos() {
         }
         let mut wire = vec![0; head.frame_len()];
         wire[body_at(level)..][..body.len()].copy_from_slice(&body);
-        write_frame(&mut wire, head);
+        write_frame(&mut wire, head, Binding::NONE);
         let plain = [&(number as u16).to_le_bytes()[..], records].concat();
         let said = if spoil < body.len() { "refused".into() } else { says(&plain) };
         writeln!(text, "{name}.says = key={} number={number} epoch={epoch} : {said}", hex(&key)).unwrap();

@@ -45,6 +45,7 @@ pub fn as_json(stats: &link::Stats, began: Instant) -> serde_json::Value {
         "junk": stats.junk,
         "corrected": stats.corrected,
         "forged": stats.forged,
+        "echoes": stats.echoes,
         "refused": stats.refused,
     })
 }

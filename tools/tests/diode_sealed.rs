@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use link::wire::{Deframer, write_frame};
+use link::wire::{Binding, Deframer, write_frame};
 use serde_json::Value;
 
 const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
@@ -301,7 +301,7 @@ fn a_restart_does_not_open_the_running_session_again() {
         for (head, body) in frames {
             let mut out = vec![0; link::FRAME_MAX];
             out[4..4 + body.len()].copy_from_slice(body);
-            let len = write_frame(&mut out, *head);
+            let len = write_frame(&mut out, *head, Binding::NONE);
             bytes.extend_from_slice(&out[..len]);
         }
         bytes

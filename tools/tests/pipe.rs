@@ -517,19 +517,19 @@ fn a_peer_that_is_no_hardline_is_told() {
 fn another_version_is_refused() {
     let rig = rig(&[]);
     let mut other = stranger(&rig);
-    let mut body = vec![0, 0, 0x11, 2]; // OPEN of version 2
+    let mut body = vec![0, 0, 0x11, 3]; // OPEN of version 3
     body.extend(77u64.to_le_bytes());
     body.extend([0; 8]);
-    body.extend(b"whatever version 2 says");
+    body.extend(b"whatever version 3 says");
     let mut frame = vec![0; link::FRAME_MAX];
     frame[4..4 + body.len()].copy_from_slice(&body);
-    let len = link::wire::write_frame(&mut frame, link::wire::Head::open(body.len(), link::wire::Level::Plain));
+    let len = link::wire::write_frame(&mut frame, link::wire::Head::open(body.len(), link::wire::Level::Plain), link::wire::Binding::NONE);
     let mut a = end(&rig, "a", b"hello", &[]);
     while a.child().try_wait().unwrap().is_none() {
         other.write_all(&frame[..len]).unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_exit(&a.output(), 5, "version 2");
+    assert_exit(&a.output(), 5, "version 3");
 }
 
 #[test]

@@ -255,17 +255,17 @@ fn a_first_contact_asks() {
 fn forged_calls_end_nothing() {
     use link::wire::record::{Hello, Open};
     use link::wire::segment::Writer;
-    use link::wire::{Head, Level, frame::body_at, write_frame};
+    use link::wire::{Binding, Head, Level, frame::body_at, write_frame};
     let forged = |plain: bool| {
         let mut frame = vec![0; link::FRAME_MAX];
         let mut writer = Writer::new(&mut frame[body_at(Level::Plain)..], 0);
         if plain {
-            writer.open(&Open { version: 1, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: 0 });
+            writer.open(&Open { version: link::VERSION, answer: true, me: 77, you: 0, limit: 1, payload_max: 100, features: 0 });
         } else {
-            writer.hello(&Hello { answer: false, version: 1, pattern: 3, caller: u64::MAX, message: &[9; 55] });
+            writer.hello(&Hello { answer: false, version: link::VERSION, pattern: 3, caller: u64::MAX, message: &[9; 55] });
         }
         let head = Head::open(writer.len(), Level::Plain);
-        let n = write_frame(&mut frame, head);
+        let n = write_frame(&mut frame, head, Binding::NONE);
         frame.truncate(n);
         frame
     };

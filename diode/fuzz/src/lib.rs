@@ -10,7 +10,7 @@ use diode::unseal::{Heard, Psk, Sender};
 use diode::wire::{Beacon, Body, OPEN_END, Record, Shape, VERSION};
 use link::wire::frame::body_at;
 use link::wire::seal::Key;
-use link::wire::{Head, Level, write_frame};
+use link::wire::{Binding, Head, Level, write_frame};
 use link::{FRAME_MAX, Instant};
 
 const SESSION: u64 = 0x0102_0304_0506_0708;
@@ -45,7 +45,7 @@ fn run(data: &[u8], mut receiver: Receiver, sealing: Option<Sealing>) {
             2 | 3 if piece.len() >= 2 => {
                 wire[body_at(level)..][..piece.len()].copy_from_slice(piece);
                 let head = Head { len: piece.len(), level, sealed: op % 8 == 3 };
-                let n = write_frame(&mut wire, head);
+                let n = write_frame(&mut wire, head, Binding::NONE);
                 receiver.handle_bytes(&wire[..n], now);
             }
             4 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),

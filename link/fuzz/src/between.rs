@@ -1,28 +1,40 @@
 //! Two ends that wish each other well, and somebody between them who does what the data say: lets frames pass, keeps,
 //! repeats, alters and invents them with right checks, moves them to other wires.
 
-use link::wire::frame::body_at;
-use link::wire::{Deframer, Head, Level, write_frame};
+use link::wire::frame::{PLAIN_SYNC, body_at};
+use link::wire::{Binding, Head, Level, Segment, check, write_frame};
 use link::{Class, Config, FRAME_MAX, Instant, LADDER, Link, Path, Plain, Rates};
 
 use super::serve;
 
+/// Head, binding and body of a frame as it was sent.
+fn parts(frame: &[u8]) -> Option<(Head, Binding, &[u8])> {
+    let word = if frame.first() == Some(&PLAIN_SYNC) { frame.get(1..3) } else { frame.get(4..6) };
+    let word = u16::from_le_bytes(word?.try_into().ok()?);
+    let head = Head::parse(word)?;
+    let (body, rest) = frame.get(body_at(head.level)..)?.split_at_checked(head.len)?;
+    let sum = u32::from_le_bytes(*rest.first_chunk()?);
+    Some((head, Binding::from_wire(sum ^ check::body(word, body)), body))
+}
 /// A frame with this body in place of its own.
 fn with_body(frame: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut deframer = Deframer::default();
-    deframer.push(frame);
-    let Some((head, mut body)) = deframer.next_frame().map(|frame| (frame.head, frame.body.to_vec())) else {
-        return frame.to_vec();
-    };
+    let Some((head, binding, body)) = parts(frame) else { return frame.to_vec() };
+    let mut body = body.to_vec();
     change(&mut body);
-    checked(head.level, &body)
+    checked(head.level, binding, &body)
 }
-fn checked(level: Level, body: &[u8]) -> Vec<u8> {
+fn checked(level: Level, binding: Binding, body: &[u8]) -> Vec<u8> {
     let mut wire = vec![0u8; FRAME_MAX];
     wire[body_at(level)..][..body.len()].copy_from_slice(body);
-    let n = write_frame(&mut wire, Head::open(body.len(), level));
+    let n = write_frame(&mut wire, Head::open(body.len(), level), binding);
     wire.truncate(n);
     wire
+}
+/// What is invented goes for a frame of the session of another one, where it has to be of a session.
+fn invented(body: &[u8], like: Option<&Vec<u8>>) -> Vec<u8> {
+    let free = Segment::parse(body).is_ok_and(|segment| segment.is_of_no_session());
+    let like = like.and_then(|frame| parts(frame)).map_or(Binding::NONE, |(_, binding, _)| binding);
+    checked(Level::Plain, if free { Binding::NONE } else { like }, body)
 }
 /// Bytes of a body at a place, and whatever stands behind them.
 fn alter(body: &mut Vec<u8>, piece: &[u8]) {
@@ -67,7 +79,7 @@ fn frame_of(deed: &Deed<'_>, kept: &[Vec<u8>]) -> Option<Vec<u8>> {
     let some = || kept.get(usize::from(deed.len) % kept.len().max(1));
     match deed.op {
         0 => Some(deed.piece.to_vec()),
-        1 if deed.piece.len() >= 2 => Some(checked(Level::Plain, deed.piece)),
+        1 if deed.piece.len() >= 2 => Some(invented(deed.piece, some())),
         2 => some().map(|frame| with_body(frame, |body| alter(body, deed.piece))),
         4 => some().cloned(),
         _ => None,

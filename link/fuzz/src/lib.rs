@@ -6,13 +6,15 @@ mod between;
 
 pub use between::{bond, rates};
 use link::wire::frame::body_at;
-use link::wire::{BODY_MAX, Deframer, Head, Level, Segment, write_frame};
+use link::wire::segment::Record;
+use link::wire::{BODY_MAX, Binding, Deframer, Head, Level, Segment, write_frame};
 use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Noise, Note, Path, Plain, ResetCode};
 
 /// Bytes as they are, in cuts of a size given by the first byte.
 pub fn deframe(data: &[u8]) {
     let Some((&cut, wire)) = data.split_first() else { return };
     let mut deframer = Deframer::default();
+    deframer.bind(u64::from(cut % 3), 2);
     let mut found = 0;
     for piece in wire.chunks(usize::from(cut) + 1) {
         let mut rest = piece;
@@ -39,13 +41,30 @@ pub fn deframe(data: &[u8]) {
     assert!(found as u64 + deframer.junk <= wire.len() as u64, "more came out than went in");
 }
 
+/// Whose a frame is that the data bring: of the session with the peer whose OPEN they brought last.
+#[derive(Default)]
+struct Peer(u64);
+
+impl Peer {
+    fn binding(&mut self, body: &[u8], me: u64) -> Binding {
+        let first = Segment::parse(body).ok().and_then(|segment| segment.records().next());
+        if let Some(Record::Open(open)) = first {
+            self.0 = open.me;
+        }
+        match first {
+            Some(Record::Open(_) | Record::Close(_) | Record::Hello(_)) => Binding::NONE,
+            _ => Binding::of(self.0, me),
+        }
+    }
+}
+
 /// A whole link, driven by the data: what the user does, how time passes, what the wire brings
 /// (as it is, or with a right check around it so that it gets further in).
 pub fn endpoint(data: &[u8]) {
     let (mut now, mut wire, mut buffer) = (Instant::from_micros(0), vec![0u8; FRAME_MAX], [0u8; 512]);
     let mut link: Link<Vec<u8>, 32> = Link::new(Config::for_baud(0), 1, now, vec![0; 4096], vec![0; 4096]);
     let mut rest = data;
-    let mut over = 0;
+    let (mut over, mut peer) = (0, Peer::default());
     while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
         let (piece, tail) = tail.split_at(usize::from(len).min(tail.len()));
         rest = tail;
@@ -54,7 +73,7 @@ pub fn endpoint(data: &[u8]) {
             1 | 2 if piece.len() >= 2 => {
                 let level = Level::ALL[usize::from(op / 8) % 6];
                 wire[body_at(level)..][..piece.len()].copy_from_slice(piece);
-                let n = write_frame(&mut wire, Head::open(piece.len(), level));
+                let n = write_frame(&mut wire, Head::open(piece.len(), level), peer.binding(piece, 1));
                 link.handle_bytes(&wire[..n], now);
             }
             3 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),
@@ -82,7 +101,7 @@ pub fn endpoint(data: &[u8]) {
 pub fn channels(data: &[u8]) {
     let (mut now, mut wire, mut buffer) = (Instant::from_micros(0), vec![0u8; FRAME_MAX], [0u8; 512]);
     let mut link: Link<Vec<u8>, 32, 6> = Link::with_channels(Config::for_baud(0), 1, now);
-    let mut rest = data;
+    let (mut rest, mut peer) = (data, Peer::default());
     while let Some((&[op, len], tail)) = rest.split_first_chunk::<2>() {
         let (piece, tail) = tail.split_at(usize::from(len).min(tail.len()));
         rest = tail;
@@ -92,7 +111,7 @@ pub fn channels(data: &[u8]) {
             0 => link.handle_bytes(piece, now),
             1..=6 if piece.len() >= 2 => {
                 wire[body_at(Level::Plain)..][..piece.len()].copy_from_slice(piece);
-                let n = write_frame(&mut wire, Head::open(piece.len(), Level::Plain));
+                let n = write_frame(&mut wire, Head::open(piece.len(), Level::Plain), peer.binding(piece, 1));
                 link.handle_bytes(&wire[..n], now);
             }
             7 => now = now.after(u64::from(len) * 1000),
@@ -173,7 +192,7 @@ pub fn sealed(data: &[u8]) {
             1 | 2 if piece.len() >= 2 => {
                 let head = Head { sealed: op & 0x40 != 0, ..Head::open(piece.len(), Level::ALL[usize::from(op / 8) % 6]) };
                 wire[body_at(head.level)..][..piece.len()].copy_from_slice(piece);
-                let n = write_frame(&mut wire, head);
+                let n = write_frame(&mut wire, head, Binding::NONE);
                 (if to_near { &mut near } else { &mut far }).handle_bytes(&wire[..n], now);
             }
             3 => now = now.after(u64::from(len) * 1000 * (1 + u64::from(op / 8))),

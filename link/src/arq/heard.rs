@@ -25,6 +25,12 @@ impl Heard {
     fn next(&self) -> u64 {
         self.runs.first().map_or(0, |r| r.1 + 1).max(self.floor)
     }
+    /// Whether this transmission is one of those missing right before the newest run.
+    pub(crate) fn lacks(&self, low: u16) -> bool {
+        let (tx, first) = (self.number(low), self.runs.first().map_or(0, |run| run.0));
+        let before = self.runs.get(1).map_or(0, |run| run.1 + 1);
+        (before.max(self.floor)..first).contains(&tx)
+    }
     /// The peer sends again what it said up to this transmission: should that come, it is too late.
     pub(crate) fn skip(&mut self, low: u16) {
         self.floor = self.floor.max(self.number(low) + 1);
@@ -112,5 +118,6 @@ mod tests {
         assert_eq!(runs(&ack, 10).unwrap().as_slice(), [(9, 9), (5, 6), (0, 2)]);
         assert!(runs(&ack, 9).is_none());
         assert!(!heard.is_new(9) && heard.is_new(10));
+        assert!(heard.lacks(7) && heard.lacks(8) && ![3, 6, 9, 10].iter().any(|&tx| heard.lacks(tx)));
     }
 }

@@ -82,6 +82,8 @@ pub enum Event {
     Plain,
     /// Our own frames come back: a loopback plug, or the peer echoes (a terminal in echo mode).
     Echo,
+    /// Frames of another session come in, and none of the peer: cables or adapters have changed places.
+    Foreign,
     /// Everything was delivered both ways. The last event.
     Finished,
     /// The session ended early. The last event.

@@ -94,7 +94,7 @@ impl Noise {
             PATTERN_PSK => "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s",
             _ => return None,
         };
-        let mut prologue = *b"hardline 1 ........";
+        let mut prologue = *b"hardline 2 ........";
         prologue[11..].copy_from_slice(&caller.to_le_bytes());
         let mut builder = Builder::new(name.parse().ok()?).prologue(&prologue).ok()?;
         #[cfg(feature = "sim")]

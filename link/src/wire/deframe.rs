@@ -1,7 +1,8 @@
 //! Finding frames in whatever the wire delivers (PROTOCOL 1.4).
 
 use super::frame::{ARMOUR_HEAD, ARMOUR_SYNC, BODY_MAX, CHECK, FRAME_MAX, Head, Level, PLAIN_HEAD, PLAIN_SYNC};
-use super::{armour, check};
+use super::strangers::Strangers;
+use super::{Binding, armour, check};
 
 /// Wrong bits tolerated in the armoured sync word. At 4, a random position passes once in 1e5
 /// and a word at a bit error rate of 1e-2 is missed once in 4000.
@@ -21,6 +22,19 @@ enum Look {
     Whole { head: Head, head_fixed: usize },
 }
 
+/// To whom a good frame belongs (PROTOCOL 1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// To no session.
+    Nobody,
+    /// The peer of this session says it.
+    Peer,
+    /// This end said it: it came back.
+    Own,
+    /// To another session: what its check is off by has come several times.
+    Stranger,
+}
+
 /// A good frame, found in the buffer.
 #[derive(Debug)]
 pub struct Found<'a> {
@@ -28,9 +42,26 @@ pub struct Found<'a> {
     pub body: &'a [u8],
     /// Its head.
     pub head: Head,
+    /// To whom it belongs.
+    pub whose: Whose,
 }
 
-/// Collects bytes and yields good frames.
+/// A candidate that turned out to be a frame.
+struct Good {
+    head: Head,
+    head_fixed: usize,
+    whose: Whose,
+}
+
+/// The session that frames may be of: the ids, and what they bind frames to.
+#[derive(Debug)]
+struct Session {
+    ids: (u64, u64),
+    theirs: Binding,
+    ours: Binding,
+}
+
+/// Collects bytes and yields good frames: of no session, until it is told of one.
 ///
 /// After a frame the next is expected at once; where it does not stand, every position is tried,
 /// and a position that only seems to begin a frame never hides a real one behind it.
@@ -65,6 +96,8 @@ pub struct Deframer {
     failed_head: Option<Head>,
     /// How many bytes came of it, once that is known.
     came: Option<usize>,
+    session: Option<Session>,
+    strangers: Strangers,
 }
 
 /// Bytes that may have come into a frame that is still worth a patch.
@@ -101,11 +134,24 @@ impl Default for Deframer {
             failed: [0; FRAGMENT_MAX],
             failed_head: None,
             came: None,
+            session: None,
+            strangers: Strangers::default(),
         }
     }
 }
 
 impl Deframer {
+    /// From now on frames may be of the session between these two ids; of none where one of them is 0. Those of others
+    /// are told, too. Without this, frames of sessions are noise.
+    pub fn bind(&mut self, me: u64, peer: u64) {
+        if self.session.as_ref().is_some_and(|session| session.ids == (me, peer)) {
+            return;
+        }
+        let known = me != 0 && peer != 0;
+        let of = |from, to| if known { Binding::of(from, to) } else { Binding::NONE };
+        self.session = Some(Session { ids: (me, peer), theirs: of(peer, me), ours: of(me, peer) });
+    }
+
     /// Takes bytes from the wire; returns how many fitted (at least one frame's worth always does
     /// after [`Deframer::next_frame`] said none).
     pub fn push(&mut self, bytes: &[u8]) -> usize {
@@ -159,8 +205,8 @@ impl Deframer {
         loop {
             match self.look(self.start) {
                 Look::Whole { head, head_fixed } => {
-                    if self.verify(self.start, head) {
-                        return Some(self.yield_frame(self.start, head, head_fixed));
+                    if let Some(whose) = self.verify(self.start, head) {
+                        return Some(self.yield_frame(self.start, Good { head, head_fixed, whose }));
                     }
                     self.bad += 1;
                     if self.synced || self.expected == Some(0) {
@@ -184,7 +230,7 @@ impl Deframer {
         let mut i = 0;
         while let Some(&ahead) = self.open.get(i) {
             match self.try_at(ahead) {
-                Some((head, fixed)) => return Some(self.yield_frame(self.start + ahead, head, fixed)),
+                Some(good) => return Some(self.yield_frame(self.start + ahead, good)),
                 None if matches!(self.look(self.start + ahead), Look::Partial) => i += 1,
                 None => drop(self.open.remove(i)),
             }
@@ -193,8 +239,8 @@ impl Deframer {
         while self.start + self.searched < self.end && !self.open.is_full() {
             let ahead = self.searched;
             self.searched += 1;
-            if let Some((head, fixed)) = self.try_at(ahead) {
-                return Some(self.yield_frame(self.start + ahead, head, fixed));
+            if let Some(good) = self.try_at(ahead) {
+                return Some(self.yield_frame(self.start + ahead, good));
             }
             if matches!(self.look(self.start + ahead), Look::Partial) {
                 let _ = self.open.push(ahead);
@@ -203,9 +249,11 @@ impl Deframer {
         None
     }
 
-    fn try_at(&mut self, ahead: usize) -> Option<(Head, usize)> {
+    fn try_at(&mut self, ahead: usize) -> Option<Good> {
         match self.look(self.start + ahead) {
-            Look::Whole { head, head_fixed } if self.verify(self.start + ahead, head) => Some((head, head_fixed)),
+            Look::Whole { head, head_fixed } => {
+                self.verify(self.start + ahead, head).map(|whose| Good { head, head_fixed, whose })
+            }
             _ => None,
         }
     }
@@ -259,7 +307,8 @@ impl Deframer {
         self.open.iter_mut().for_each(|ahead| *ahead -= n);
     }
 
-    fn yield_frame(&mut self, at: usize, head: Head, head_fixed: usize) -> Found<'_> {
+    fn yield_frame(&mut self, at: usize, good: Good) -> Found<'_> {
+        let Good { head, head_fixed, whose } = good;
         self.pass(at - self.start);
         match core::mem::take(&mut self.doubtful) {
             0 => {}
@@ -279,7 +328,7 @@ impl Deframer {
         self.searched = 0;
         self.open.clear();
         let body = at + super::frame::body_at(head.level);
-        Found { body: &self.buffer[body..body + head.len], head }
+        Found { body: &self.buffer[body..body + head.len], head, whose }
     }
 
     fn look(&self, at: usize) -> Look {
@@ -300,33 +349,59 @@ impl Deframer {
         }
     }
 
-    /// Whether the check of the whole candidate at `at` is right, if need be after repair.
-    fn verify(&mut self, at: usize, head: Head) -> bool {
+    /// Whose frame the whole candidate at `at` is, if need be after repair; none where it is no frame.
+    fn verify(&mut self, at: usize, head: Head) -> Option<Whose> {
         let start = at + super::frame::body_at(head.level);
-        if self.check_holds(start, head) {
-            return true;
+        let off = off_by(head, &self.buffer[start..]);
+        let known = self.whose(head, off.by);
+        if known.is_some() {
+            return known;
         }
-        let Some(code) = head.level.parity() else { return false };
+        let Some(code) = head.level.parity() else { return self.stranger(head, off, false) };
         let end = at + head.frame_len();
         // repair a copy: a false candidate must not alter the bytes of a real frame
         let mut copy = [0u8; FRAME_MAX];
         let copy = &mut copy[..end - start];
         copy.copy_from_slice(&self.buffer[start..end]);
-        let Some(fixed) = armour::repair(copy, head.len + CHECK, code) else { return false };
-        let (body, sum) = copy[..head.len + CHECK].split_at(head.len);
-        if check::body(head.word(), body).to_le_bytes() != sum {
-            return false;
-        }
+        let fixed = armour::repair(copy, head.len + CHECK, code)?;
+        let off = off_by(head, copy);
+        let whose = self.whose(head, off.by).or_else(|| self.stranger(head, off, fixed == 0))?;
         self.buffer[start..end].copy_from_slice(copy);
         self.corrected += fixed as u64;
         self.damage += fixed as u64;
-        true
+        Some(whose)
     }
 
-    fn check_holds(&self, start: usize, head: Head) -> bool {
-        let (body, rest) = self.buffer[start..].split_at(head.len);
-        check::body(head.word(), body).to_le_bytes() == rest[..CHECK]
+    /// Whose frame it is by what its check is off by. What is sealed is bound by its tag.
+    fn whose(&self, head: Head, by: u32) -> Option<Whose> {
+        match Binding::from_wire(by) {
+            Binding::NONE => Some(Whose::Nobody),
+            by => {
+                let session = self.session.as_ref().filter(|_| !head.sealed)?;
+                let ours = (by == session.ours).then_some(Whose::Own);
+                (by == session.theirs).then_some(Whose::Peer).or(ours)
+            }
+        }
     }
+    /// Whether it is somebody else's: of its kind many came, or it came `intact`, with all its parity right.
+    fn stranger(&mut self, head: Head, off: Off, intact: bool) -> Option<Whose> {
+        let told = self.session.is_some() && !head.sealed;
+        (told && (self.strangers.note(off.by, off.sum) || intact)).then_some(Whose::Stranger)
+    }
+}
+
+/// What the check of a frame should have been, were it of no session, and what that which came differs by.
+#[derive(Clone, Copy)]
+struct Off {
+    sum: u32,
+    by: u32,
+}
+
+fn off_by(head: Head, body_and_check: &[u8]) -> Off {
+    let (body, rest) = body_and_check.split_at(head.len);
+    let sum = check::body(head.word(), body);
+    let came = rest.first_chunk().map_or(0, |came| u32::from_le_bytes(*came));
+    Off { sum, by: sum ^ came }
 }
 
 fn whole(head: Head, head_fixed: usize, available: usize) -> Look {

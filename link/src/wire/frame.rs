@@ -8,7 +8,7 @@
 
 use fec::byte_rs::Parity;
 
-use super::{armour, check};
+use super::{Binding, armour, check};
 
 /// Most bytes in a body.
 pub const BODY_MAX: usize = 4095;
@@ -112,16 +112,16 @@ pub const fn body_at(level: Level) -> usize {
     }
 }
 
-/// Makes a frame with this head of the body that already stands at [`body_at`] in `out`;
+/// Makes a frame with this head, bound so, of the body that already stands at [`body_at`] in `out`;
 /// returns its length.
 ///
 /// # Panics
 /// When the body is longer than [`BODY_MAX`] or `out` is shorter than [`frame_len`].
-pub fn write_frame(out: &mut [u8], head: Head) -> usize {
+pub fn write_frame(out: &mut [u8], head: Head, binding: Binding) -> usize {
     let Head { len, level, .. } = head;
     assert!(len <= BODY_MAX, "a body has at most {BODY_MAX} bytes");
     let (word, start) = (head.word(), body_at(level));
-    let sum = check::body(word, &out[start..start + len]);
+    let sum = binding.check(word, &out[start..start + len]);
     out[start + len..start + len + CHECK].copy_from_slice(&sum.to_le_bytes());
     match level.parity() {
         None => {

@@ -11,8 +11,10 @@ pub mod record;
 pub mod seal;
 pub mod segment;
 pub mod seq;
+mod strangers;
 mod writer;
 
-pub use deframe::Deframer;
+pub use check::Binding;
+pub use deframe::{Deframer, Whose};
 pub use frame::{BODY_MAX, FRAME_MAX, Head, Level, write_frame};
 pub use segment::{PAYLOAD_MAX, Segment};

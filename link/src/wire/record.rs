@@ -3,7 +3,7 @@
 use super::frame::BODY_MAX;
 
 /// Version of this protocol.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes of a segment before its first record.
 pub const SEGMENT_HEAD: usize = 2;
 /// Bytes of a DATA record of the one stream before its payload; of a channel it has up to two more.
@@ -350,14 +350,9 @@ pub enum Record<'a> {
         /// The sender's id of it, not 0.
         bond: u64,
     },
-    /// To which session the segment belongs: of several plain wires one may stand in the place of another.
-    Path {
-        /// Lowest 32 bits of both session ids on this path, by exclusive or.
-        token: u32,
-    },
     /// What was sent by another path goes by others now: should it come there still, it is too late.
     Skip {
-        /// Which: lowest 32 bits of both session ids on that path, by exclusive or.
+        /// Which: what the frames of its sender are bound to on that path (see [`Binding`](super::Binding)).
         token: u32,
         /// Lowest 16 bits of the last transmission this is about.
         tx: u16,

@@ -19,7 +19,7 @@
 //!     1 FILL: tx (2) | place (2) | payload up to the end of the segment
 //!     2 CALL, 3 ANSWER: version (1) | pattern (1) | the caller's id (8) | message up to the end of the segment
 //!     4 RATE: step (1) | attempt (1) | rung (1) | rates (2) | index (1) | span (1) | good (1) | wrong (2) | slips (1) | padding up to the end of the segment
-//!     5 JOIN: bond (8)   6 PATH: token (4)   7 SKIP: token (4) | tx (2)
+//!     5 JOIN: bond (8)   7 SKIP: token (4) | tx (2)
 //! (v)      one byte below 128, else two: low 7 bits with the top bit set, then bits 7..14
 //! ```
 
@@ -83,10 +83,15 @@ impl<'a> Segment<'a> {
             match reader.record().ok()? {
                 Record::Data { payload, .. } => return Some((tx, body.len() - payload.len())),
                 Record::Ack(_) | Record::Window { .. } | Record::Done { .. } | Record::Parts(_) => {}
-                Record::Join { .. } | Record::Path { .. } => {}
+                Record::Join { .. } => {}
                 _ => return None,
             }
         }
+    }
+
+    /// Whether it begins or ends a session, and so stands in a frame that is of none (PROTOCOL 3).
+    pub fn is_of_no_session(&self) -> bool {
+        matches!(self.records().next(), Some(Record::Open(_) | Record::Close(_) | Record::Hello(_)))
     }
 
     /// What it says, in order.
@@ -178,7 +183,6 @@ impl<'a> Reader<'a> {
                 0 => Err(Malformed),
                 bond => Ok(Record::Join { bond }),
             },
-            (15, 6) => Ok(Record::Path { token: self.u32()? }),
             (15, 7) => Ok(Record::Skip { token: self.u32()?, tx: self.u16()? }),
             _ => Err(Malformed),
         }

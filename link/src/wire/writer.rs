@@ -163,11 +163,6 @@ impl<'a> Writer<'a> {
         self.tag(15, 5);
         self.put(&bond.to_le_bytes());
     }
-    /// Adds PATH.
-    pub fn path(&mut self, token: u32) {
-        self.tag(15, 6);
-        self.put(&token.to_le_bytes());
-    }
     /// Adds SKIP.
     pub fn skip(&mut self, token: u32, tx: u16) {
         self.tag(15, 7);

@@ -2,7 +2,7 @@
 //! so that it passes where nothing else would.
 
 use link::wire::frame::body_at;
-use link::wire::{BODY_MAX, Deframer, FRAME_MAX, Head, Level, write_frame};
+use link::wire::{BODY_MAX, Binding, Deframer, FRAME_MAX, Head, Level, Whose, write_frame};
 use serde::{Deserialize, Serialize};
 
 use super::lines::{Outputs, Wiring};
@@ -117,7 +117,7 @@ pub fn frame(me: u64, message: &Message, level: Level) -> Vec<u8> {
     let mut out = vec![0; FRAME_MAX];
     let start = body_at(level);
     out[start..start + body.len()].copy_from_slice(&body);
-    let n = write_frame(&mut out, Head::open(body.len(), level));
+    let n = write_frame(&mut out, Head::open(body.len(), level), Binding::NONE);
     out.truncate(n);
     out
 }
@@ -132,11 +132,19 @@ pub enum Heard {
 }
 
 /// Finds messages in what comes.
-#[derive(Default)]
 pub struct Ear {
     deframer: Deframer,
     /// Bytes that came, whatever they were.
     pub heard: u64,
+}
+
+impl Default for Ear {
+    fn default() -> Ear {
+        let mut deframer = Deframer::default();
+        // frames of a session are to be told from noise
+        deframer.bind(0, 0);
+        Ear { deframer, heard: 0 }
+    }
 }
 
 impl std::fmt::Debug for Ear {
@@ -154,7 +162,7 @@ impl Ear {
             let taken = self.deframer.push(bytes);
             bytes = &bytes[taken..];
             while let Some(frame) = self.deframer.next_frame() {
-                found.push(read(frame.body));
+                found.push(if frame.whose == Whose::Nobody { read(frame.body) } else { Heard::Foreign });
             }
             if taken == 0 {
                 self.deframer.reset();
@@ -204,7 +212,7 @@ mod tests {
     fn other_frames_are_foreign() {
         let mut out = vec![0; 100];
         out[body_at(Level::Plain)] = 7;
-        let n = write_frame(&mut out, Head::open(20, Level::Plain));
+        let n = write_frame(&mut out, Head::open(20, Level::Plain), Binding::NONE);
         assert_eq!(Ear::default().listen(&out[..n]), [Heard::Foreign]);
     }
 }

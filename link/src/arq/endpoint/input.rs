@@ -19,6 +19,8 @@ pub(super) const LARGE_DELAY_US: u64 = 50_000;
 /// How long to wait for the last acknowledgement once both ends have said they are done (µs):
 /// everything is delivered, only the peer may not know yet.
 const LINGER_US: u64 = 10_000_000;
+/// So many frames of somebody else, and none of the peer: the wires were changed.
+const STRAYS: u64 = 3;
 
 impl<const N: usize> Endpoint<N> {
     pub(crate) fn handle_segment<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, segment: &Segment<'_>, now: Instant) {
@@ -40,7 +42,7 @@ impl<const N: usize> Endpoint<N> {
         let (mut wants_ack, mut data, mut hold) = (false, 0, LARGE_DELAY_US);
         for record in records {
             match record {
-                Record::Join { .. } | Record::Path { .. } => continue,
+                Record::Join { .. } => continue,
                 Record::Ack(ack) => {
                     self.handle_ack(mux, &ack, now);
                     continue;
@@ -87,7 +89,7 @@ impl<const N: usize> Endpoint<N> {
             return;
         }
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
-        self.member.iter_mut().for_each(|member| member.strays = self.stats.forged);
+        self.strays = self.stats.forged;
         if wants_ack {
             self.unacked = self.unacked.saturating_add(1);
             self.unacked_bytes = self.unacked_bytes.saturating_add(data as u16);
@@ -121,8 +123,21 @@ impl<const N: usize> Endpoint<N> {
         self.stats.alien += 1;
     }
 
-    /// Our own frames come back.
+    /// A good frame came that is not of this session.
+    pub(crate) fn heard_stranger(&mut self) {
+        self.stats.forged += 1;
+        if self.has_strayed() && !core::mem::replace(&mut self.strays_told, true) {
+            self.event(Event::Foreign);
+        }
+    }
+    /// Whether several such have come, and none of this session.
+    pub(crate) fn has_strayed(&self) -> bool {
+        self.state == State::Open && self.stats.forged - self.strays >= STRAYS
+    }
+
+    /// Our own frames come back: no sign of the peer, and no damage.
     pub(crate) fn handle_echo(&mut self) {
+        self.stats.echoes += 1;
         if !self.echo_told {
             self.echo_told = true;
             self.event(Event::Echo);

@@ -6,6 +6,7 @@ use super::super::timer::Timer;
 use super::Endpoint;
 use crate::mux::{Bytes, Mux, Room};
 use crate::time::Instant;
+use crate::wire::Binding;
 use crate::wire::segment::{Record, Segment, Writer};
 
 /// Answers that may be missing in a row before a path counts as down.
@@ -54,8 +55,6 @@ pub(crate) struct Member {
     pub(crate) skip_due: Option<(u16, Skip)>,
     /// What the peer is to be told of this one, and whether another path has it to tell.
     pub(crate) skip: Option<(Skip, bool)>,
-    /// Frames that were not of this session when that was last heard.
-    pub(super) strays: u64,
     /// The latest transmission that wants an acknowledgement, and up to which the peer takes none any more.
     pub(super) loaded: Option<u64>,
     skipped: Option<u64>,
@@ -102,7 +101,6 @@ impl<const N: usize> Endpoint<N> {
             turn: false,
             skip_due: None,
             skip: None,
-            strays: 0,
             loaded: None,
             skipped: None,
             safe: 0,
@@ -132,11 +130,6 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn grace_us(&self) -> u64 {
         self.config.grace_us
     }
-    /// So many sealed frames have come that are not of this session, and none that is.
-    pub(crate) fn has_strayed(&self, frames: u64) -> bool {
-        let strays = self.member.as_ref().map_or(0, |member| self.stats.forged - member.strays);
-        self.state == State::Open && strays >= frames
-    }
 
     // ---- what comes in ------------------------------------------------------------------------
 
@@ -153,32 +146,9 @@ impl<const N: usize> Endpoint<N> {
     pub(super) fn is_admitted(&self) -> bool {
         self.member.as_ref().is_none_or(|member| member.admitted)
     }
-    /// Whether a segment is of this session. One of another, by a wire that has taken the place of this one, would
-    /// be counted among those of the peer, and acknowledged for it.
-    pub(crate) fn is_addressed(&mut self, segment: &Segment<'_>) -> bool {
-        if self.sealed || self.state != State::Open {
-            return true;
-        }
-        let token = self.token();
-        for record in segment.records() {
-            match record {
-                Record::Open(_) | Record::Close(_) | Record::Hello(_) => return true,
-                Record::Path { token: theirs } => {
-                    self.member.iter_mut().for_each(|member| member.over |= theirs != token);
-                    return theirs == token;
-                }
-                _ => {}
-            }
-        }
-        false
-    }
-    /// What this session is called on a wire: the same at both ends.
-    pub(super) fn token(&self) -> u32 {
-        (self.me ^ self.peer) as u32
-    }
     /// The peer sends again what it sent on this path up to there.
     pub(crate) fn skip(&mut self, token: u32, tx: u16) {
-        if self.state == State::Open && self.token() == token {
+        if self.state == State::Open && Binding::of(self.peer, self.me).to_wire() == token {
             self.heard.skip(tx);
         }
     }
@@ -190,9 +160,6 @@ impl<const N: usize> Endpoint<N> {
         let Some(member) = &self.member else { return };
         if self.newest_acked.is_none() {
             writer.join(member.bond);
-        }
-        if !self.sealed {
-            writer.path(self.token());
         }
     }
     pub(super) fn takes_urgent(&self) -> bool {
@@ -235,7 +202,7 @@ impl<const N: usize> Endpoint<N> {
         mux.drop_fills(path);
         self.asked = heapless::HistoryBuf::new();
         let last = self.next_tx.checked_sub(1).filter(|_| !self.is_resolved())?;
-        Some(Skip { path, token: self.token(), upto: last })
+        Some(Skip { path, token: self.binding().to_wire(), upto: last })
     }
     /// The peer takes nothing any more that was sent here up to this transmission.
     pub(crate) fn release<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, upto: u64) {
@@ -248,7 +215,8 @@ impl<const N: usize> Endpoint<N> {
             member.skipped = member.skipped.max(Some(upto));
         }
     }
-    /// The port may be another one by now, and lead to somebody else, who in a plain session could not be told.
+    /// The port may be another one by now, and lead to somebody else. A plain session is soon begun anew, sooner than that
+    /// would show.
     pub(crate) fn doubt_wire(&mut self) {
         let plain = !self.sealed && self.state == State::Open;
         self.member.iter_mut().for_each(|member| member.over |= plain);

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::mux::{Bytes, Load, Mux};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wire::Level;
+use crate::wire::{Binding, Level};
 use crate::wire::segment::{CloseCode, Parts};
 pub(crate) use member::{Member, Skip};
 pub(crate) use output::SURE;
@@ -52,12 +52,13 @@ struct Sent {
     load: Load,
 }
 
-/// What to send: a segment of `len` bytes, in a frame of this level.
+/// What to send: a segment of `len` bytes, in a frame of this level, that is of this session or of none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) tx: u64,
     pub(crate) len: usize,
     pub(crate) level: Level,
+    pub(crate) bound: bool,
 }
 
 /// What the deframer has counted of damage to what came in (PROTOCOL 3.4).
@@ -108,6 +109,9 @@ pub(crate) struct Endpoint<const N: usize> {
     farewells: u8,
     closing: Option<CloseCode>,
     echo_told: bool,
+    /// Frames that were not of this session when that was last heard, and whether its user was told of such.
+    strays: u64,
+    strays_told: bool,
     /// What came of the rate of the port, and what is known of the peer in that.
     rates: rates::Heard,
     rtt: Rtt,
@@ -159,6 +163,8 @@ impl<const N: usize> Endpoint<N> {
             farewells: 0,
             closing: None,
             echo_told: false,
+            strays: 0,
+            strays_told: false,
             rates: rates::Heard::default(),
             rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
             adapt: Adapt::new(&config, 0),
@@ -172,6 +178,15 @@ impl<const N: usize> Endpoint<N> {
     /// This session's id, before it has called.
     pub(crate) fn set_id(&mut self, session: u64) {
         self.me = session.max(1);
+    }
+
+    /// The ids by which plain frames are told to be of this session; 0 is nobody's.
+    pub(crate) fn ids(&self) -> (u64, u64) {
+        if self.sealed { (self.me, 0) } else { (self.me, self.peer) }
+    }
+    /// What this end's frames are bound to.
+    pub(crate) fn binding(&self) -> Binding {
+        Binding::of(self.me, self.peer)
     }
 
     // ---- what the user does -------------------------------------------------------------------

@@ -43,7 +43,7 @@ impl<const N: usize> Endpoint<N> {
         }
         let mut writer = Writer::new(out, 0);
         writer.open(&Open { answer: self.state != State::Open, you: self.peer, ..self.introduce(mux) });
-        Outgoing { tx: 0, len: writer.len(), level: SURE }
+        Outgoing { tx: 0, len: writer.len(), level: SURE, bound: false }
     }
 
     /// A call goes out; the next one some time later.
@@ -60,19 +60,16 @@ impl<const N: usize> Endpoint<N> {
             self.next_tx += 1;
             let mut writer = Writer::new(out, tx);
             writer.close(&Close { version: VERSION, me: self.me, you: self.peer, code });
-            return Some(Outgoing { tx, len: writer.len(), level: SURE });
+            return Some(Outgoing { tx, len: writer.len(), level: SURE, bound: false });
         }
         let ack = (self.state == State::Finished).then(|| self.heard.ack(self.damage)).flatten()?;
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
-        if self.member.is_some() && !self.sealed {
-            writer.path(self.token());
-        }
         writer.ack(&ack);
         // the peer may have missed it when we stopped waiting for its answer
         writer.done(0);
         self.next_tx += 1;
-        Some(Outgoing { tx, len: writer.len(), level: self.adapt.short(writer.len()).max(SURE) })
+        Some(Outgoing { tx, len: writer.len(), level: self.adapt.short(writer.len()).max(SURE), bound: true })
     }
 
     fn plan<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> Plan {
@@ -180,7 +177,7 @@ impl<const N: usize> Endpoint<N> {
 
     fn outgoing(&mut self, len: usize, level: Level) -> Outgoing {
         self.next_tx += 1;
-        Outgoing { tx: self.next_tx - 1, len, level }
+        Outgoing { tx: self.next_tx - 1, len, level, bound: true }
     }
 
     /// The segment just polled went out in `wire` bytes, the last of which leaves at `left`.

@@ -11,7 +11,7 @@ use crate::wire::frame::{CHECK, Head};
 use crate::wire::record::PARTS_MAX;
 use crate::wire::seal::{SEALED_HEAD, TAG};
 use crate::wire::segment::{Parts, Record, Segment, TX_BITS};
-use crate::wire::{BODY_MAX, seq};
+use crate::wire::{BODY_MAX, Binding, seq};
 
 /// A fill above this share of the piece is not worth the trouble (of 4).
 const WORTH_OF_4: usize = 3;
@@ -64,7 +64,7 @@ impl<const N: usize> Endpoint<N> {
             return;
         }
         let skip = skip(head);
-        let Some((tx, payload_at)) = Segment::payload_at(&start[skip..]) else { return };
+        let Some((tx, payload_at)) = Segment::payload_at(&start[skip..]).filter(|(tx, _)| self.heard.lacks(*tx)) else { return };
         let payload_at = payload_at + skip;
         let parts = ((head.len - tail(head)).saturating_sub(payload_at) / PART).min(PARTS_MAX);
         if parts < 2 {
@@ -107,7 +107,7 @@ impl<const N: usize> Endpoint<N> {
         payload: &[u8],
         now: crate::Instant,
     ) -> bool {
-        let damaged = &mut self.damaged;
+        let (number, damaged) = (self.heard.number(tx), &mut self.damaged);
         let Some(head) = damaged.head.filter(|_| damaged.tx == tx) else { return false };
         damaged.head = None;
         let (from, total) = (damaged.payload_at + usize::from(from), head.len + CHECK);
@@ -117,13 +117,13 @@ impl<const N: usize> Endpoint<N> {
         damaged.bytes.copy_within(damaged.came - rest..damaged.came, to);
         damaged.bytes[from..to].copy_from_slice(payload);
         let (body, sum) = damaged.bytes[..total].split_at_mut(head.len);
-        let number = self.heard.number(tx);
+        let binding = if head.sealed { Binding::NONE } else { Binding::of(self.peer, self.me) };
         if let Some(seal) = self.seal.as_ref().filter(|_| head.sealed)
             && !(seal.xor(number, body[SEALED_HEAD - 1], from - SEALED_HEAD, &mut body[from..to]))
         {
             return false;
         }
-        if check::body(head.word(), body).to_le_bytes() != sum {
+        if binding.check(head.word(), body).to_le_bytes() != sum {
             return false;
         }
         let mut text = [0; BODY_MAX];

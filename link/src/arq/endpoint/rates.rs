@@ -100,7 +100,7 @@ impl<const N: usize> Endpoint<N> {
         }
         writer.rate(rate, padding);
         self.next_tx += 1;
-        Outgoing { tx, len: writer.len(), level: if rate.step == RateStep::Test { TEST } else { WORD } }
+        Outgoing { tx, len: writer.len(), level: if rate.step == RateStep::Test { TEST } else { WORD }, bound: true }
     }
     /// A frame came that may be of a session before this one.
     pub(crate) fn heard_frame(&mut self, now: Instant) {

@@ -16,7 +16,7 @@ const MODE: u32 = 0o644;
 
 /// Counters and gauges: name, kind, help, further label, field of the status, factor to the base unit.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, f64);
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     ("bytes_total", "counter", "User bytes delivered here, and acknowledged by the peer.", "direction=\"in\"", "bytes_in", 1.0),
     ("bytes_total", "", "", "direction=\"out\"", "bytes_out", 1.0),
     ("wire_bytes_total", "counter", "Bytes from and to the wire.", "direction=\"in\"", "wire_in", 1.0),
@@ -28,6 +28,7 @@ const ROWS: [Row; 16] = [
     ("junk_bytes_total", "counter", "Bytes passed over while looking for a frame.", "", "junk", 1.0),
     ("corrected_bytes_total", "counter", "Wrong bytes repaired inside frames.", "", "corrected", 1.0),
     ("forged_frames_total", "counter", "Good frames that were not of the session.", "", "forged", 1.0),
+    ("echoed_frames_total", "counter", "Frames of this end that came back.", "", "echoes", 1.0),
     ("refused_handshakes_total", "counter", "Handshakes of strangers, and plain calls.", "", "refused", 1.0),
     ("round_trip_seconds", "gauge", "Smoothed round-trip time.", "", "rtt_us", 1e-6),
     ("bit_error_ratio", "gauge", "Estimated bit error rate of the direction sent to.", "", "ber", 1.0),

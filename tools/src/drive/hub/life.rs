@@ -51,6 +51,10 @@ impl Hub {
                 Event::Echo => {
                     tracing::warn!(code = %kinds::OWN_ECHO, "{}: our own frames come back; a loopback plug?", self.wire.spec());
                 }
+                Event::Foreign => {
+                    let spec = self.wire.spec();
+                    tracing::warn!(code = %kinds::FOREIGN_FRAMES, "{spec}: frames of another session come in; have cables or adapters changed places?");
+                }
                 Event::Asked(id) => self.asked(id),
                 Event::Accepted(id) => self.accepted(id),
                 Event::Noted(id, note, value) => self.noted(id, note, value),

@@ -202,6 +202,9 @@ impl Session {
                 Event::Echo => {
                     tracing::warn!(code = %kinds::OWN_ECHO, "{spec}: our own frames come back; a loopback plug, or a terminal that echoes?");
                 }
+                Event::Foreign => {
+                    tracing::warn!(code = %kinds::FOREIGN_FRAMES, "{spec}: frames of another session come in; have cables or adapters changed places?");
+                }
                 Event::Finished => match self.hung_up {
                     // usual for a ProxyCommand: no word of it, but the exit code
                     Some(_) => self.wire.end(Failure::signal(HANGUP_SIGNAL, "")),

@@ -91,8 +91,12 @@ area! {
             remedy "Join it to the machine that the others lead to, or take it out of --also.";
         OWN_ECHO = "own-echo";
             says ["{port}: our own frames come back; a loopback plug?", "{port}: our own frames come back; a loopback plug, or a terminal that echoes?"];
-            cause "What this end sends comes back to it: TX and RX are joined, or a login, a modem or a terminal server echoes.";
+            cause "What this end sends comes back to it: TX and RX are joined, a two-wire RS-485 adapter hears itself, or a login, a modem or a terminal server echoes. None of it is taken for the peer's; beside a peer that answers it costs nothing but its time on the wire.";
             remedy "Take the loopback plug out (the adapter works), stop what echoes, or join the other machine.";
+        FOREIGN_FRAMES = "foreign-frames";
+            says ["{port}: frames of another session come in; have cables or adapters changed places?"];
+            cause "Frames come in that two other ends say to each other, or that are of a session before this one, and none of the peer: cables or adapters have changed places, or the peer went on with somebody else. None of them is taken.";
+            remedy "See where each cable leads; name adapters by what does not change (usb:SERIAL, /dev/serial/by-path). Put right within --grace, the session goes on.";
         SESSION_LOST = "session-lost";
             says ["{why}; its channels have ended, calling for the next session"];
             cause "'hardline link' lost its session; the reason stands first. Channels ended with it; the wire is held, and a new session begins by itself.";
