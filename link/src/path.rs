@@ -15,9 +15,9 @@ use crate::mux::{Bytes, HOLD_US, Mux};
 use crate::pace::Pace;
 use crate::stats::Stats;
 use crate::time::Instant;
+use crate::wire::deframe::Found;
 use crate::wire::frame::body_at;
 use crate::wire::segment::Record;
-use crate::wire::deframe::Found;
 use crate::wire::{BODY_MAX, Binding, Deframer, FRAME_MAX, Head, Level, Segment, Whose, write_frame};
 
 /// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).

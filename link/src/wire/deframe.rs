@@ -1,5 +1,8 @@
 //! Finding frames in whatever the wire delivers (PROTOCOL 1.4).
 
+#[cfg(feature = "explore")]
+mod digest;
+
 use super::frame::{ARMOUR_HEAD, ARMOUR_SYNC, BODY_MAX, CHECK, FRAME_MAX, Head, Level, PLAIN_HEAD, PLAIN_SYNC};
 use super::strangers::Strangers;
 use super::{Binding, armour, check};
@@ -54,7 +57,7 @@ struct Good {
 }
 
 /// The session that frames may be of: the ids, and what they bind frames to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Session {
     ids: (u64, u64),
     theirs: Binding,
@@ -430,20 +433,3 @@ fn look_armoured(bytes: &[u8]) -> Look {
 }
 
 const _: () = assert!(PLAIN_HEAD < ARMOUR_HEAD && FRAME_MAX < CAPACITY);
-
-#[cfg(feature = "explore")]
-impl crate::explore::Digested for Deframer {
-    fn digest(&self, to: &mut crate::explore::Digest) {
-        // counters
-        #[rustfmt::skip]
-        let Deframer {
-            bad: _, junk: _, corrected: _, damage: _, slips: _, buffer, start, end, synced, searched, open, expected,
-            doubtful, failed, failed_head, came,
-        } = self;
-        to.add((&buffer[*start..*end], synced, searched, open));
-        to.add((expected, doubtful, failed_head, came));
-        if failed_head.is_some() {
-            to.add(failed);
-        }
-    }
-}

@@ -9,7 +9,7 @@ const MOST: u8 = 8;
 /// What the check of a frame is off by, where it is neither right nor of the session that is known here. Damage is off
 /// by something else nearly each time, the frames of another session all by the same: what is frequent among all that
 /// come (Misra and Gries, 1982) is no damage.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Strangers([Suspect; REMEMBERED]);
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +33,14 @@ impl Strangers {
             None => self.0.iter_mut().for_each(|suspect| suspect.count -= 1),
         }
         false
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Strangers {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // the sum is of one frame, and differs from that of the next
+        self.0.iter().for_each(|Suspect { by, sum: _, count }| to.add((by, count)));
     }
 }
 

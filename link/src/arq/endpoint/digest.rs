@@ -17,6 +17,7 @@ impl<const N: usize> Digested for Endpoint<N> {
             config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, state, me, peer, channels, sealed, seal,
             peer_key, unsure, member, heard, damaged, parts_due, asked, damage, sent, newest_acked, last_left, peer_damage,
             unacked, unacked_bytes, ack_now, call_us, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
+            strays, strays_told,
         } = self;
         to.add((state, me, peer, channels, sealed, farewells, closing, echo_told));
         events.iter().for_each(|event| to.add(event));
@@ -36,7 +37,7 @@ impl<const N: usize> Digested for Endpoint<N> {
         newest_acked.iter().for_each(|tx| to.ours(*tx));
         // nobody asks when there is nothing under way
         to.maybe((!sent.is_empty()).then_some(*last_left));
-        to.add(member.as_ref().map(|member| (stats.forged - member.strays).min(8)));
+        to.add(((stats.forged - strays).min(8), strays_told));
         asked.oldest_ordered().for_each(|asked| asked.digest(to));
         damaged.digest(to);
         rtt.digest(to);

@@ -248,11 +248,10 @@ impl<const N: usize> Endpoint<N> {
 #[cfg(feature = "explore")]
 impl crate::explore::Digested for Member {
     fn digest(&self, to: &mut crate::explore::Digest) {
-        // of the frames of others the distance counts: see the session
         #[rustfmt::skip]
         let Member {
             path, bond, told, limit, admitted, foreign, opened, over, away, data, urgent, fresh, turn, skip_due, skip,
-            strays: _, loaded, skipped, safe, mark,
+            loaded, skipped, safe, mark,
         } = self;
         to.add((path, bond, told, limit, admitted, foreign, opened, over, away));
         to.add((data, urgent, fresh, turn, skip_due, skip, safe, mark.map(|mark| mark.1)));
