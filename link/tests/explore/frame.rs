@@ -96,7 +96,6 @@ fn describe(record: &Record<'_>) -> String {
         Record::Hello(hello) => format!("{} {} ", if hello.answer { "ANSWER" } else { "CALL" }, hello.caller),
         Record::Data { offset, fin, payload, .. } => format!("DATA{offset}+{}{} ", payload.len(), if *fin { "fin" } else { "" }),
         Record::Done { .. } => "DONE ".into(),
-        Record::Path { .. } => String::new(),
         other => format!("{other:?} "),
     }
 }
