@@ -29,6 +29,7 @@ pub fn drive(mut world: World) -> Result<(), String> {
                 }
                 *restarts += 1;
                 world.restart(end);
+                world.ends[end].user.late = false;
             }
         }
         if (0..2).all(|end| is_settled(&world, end)) {

@@ -29,7 +29,7 @@ fn explore(case: &'static Case) {
         found.trace.iter().for_each(|step| println!("    {step}"));
     }
     assert!(report.found.is_empty(), "{}: {:?}", case.name, report.found.keys());
-    assert!(report.complete || case.most < usize::MAX, "{} is to be complete", case.name);
+    assert!(report.complete || case.most < usize::MAX || most.is_some(), "{} is to be complete", case.name);
 }
 
 macro_rules! cases {
@@ -42,38 +42,53 @@ macro_rules! cases {
     )*};
 }
 
+/// States of those that would take too long: the ways to all of them are shorter than to any other.
+const CUT: usize = 4_000;
+
+/// Two wires, from where both are open.
+const BOND: Case = Case { paths: 2, warm: true, ..PLAIN };
+/// A transfer whose frames have no armour any more, near its end.
+const DAMAGED: Case = Case { bytes: [30, 28], unit: 300, before: 28, window: 1200, warm: true, ..PLAIN };
+
 cases! {
-    plain_delay_2_lose: Case { faults: Faults { delay: 2, lose: 1, ..NONE }, ..PLAIN };
-    plain_lose_2: Case { faults: Faults { delay: 1, lose: 2, ..NONE }, ..PLAIN };
-    plain_lose_3: Case { faults: Faults { delay: 3, lose: 3, ..NONE }, most: 60_000, ..PLAIN };
-    plain_crash: Case { faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_crash_2: Case { faults: Faults { delay: 1, lose: 1, crash: 2, ..NONE }, most: 60_000, ..PLAIN };
-    plain_empty: Case { bytes: [0, 0], next: [0, 1], faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_half: Case { bytes: [0, 1], next: [0, 1], faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_next: Case { bytes: [1, 0], next: [2, 2], faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_stall: Case { bytes: [2, 1], faults: Faults { delay: 1, lose: 1, stall: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_window: Case { bytes: [4, 4], window: 2, warm: true, faults: Faults { delay: 1, lose: 1, stall: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_late: Case { bytes: [2, 1], late: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_close: Case { faults: Faults { delay: 1, lose: 1, close: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_leave: Case { faults: Faults { delay: 1, lose: 1, leave: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_sleep: Case { faults: Faults { delay: 1, lose: 1, sleep: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_echo: Case { echo: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
-    plain_damage: Case { bytes: [30, 28], unit: 300, before: 28, window: 1200, warm: true, faults: Faults { delay: 1, lose: 1, damage: 1, ..NONE }, most: 60_000, ..PLAIN };
-    sealed_damage: Case { sealed: true, bytes: [30, 28], unit: 300, before: 28, window: 1200, warm: true, faults: Faults { delay: 1, damage: 1, ..NONE }, most: 60_000, ..PLAIN };
-    sealed_lose: Case { sealed: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
-    sealed_crash: Case { sealed: true, faults: Faults { delay: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    sealed_echo: Case { sealed: true, echo: true, faults: Faults { delay: 1, ..NONE }, most: 60_000, ..PLAIN };
-    channels_lose: Case { channels: true, faults: Faults { delay: 1, lose: 1, ..NONE }, most: 60_000, ..PLAIN };
-    channels_crash: Case { channels: true, faults: Faults { delay: 1, crash: 1, ..NONE }, most: 60_000, ..PLAIN };
-    channels_reset: Case { channels: true, faults: Faults { delay: 1, lose: 1, reset: 1, ..NONE }, most: 60_000, ..PLAIN };
-    bond_quiet: Case { paths: 2, warm: true, ..PLAIN };
-    bond_kill: Case { paths: 2, warm: true, bytes: [1, 0], faults: Faults { kill: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_lose: Case { paths: 2, warm: true, bytes: [2, 1], faults: Faults { lose: 1, kill: 1, revive: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_crash: Case { paths: 2, warm: true, faults: Faults { crash: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_empty: Case { paths: 2, warm: true, bytes: [0, 0], next: [2, 2], faults: Faults { crash: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_next: Case { paths: 2, warm: true, bytes: [4, 0], next: [0, 0], faults: Faults { crash: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_cold: Case { paths: 2, bytes: [1, 0], faults: Faults { kill: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_close: Case { paths: 2, warm: true, faults: Faults { close: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_channels: Case { paths: 2, warm: true, channels: true, faults: Faults { delay: 1, lose: 1, kill: 1, ..NONE }, most: 30_000, ..PLAIN };
-    bond_sealed: Case { paths: 2, warm: true, sealed: true, bytes: [1, 0], faults: Faults { kill: 1, ..NONE }, most: 30_000, ..PLAIN };
+    plain_lose: Case { faults: Faults { delay: 1, lose: 1, ..NONE }, ..PLAIN };
+    plain_lose_2: Case { faults: Faults { lose: 2, ..NONE }, ..PLAIN };
+    plain_lose_3: Case { faults: Faults { delay: 3, lose: 3, ..NONE }, most: CUT, ..PLAIN };
+    plain_crash: Case { faults: Faults { crash: 1, ..NONE }, ..PLAIN };
+    plain_crash_2: Case { faults: Faults { delay: 1, lose: 1, crash: 2, ..NONE }, most: CUT, ..PLAIN };
+    plain_empty: Case { bytes: [0, 0], next: [0, 1], faults: Faults { crash: 1, ..NONE }, ..PLAIN };
+    plain_half: Case { bytes: [0, 1], next: [0, 1], faults: Faults { crash: 1, ..NONE }, ..PLAIN };
+    plain_next: Case { bytes: [1, 0], next: [2, 2], faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: CUT, ..PLAIN };
+    plain_stall: Case { bytes: [2, 1], faults: Faults { lose: 1, stall: 1, ..NONE }, ..PLAIN };
+    plain_window: Case { bytes: [4, 4], window: 2, warm: true, faults: Faults { delay: 1, lose: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
+    plain_late: Case { bytes: [2, 1], late: true, faults: Faults { lose: 1, ..NONE }, ..PLAIN };
+    plain_close: Case { faults: Faults { lose: 1, close: 1, ..NONE }, ..PLAIN };
+    plain_leave: Case { faults: Faults { lose: 1, leave: 1, ..NONE }, ..PLAIN };
+    plain_sleep: Case { faults: Faults { sleep: 1, ..NONE }, ..PLAIN };
+    plain_echo: Case { echo: true, faults: Faults { lose: 1, ..NONE }, ..PLAIN };
+    plain_echo_crash: Case { echo: true, faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: CUT, ..PLAIN };
+    plain_damage: Case { faults: Faults { damage: 1, ..NONE }, ..DAMAGED };
+    plain_damage_2: Case { faults: Faults { delay: 1, lose: 1, damage: 2, ..NONE }, most: CUT, ..DAMAGED };
+    sealed_lose: Case { sealed: true, faults: Faults { lose: 1, ..NONE }, ..PLAIN };
+    sealed_crash: Case { sealed: true, faults: Faults { crash: 1, ..NONE }, ..PLAIN };
+    sealed_echo: Case { sealed: true, echo: true, faults: Faults { delay: 1, ..NONE }, ..PLAIN };
+    sealed_damage: Case { sealed: true, faults: Faults { delay: 1, damage: 1, ..NONE }, ..DAMAGED };
+    sealed_all: Case { sealed: true, faults: Faults { delay: 1, lose: 1, crash: 1, close: 1, sleep: 1, ..NONE }, most: CUT, ..PLAIN };
+    channels_lose: Case { channels: true, faults: Faults { lose: 1, ..NONE }, ..PLAIN };
+    channels_crash: Case { channels: true, faults: Faults { crash: 1, ..NONE }, ..PLAIN };
+    channels_reset: Case { channels: true, faults: Faults { reset: 1, ..NONE }, ..PLAIN };
+    channels_all: Case { channels: true, faults: Faults { delay: 1, lose: 1, crash: 1, reset: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
+    bond_quiet: Case { ..BOND };
+    bond_close: Case { faults: Faults { close: 1, ..NONE }, ..BOND };
+    bond_lose: Case { faults: Faults { lose: 1, ..NONE }, ..BOND };
+    bond_kill: Case { bytes: [1, 0], faults: Faults { kill: 1, revive: 1, ..NONE }, most: CUT, ..BOND };
+    bond_kill_2: Case { bytes: [2, 1], faults: Faults { delay: 1, lose: 1, kill: 1, revive: 1, ..NONE }, most: CUT, ..BOND };
+    bond_crash: Case { faults: Faults { crash: 1, kill: 1, ..NONE }, most: CUT, ..BOND };
+    bond_empty: Case { bytes: [0, 0], next: [2, 2], faults: Faults { crash: 1, ..NONE }, most: CUT, ..BOND };
+    bond_next: Case { bytes: [4, 0], next: [0, 0], faults: Faults { crash: 1, ..NONE }, most: CUT, ..BOND };
+    bond_cold: Case { warm: false, bytes: [1, 0], faults: Faults { kill: 1, ..NONE }, most: CUT, ..BOND };
+    bond_echo: Case { echo: true, faults: Faults { lose: 1, ..NONE }, ..BOND };
+    bond_channels: Case { channels: true, faults: Faults { delay: 1, lose: 1, kill: 1, ..NONE }, most: CUT, ..BOND };
+    bond_channels_reset: Case { channels: true, faults: Faults { reset: 1, kill: 1, ..NONE }, most: CUT, ..BOND };
+    bond_sealed: Case { sealed: true, faults: Faults { delay: 1, lose: 1, kill: 1, ..NONE }, most: CUT, ..BOND };
 }
