@@ -168,8 +168,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             channel.reset(reason);
         }
     }
-    /// The next news; a channel that has ended is gone once this was said.
-    pub(crate) fn poll_news(&mut self) -> Option<News> {
+    /// The next news; a channel that has ended is gone once this was said. `last`: the session is over, and nobody will
+    /// tell more of one on which everything was delivered.
+    pub(crate) fn poll_news(&mut self, last: bool) -> Option<News> {
         if let Some(asked) = self.asked.iter_mut().find(|a| !a.told && a.refused.is_none()) {
             asked.told = true;
             return Some(News::Asked(asked.id));
@@ -185,9 +186,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             if channel.stage == Stage::Reset {
                 let (id, reason, told) = (channel.id(), channel.reason(), channel.reset_news);
                 self.remove(at);
-                return if told { Some(News::Reset(id, reason)) } else { self.poll_news() };
+                return if told { Some(News::Reset(id, reason)) } else { self.poll_news(last) };
             }
-            if channel.id() != 0 && channel.is_over() {
+            if channel.id() != 0 && (channel.is_over() || (last && channel.is_delivered())) {
                 let id = channel.id();
                 self.remove(at);
                 return Some(News::Closed(id));
@@ -207,6 +208,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
 
     // ---- the session --------------------------------------------------------------------------
 
+    /// In a session with one stream: everything was delivered both ways.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.get(0).is_some_and(Channel::is_delivered)
+    }
+    /// And the peer knows that, too.
+    pub(crate) fn is_over(&self) -> bool {
+        self.get(0).is_some_and(Channel::is_over)
+    }
+
     /// Bytes per second of the wire from now on.
     pub(crate) fn set_rate(&mut self, rate: u32) {
         self.rate = rate;
@@ -219,12 +229,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
     /// Something of the user has passed in either direction, or was promised.
     pub(crate) fn is_used(&self) -> bool {
         let (into, out) = self.bytes();
-        into + out > 0 || self.channels.iter().any(|c| c.id() != 0 || c.recv.received() > 0) || !self.asked.is_empty()
+        into + out > 0 || self.channels.iter().any(|c| c.id() != 0 || c.recv.is_used()) || !self.asked.is_empty()
     }
     /// A new peer, and nothing had passed: all begins again.
     pub(crate) fn restart(&mut self) {
         self.channels.iter_mut().for_each(Channel::restart);
         (self.begun, self.next_number) = (Begun::default(), 0);
+        self.skips.forget();
     }
     /// Whether the peer's OPEN says where the one stream may go to.
     pub(crate) fn sole_limit(&mut self, limit: u64) {

@@ -1,6 +1,7 @@
 //! Two links on a virtual line: a clock that is only a number, seeded noise, no waiting.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod duo;
 pub mod rated;
 
 use std::collections::VecDeque;

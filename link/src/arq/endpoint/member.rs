@@ -58,7 +58,7 @@ pub(crate) struct Member {
     pub(super) strays: u64,
     /// The latest transmission that wants an acknowledgement, and up to which the peer takes none any more.
     pub(super) loaded: Option<u64>,
-    skipped: Option<u64>,
+    pub(super) skipped: Option<u64>,
     /// How far this end had gone on when the oldest one under way left, at the latest; the same of a later one.
     safe: u64,
     mark: Option<(u64, u64)>,
@@ -150,7 +150,7 @@ impl<const N: usize> Endpoint<N> {
             }
         }
     }
-    pub(super) fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         self.member.as_ref().is_none_or(|member| member.admitted)
     }
     /// Whether a segment is of this session. One of another, by a wire that has taken the place of this one, would
@@ -244,9 +244,16 @@ impl<const N: usize> Endpoint<N> {
             self.in_flight -= usize::from(sent.wire);
             mux.lost(sent.load);
         }
+        self.plea = None;
         if let Some(member) = &mut self.member {
             member.skipped = member.skipped.max(Some(upto));
         }
+    }
+    /// The peer is another one, and what is under way was for the one before: nothing of it is sent again.
+    pub(crate) fn forget(&mut self) {
+        self.sent.clear();
+        (self.in_flight, self.asked) = (0, heapless::HistoryBuf::new());
+        self.member.iter_mut().for_each(|member| (member.loaded, member.mark) = (None, None));
     }
     /// The port may be another one by now, and lead to somebody else, who in a plain session could not be told.
     pub(crate) fn doubt_wire(&mut self) {

@@ -5,6 +5,7 @@ mod input;
 mod member;
 mod output;
 mod patch;
+mod plea;
 mod rates;
 mod sealing;
 
@@ -94,6 +95,7 @@ pub(crate) struct Endpoint<const N: usize> {
     in_flight: usize,
     next_tx: u64,
     newest_acked: Option<u64>,
+    plea: Option<plea::Plea>,
     last_left: Instant,
     /// Damage the peer has reported.
     peer_damage: (u16, u8),
@@ -145,6 +147,7 @@ impl<const N: usize> Endpoint<N> {
             in_flight: 0,
             next_tx: 0,
             newest_acked: None,
+            plea: None,
             unsure: false,
             last_left: now,
             peer_damage: (0, 0),
@@ -177,9 +180,15 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn state(&self) -> State {
         self.state
     }
-    /// Whether the session is open, and the peer has shown that it means to go on with it.
+    /// Whether the session is open, or was, and the peer has shown that it means to go on with it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state == State::Open && !self.unsure
+        matches!(self.state, State::Open | State::Finished) && !self.unsure
+    }
+    /// The peer has shown that.
+    pub(super) fn settle(&mut self) {
+        if core::mem::take(&mut self.unsure) {
+            self.event(Event::Opened { me: self.me, peer: self.peer });
+        }
     }
     pub(crate) fn is_channels(&self) -> bool {
         self.channels
@@ -232,6 +241,17 @@ impl<const N: usize> Endpoint<N> {
         self.event(Event::Lost(loss));
     }
 
+    /// The session ends by the peer, or by its silence: a loss, unless everything was delivered both ways before. A peer
+    /// that speaks of an end needs no farewell.
+    pub(super) fn end_early<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, loss: Loss) {
+        if self.state == State::Open && self.is_admitted() && mux.is_delivered() {
+            self.finished();
+            self.farewells = if loss == Loss::Silence { FAREWELLS } else { 0 };
+        } else {
+            self.end(loss);
+        }
+    }
+
     /// Sending time that stands before the wire unknown to the pacer, while that matters (µs).
     pub(crate) fn lag_us<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) -> Option<u64> {
         let back_us = self.config.wire_us(usize::from(self.config.typing_max()) + SHORT_FRAME);
@@ -279,7 +299,7 @@ impl<const N: usize> Endpoint<N> {
             }
             Timer::Silence => match &mut self.member {
                 Some(member) => member.over = true,
-                None => self.end(Loss::Silence),
+                None => self.end_early(mux, Loss::Silence),
             },
             Timer::Linger => self.finished(),
         }
