@@ -359,3 +359,49 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::segment::Writer;
+
+    const ROOM: Room = Room { payload: 100, backlog_us: 0, path: 0, bonded: true, urgent: true, fresh: true };
+
+    fn said(mux: &mut Mux<[u8; 64], 2>) -> Load {
+        let mut out = [0; 200];
+        mux.write_records(&mut Writer::new(&mut out, 0), ROOM, Instant::default()).0
+    }
+
+    #[test]
+    fn done_is_said_again_though_the_accept_has_not_come() {
+        let (mut mux, now) = (Mux::<[u8; 64], 2>::new(0), Instant::default());
+        let id = mux.open(b"it", Class::Bulk, [0; 64], [0; 64]).unwrap();
+        assert_eq!(said(&mut mux).control, Some((id, Control::Begin)));
+        // by another path than the ACCEPT
+        let data = Record::Data { channel: id, offset: 0, fin: true, payload: b"all" };
+        mux.handle(&data, true, now).unwrap();
+        let channel = mux.get_mut(id).unwrap();
+        assert_eq!(channel.read(&mut [0; 8]), 3);
+        channel.confirm();
+        let done = said(&mut mux);
+        assert_eq!(done.control, Some((id, Control::Done)));
+        assert!(said(&mut mux).is_empty());
+        mux.lost(done);
+        assert_eq!(said(&mut mux).control, Some((id, Control::Done)));
+        mux.arrived(done);
+        mux.lost(done);
+        assert!(said(&mut mux).is_empty());
+    }
+
+    #[test]
+    fn what_was_said_to_a_peer_that_is_gone_is_not_said_to_the_next() {
+        let (mut mux, now) = (Mux::<[u8; 64], 2>::sole(0, [0; 64], [0; 64]), Instant::default());
+        mux.handle(&Record::Data { channel: 0, offset: 0, fin: true, payload: b"" }, true, now).unwrap();
+        mux.get_mut(0).unwrap().confirm();
+        let done = said(&mut mux);
+        assert_eq!(done.control, Some((0, Control::Done)));
+        mux.restart();
+        mux.lost(done);
+        assert!(said(&mut mux).is_empty());
+    }
+}

@@ -226,7 +226,7 @@ impl<const N: usize> Endpoint<N> {
     /// Nothing is known of a peer. What is under way is the caller's.
     pub(super) fn restart(&mut self) {
         self.heard = Heard::default();
-        (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
+        (self.damaged, self.asked) = (super::damaged::Damaged::default(), heapless::HistoryBuf::new());
         (self.next_tx, self.newest_acked, self.plea, self.unsure) = (0, None, None, false);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
         self.peer_damage = (0, 0);

@@ -1,6 +1,7 @@
 //! One end of a session: what it knows, what its user does, and time. Segments come in through
 //! `input.rs` and go out through `output.rs`.
 
+mod damaged;
 mod input;
 mod member;
 mod output;
@@ -21,10 +22,11 @@ use crate::mux::{Bytes, Load, Mux};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Level;
-use crate::wire::segment::{CloseCode, Parts};
+use crate::wire::segment::CloseCode;
+use damaged::Damaged;
 pub(crate) use member::{Member, Skip};
 pub(crate) use output::SURE;
-use patch::{Asked, Damaged};
+use patch::Asked;
 pub(crate) use sealing::Unsealed;
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
@@ -85,9 +87,8 @@ pub(crate) struct Endpoint<const N: usize> {
     /// What it is as one path of several; none when it is alone.
     pub(crate) member: Option<Member>,
     heard: Heard,
-    /// The damaged frame that may be patched, and what the peer is to be told of it.
+    /// The damaged frames that may be patched, and what the peer is to be told of them.
     damaged: Damaged,
-    parts_due: Option<Parts>,
     /// What the peer asks for of damaged frames; the oldest gives way.
     asked: heapless::HistoryBuf<Asked, 8>,
     damage: Damage,
@@ -140,7 +141,6 @@ impl<const N: usize> Endpoint<N> {
             member: None,
             heard: Heard::default(),
             damaged: Damaged::default(),
-            parts_due: None,
             asked: heapless::HistoryBuf::new(),
             damage: Damage::default(),
             sent: Deque::new(),

@@ -144,11 +144,13 @@ impl<const N: usize> Endpoint<N> {
         }
         let head = writer.len();
         if self.unacked > 0 || self.ack_now {
-            if let Some(parts) = self.parts_due.take() {
+            let mut most = segment::PAYLOAD_MAX;
+            for parts in self.damaged.take_untold() {
                 // before the ACK that says it is lost
                 writer.parts(&parts);
-                room.payload = room.payload.min(segment::PAYLOAD_MAX - segment::PARTS_RECORD_MAX);
+                most -= segment::PARTS_RECORD_MAX;
             }
+            room.payload = room.payload.min(most);
             if let Some(ack) = self.heard.ack(self.damage) {
                 writer.ack(&ack);
             }
