@@ -127,7 +127,7 @@ where
     }
     /// Everything was delivered both ways; at most the peer does not know yet.
     pub fn is_delivered(&self) -> bool {
-        self.mux.get(0).is_some_and(Channel::is_delivered)
+        self.mux.is_delivered()
     }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
@@ -192,10 +192,10 @@ where
     pub fn poll_event(&mut self) -> Option<Event> {
         let last = matches!(self.events().front(), Some(Event::Lost(_)));
         // what had ended before the session did, did end
-        let news = if last { self.mux.poll_news() } else { None };
+        let news = if last { self.mux.poll_news(last) } else { None };
         let event = if news.is_none() { self.events().pop_front() } else { None };
         event.or_else(|| {
-            Some(match news.or_else(|| self.mux.poll_news())? {
+            Some(match news.or_else(|| self.mux.poll_news(false))? {
                 News::Asked(id) => Event::Asked(id),
                 News::Accepted(id) => Event::Accepted(id),
                 News::Noted(id, note, value) => Event::Noted(id, note, value),

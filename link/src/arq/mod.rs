@@ -72,7 +72,7 @@ pub enum Event {
     Accepted(u16),
     /// The peer tells something beside the stream of this channel.
     Noted(u16, Note, u32),
-    /// Everything on this channel was delivered both ways, and both ends know; it is gone.
+    /// Everything on this channel was delivered both ways; it is gone. Both ends know, unless the session ended before.
     Closed(u16),
     /// The peer ended or refused this channel; it is gone.
     Reset(u16, ResetCode),

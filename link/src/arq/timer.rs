@@ -12,15 +12,16 @@ pub(crate) enum Timer {
     AckDelay,
     /// Give a sign of life.
     KeepAlive,
-    /// The peer has been silent for the grace time.
-    Silence,
     /// Waited long enough for the last acknowledgement.
     Linger,
+    /// The peer has been silent for the grace time.
+    Silence,
 }
 
 impl Timer {
+    /// In the order they are served in: an end that has waited long enough has nothing to lose to a silence.
     pub(crate) const ALL: [Timer; 6] =
-        [Timer::Open, Timer::Resend, Timer::AckDelay, Timer::KeepAlive, Timer::Silence, Timer::Linger];
+        [Timer::Open, Timer::Resend, Timer::AckDelay, Timer::KeepAlive, Timer::Linger, Timer::Silence];
 }
 
 #[derive(Clone, Debug, Default)]

@@ -305,7 +305,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
         let still = match control {
             Control::Begin => self.stage == Stage::Asking,
             Control::Accept | Control::Window | Control::Note(_) => self.stage == Stage::Open,
-            Control::Done => !self.done_acked && self.stage == Stage::Open,
+            // on several paths it may have left before the ACCEPT came
+            Control::Done => self.confirmed && !self.done_acked && matches!(self.stage, Stage::Asking | Stage::Open),
             Control::Reset => self.stage == Stage::Resetting,
             Control::Skip => false,
         };

@@ -101,6 +101,10 @@ impl Skips {
         self.latest[path] = Some(self.orders);
         self.orders
     }
+    /// What was ordered is about a peer that is gone.
+    pub(super) fn forget(&mut self) {
+        *self = Skips { orders: self.orders, ..Skips::default() };
+    }
     pub(crate) fn answer(&mut self, order: u16, arrived: bool) {
         if let Some(path) = self.latest.iter().position(|latest| *latest == Some(order)) {
             self.latest[path] = None;

@@ -33,8 +33,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     pub(crate) fn readable(&self) -> usize {
         (self.next - self.read) as usize
     }
-    pub(crate) fn received(&self) -> u64 {
-        self.next
+    /// Whether the user may have seen something of it: a byte, or that it has none.
+    pub(crate) fn is_used(&self) -> bool {
+        self.next > 0 || self.end == Some(0)
     }
     pub(crate) fn read_bytes(&self) -> u64 {
         self.read

@@ -122,7 +122,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     }
     /// Everything is to be sent anew to a new peer: nothing was acknowledged.
     pub(crate) fn restart(&mut self) {
-        (self.next, self.limit, self.fin_sent) = (0, 0, false);
+        (self.next, self.limit, self.fin_sent, self.fin_acked) = (0, 0, false, false);
         self.acked.clear();
         self.lost.clear();
         self.fills.clear();
@@ -251,6 +251,17 @@ mod tests {
         assert_eq!((again.start, again.end, again.fin, repeat), (0, 60, false, true));
         s.acknowledged(again);
         assert!(s.is_done());
+    }
+
+    #[test]
+    fn the_end_is_told_to_the_next_peer_too() {
+        let mut s = SendStream::new([0u8; 10]);
+        s.finish();
+        let (fin, _) = s.take(5).unwrap();
+        s.acknowledged(fin);
+        s.restart();
+        assert!(s.urgent(0));
+        assert_eq!(s.take(5), Some((fin, false)));
     }
 
     #[test]

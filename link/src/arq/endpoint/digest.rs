@@ -11,13 +11,14 @@ impl<const N: usize> Endpoint<N> {
 
 impl<const N: usize> Digested for Endpoint<N> {
     fn digest(&self, to: &mut Digest) {
-        // settings, counters, and estimates of noise: they choose armour, which says nothing to an end that can read it
+        // settings, counters, and estimates of noise: they choose armour, which says nothing to an end that can read it;
+        // and no search sends so many that it needs a plea
         #[rustfmt::skip]
         let Endpoint {
             config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, state, me, peer, channels, sealed, seal,
-            peer_key, unsure, member, heard, damaged, parts_due, asked, damage, sent, newest_acked, last_left, peer_damage,
+            peer_key, unsure, member, heard, damaged, asked, damage, sent, newest_acked, last_left, peer_damage,
             unacked, unacked_bytes, ack_now, call_us, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
-            strays, strays_told,
+            strays, strays_told, plea: _,
         } = self;
         to.add((state, me, peer, channels, sealed, farewells, closing, echo_told));
         events.iter().for_each(|event| to.add(event));
@@ -29,7 +30,7 @@ impl<const N: usize> Digested for Endpoint<N> {
             // it answers what comes, and that is all
             return;
         }
-        to.add((peer_key, unsure, parts_due, damage, peer_damage));
+        to.add((peer_key, unsure, damage, peer_damage));
         to.add((unacked, unacked_bytes, ack_now, owe_open, probe));
         // how long it called is of the past once somebody answered; but a sealed session that begins again goes on with it
         to.add((*state == State::Opening || *sealed).then_some(call_us));

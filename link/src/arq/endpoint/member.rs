@@ -57,7 +57,7 @@ pub(crate) struct Member {
     pub(crate) skip: Option<(Skip, bool)>,
     /// The latest transmission that wants an acknowledgement, and up to which the peer takes none any more.
     pub(super) loaded: Option<u64>,
-    skipped: Option<u64>,
+    pub(super) skipped: Option<u64>,
     /// How far this end had gone on when the oldest one under way left, at the latest; the same of a later one.
     safe: u64,
     mark: Option<(u64, u64)>,
@@ -143,7 +143,7 @@ impl<const N: usize> Endpoint<N> {
             }
         }
     }
-    pub(super) fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         self.member.as_ref().is_none_or(|member| member.admitted)
     }
     /// The peer sends again what it sent on this path up to there.
@@ -211,9 +211,16 @@ impl<const N: usize> Endpoint<N> {
             self.in_flight -= usize::from(sent.wire);
             mux.lost(sent.load);
         }
+        self.plea = None;
         if let Some(member) = &mut self.member {
             member.skipped = member.skipped.max(Some(upto));
         }
+    }
+    /// The peer is another one, and what is under way was for the one before: nothing of it is sent again.
+    pub(crate) fn forget(&mut self) {
+        self.sent.clear();
+        (self.in_flight, self.asked) = (0, heapless::HistoryBuf::new());
+        self.member.iter_mut().for_each(|member| (member.loaded, member.mark) = (None, None));
     }
     /// The port may be another one by now, and lead to somebody else. A plain session is soon begun anew, sooner than that
     /// would show.
