@@ -58,9 +58,11 @@ cases! {
     plain_crash_2: Case { faults: Faults { delay: 1, lose: 1, crash: 2, ..NONE }, most: CUT, ..PLAIN };
     plain_empty: Case { bytes: [0, 0], next: [0, 1], faults: Faults { crash: 1, ..NONE }, ..PLAIN };
     plain_half: Case { bytes: [0, 1], next: [0, 1], faults: Faults { crash: 1, ..NONE }, ..PLAIN };
-    plain_next: Case { bytes: [1, 0], next: [2, 2], faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: CUT, ..PLAIN };
+    plain_next: Case { bytes: [1, 0], next: [2, 2],
+        faults: Faults { delay: 1, lose: 1, crash: 1, ..NONE }, most: CUT, ..PLAIN };
     plain_stall: Case { bytes: [2, 1], faults: Faults { lose: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
-    plain_window: Case { bytes: [4, 4], window: 2, warm: true, faults: Faults { delay: 1, lose: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
+    plain_window: Case { bytes: [4, 4], window: 2, warm: true,
+        faults: Faults { delay: 1, lose: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
     plain_late: Case { bytes: [2, 1], late: true, faults: Faults { lose: 1, ..NONE }, most: CUT, ..PLAIN };
     plain_close: Case { faults: Faults { lose: 1, close: 1, ..NONE }, ..PLAIN };
     plain_leave: Case { faults: Faults { lose: 1, leave: 1, ..NONE }, ..PLAIN };
@@ -73,11 +75,13 @@ cases! {
     sealed_crash: Case { sealed: true, faults: Faults { crash: 1, ..NONE }, ..PLAIN };
     sealed_echo: Case { sealed: true, echo: true, faults: Faults { delay: 1, ..NONE }, ..PLAIN };
     sealed_damage: Case { sealed: true, faults: Faults { delay: 1, damage: 1, ..NONE }, ..DAMAGED };
-    sealed_all: Case { sealed: true, faults: Faults { delay: 1, lose: 1, crash: 1, close: 1, sleep: 1, ..NONE }, most: CUT, ..PLAIN };
+    sealed_all: Case { sealed: true,
+        faults: Faults { delay: 1, lose: 1, crash: 1, close: 1, sleep: 1, ..NONE }, most: CUT, ..PLAIN };
     channels_lose: Case { channels: true, faults: Faults { lose: 1, ..NONE }, most: CUT, ..PLAIN };
     channels_crash: Case { channels: true, faults: Faults { crash: 1, ..NONE }, most: CUT, ..PLAIN };
     channels_reset: Case { channels: true, faults: Faults { reset: 1, ..NONE }, ..PLAIN };
-    channels_all: Case { channels: true, faults: Faults { delay: 1, lose: 1, crash: 1, reset: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
+    channels_all: Case { channels: true,
+        faults: Faults { delay: 1, lose: 1, crash: 1, reset: 1, stall: 1, ..NONE }, most: CUT, ..PLAIN };
     bond_quiet: Case { ..BOND };
     bond_close: Case { faults: Faults { close: 1, ..NONE }, ..BOND };
     bond_lose: Case { faults: Faults { lose: 1, ..NONE }, ..BOND };
