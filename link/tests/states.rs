@@ -174,7 +174,7 @@ fn open_begins_again_when_nothing_had_passed() {
 #[test]
 fn open_ends_with_another_peer_once_the_end_of_a_stream_came() {
     let mut end = End::open();
-    end.hear(&segment(0, |w| w.data(0, 0, true, 0, |_| ())));
+    end.hear(&segment(Binding::of(PEER, ME), 0, |w| w.data(0, 0, true, 0, |_| ())));
     assert!(end.link.at_end());
     end.hear(&open(OTHER, 0, VERSION));
     assert_eq!(end.events(), [Event::Lost(Loss::PeerRestarted)]);
@@ -184,9 +184,9 @@ fn open_ends_with_another_peer_once_the_end_of_a_stream_came() {
 fn delivered() -> End {
     let mut end = End::open();
     end.link.finish();
-    end.hear(&segment(0, |w| w.data(0, 0, true, 0, |_| ())));
+    end.hear(&segment(Binding::of(PEER, ME), 0, |w| w.data(0, 0, true, 0, |_| ())));
     end.said();
-    end.hear(&segment(1, |w| w.done(0)));
+    end.hear(&segment(Binding::of(PEER, ME), 1, |w| w.done(0)));
     end.link.confirm(end.now);
     assert_eq!(end.said(), ["ACK 1", "Done { channel: 0 }"]);
     assert!(end.link.is_delivered() && end.link.state() == State::Open);
@@ -220,16 +220,16 @@ fn finished_answers_with_done_only_while_nobody_has_acknowledged_it() {
     let mut end = delivered();
     end.wait(10_000_000);
     end.said();
-    end.hear(&segment(2, |w| w.ping()));
+    end.hear(&segment(Binding::of(PEER, ME), 2, |w| w.ping()));
     assert_eq!(end.said(), ["ACK 2", "Done { channel: 0 }"]);
     // what it said last has arrived
     let ack = Ack { newest: 4, damage: 0, slips: 0, run: 5, pairs: heapless::Vec::new() };
-    end.hear(&segment(3, |w| {
+    end.hear(&segment(Binding::of(PEER, ME), 3, |w| {
         w.ack(&ack);
         w.ping();
     }));
     assert_eq!(end.said(), ["ACK 3"]);
-    end.hear(&segment(4, |w| w.ack(&ack)));
+    end.hear(&segment(Binding::of(PEER, ME), 4, |w| w.ack(&ack)));
     end.hear(&open(OTHER, 0, VERSION));
     end.hear(&close(PEER, ME));
     assert!(end.said().is_empty() && end.link.poll_timeout().is_none());
@@ -242,7 +242,7 @@ fn an_acknowledgement_behind_a_gap_is_not_acknowledged() {
     end.wait(2_000);
     end.said();
     let ack = Ack { newest: 0, damage: 0, slips: 0, run: 1, pairs: heapless::Vec::new() };
-    end.hear(&segment(5, |w| w.ack(&ack)));
+    end.hear(&segment(Binding::of(PEER, ME), 5, |w| w.ack(&ack)));
     assert!(end.said().is_empty());
 }
 
