@@ -2,6 +2,9 @@
 //! wire is first-in first-out by itself; all of them send and fill the same streams. What a silent path has
 //! under way goes to the others, and it is asked for a sign of life until it gives one.
 
+#[cfg(feature = "explore")]
+mod digest;
+
 use crate::arq::endpoint::{Endpoint, Skip};
 use crate::arq::{Event, Loss, State};
 use crate::hello::Handshake;
@@ -23,7 +26,7 @@ const PAUSE_US: u64 = 1_000_000;
 const QUICKER_US: u64 = 500;
 
 /// What the paths of a link know together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// Our id and the peer's, 0 while there is none.
     me: u64,
@@ -72,8 +75,20 @@ impl Group {
     }
     /// The link is over.
     pub(crate) fn end(&mut self, loss: Loss) {
-        self.over = Some(State::Ended);
-        self.event(Event::Lost(loss));
+        if self.over.is_none() {
+            self.over = Some(State::Ended);
+            self.event(Event::Lost(loss));
+        }
+    }
+    fn finished(&mut self) {
+        if self.over.is_none() {
+            self.over = Some(State::Finished);
+            self.event(Event::Finished);
+        }
+    }
+    /// The link ends by the peer, or by its silence: a loss, unless everything was delivered both ways before.
+    fn end_early<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, loss: Loss) {
+        if mux.is_delivered() { self.finished() } else { self.end(loss) }
     }
     /// The path that takes what is urgent.
     pub(crate) fn fast(&self) -> usize {
@@ -142,7 +157,7 @@ impl Group {
         }
         if self.peer != 0 {
             if mux.is_used() {
-                return self.end(Loss::PeerRestarted);
+                return self.end_early(mux, Loss::PeerRestarted);
             }
             mux.restart();
             self.replaced = true;
@@ -190,12 +205,12 @@ where
         if !self.is_bond() {
             return;
         }
+        self.settle();
         self.take_news(now);
         if self.group.over.is_some() {
             return self.end_paths();
         }
         self.renew_paths(now);
-        self.settle();
         self.take_skips();
         self.hand_over();
         self.share(now);
@@ -211,10 +226,7 @@ where
                 match event {
                     // it is told once it is known whose it is
                     Event::Opened { .. } => {}
-                    Event::Finished => {
-                        group.over.get_or_insert(State::Finished);
-                        group.event(Event::Finished);
-                    }
+                    Event::Finished => group.finished(),
                     Event::Lost(loss) if member.admitted || group.peer == 0 => group.end(loss),
                     Event::Lost(_) => (member.over, member.foreign) = (true, true),
                     other => group.event(other),
@@ -226,20 +238,33 @@ where
             }
         }
         if core::mem::take(&mut group.replaced) {
-            let peer = group.peer;
-            for member in self.paths.as_mut().iter_mut().filter_map(|path| path.endpoint.member.as_mut()) {
-                member.over |= member.admitted && member.told != Some(peer);
-            }
+            self.leave_old_peer();
         }
         let grace = self.paths.as_ref().first().map_or(u64::MAX, |path| path.endpoint.grace_us());
         if self.group.peer != 0 && self.group.over.is_none() && now.since(self.group.heard_at) >= grace {
-            self.group.end(Loss::Silence);
+            self.group.end_early(&self.mux, Loss::Silence);
+        }
+    }
+
+    /// Another peer has taken the place of the one before. What was under way for that one is nothing to this one, on
+    /// whichever path it was, and must not come back as lost.
+    fn leave_old_peer(&mut self) {
+        let peer = self.group.peer;
+        for endpoint in self.paths.as_mut().iter_mut().map(|path| &mut path.endpoint) {
+            let Some(member) = &mut endpoint.member else { continue };
+            (member.skip, member.skip_due) = (None, None);
+            if member.told != Some(peer) {
+                member.over |= member.admitted;
+                endpoint.forget();
+            }
         }
     }
 
     /// A bond is open once the peer has acknowledged something of it: one that has a peer already takes nothing.
     fn settle(&mut self) {
-        let settled = |path: &Path<N, H>| path.endpoint.is_settled() && path.endpoint.member.as_ref().is_some_and(|m| m.admitted);
+        let peer = Some(self.group.peer);
+        let leads = |path: &Path<N, H>| path.endpoint.member.as_ref().is_some_and(|m| m.admitted && m.told == peer);
+        let settled = |path: &Path<N, H>| path.endpoint.is_settled() && leads(path);
         if self.group.peer != 0 && !self.group.settled && self.paths.as_ref().iter().any(settled) {
             self.group.settled = true;
             self.group.event(Event::Opened { me: self.group.me, peer: self.group.peer });
@@ -253,7 +278,8 @@ where
             let endpoint = &mut path.endpoint;
             match endpoint.state() {
                 State::Finished | State::Ended => {}
-                State::Open if finished => endpoint.finished(),
+                // an end that is not the peer is told nothing of its streams
+                State::Open if finished && endpoint.is_admitted() => endpoint.finished(),
                 _ => endpoint.end(Loss::Local),
             }
             endpoint.events().clear();

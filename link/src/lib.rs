@@ -56,6 +56,8 @@
 mod arq;
 mod bond;
 mod config;
+#[cfg(feature = "explore")]
+pub mod explore;
 pub mod hello;
 mod link;
 mod mux;

@@ -21,7 +21,7 @@ use crate::wire::segment::{CloseCode, ResetCode};
 /// `N` is the most transmissions under way at once, 17 or more; `C` the most channels, 1 for a
 /// session with but one stream. `H` is how the ends prove who they are: [`Link::sealed`]. `S` holds
 /// the paths: one of them inline, or as many as [`Link::bonded`] was given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Link<B, const N: usize = 1024, const C: usize = 1, H = Plain, S = [Path<N, H>; 1]> {
     pub(crate) mux: Mux<B, C>,
     pub(crate) paths: S,
@@ -127,7 +127,7 @@ where
     }
     /// Everything was delivered both ways; at most the peer does not know yet.
     pub fn is_delivered(&self) -> bool {
-        self.mux.get(0).is_some_and(Channel::is_delivered)
+        self.mux.is_delivered()
     }
     /// The outgoing stream, its end included, is acknowledged.
     pub fn is_sent(&self) -> bool {
@@ -192,10 +192,10 @@ where
     pub fn poll_event(&mut self) -> Option<Event> {
         let last = matches!(self.events().front(), Some(Event::Lost(_)));
         // what had ended before the session did, did end
-        let news = if last { self.mux.poll_news() } else { None };
+        let news = if last { self.mux.poll_news(last) } else { None };
         let event = if news.is_none() { self.events().pop_front() } else { None };
         event.or_else(|| {
-            Some(match news.or_else(|| self.mux.poll_news())? {
+            Some(match news.or_else(|| self.mux.poll_news(false))? {
                 News::Asked(id) => Event::Asked(id),
                 News::Accepted(id) => Event::Accepted(id),
                 News::Noted(id, note, value) => Event::Noted(id, note, value),
@@ -341,5 +341,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H: Handshake>
     /// The handshake.
     pub fn handshake(&mut self) -> &mut H {
         self.handshake_of(0)
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const N: usize, const C: usize, H, S: AsRef<[Path<N, H>]>> Link<B, N, C, H, S> {
+    /// Takes in the state of a link whose peer makes these transmissions next, by path.
+    pub fn digest(&self, theirs: impl Fn(usize) -> u64, to: &mut crate::explore::Digest) {
+        use crate::explore::Digested;
+        let Link { mux, paths, group, handshakes: PhantomData } = self;
+        mux.digest(to);
+        group.digest(to);
+        for (at, path) in paths.as_ref().iter().enumerate() {
+            to.count_from(path.next_tx(), theirs(at));
+            path.digest(to);
+        }
     }
 }

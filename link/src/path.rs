@@ -1,6 +1,8 @@
 //! [`Path`]: one wire of a link: deframer, session, handshake and pacing in one. The streams on it are the
 //! link's, for several paths may share them.
 
+#[cfg(feature = "explore")]
+mod digest;
 mod rates;
 
 use crate::arq::climb::Climb;
@@ -29,7 +31,7 @@ const TYPING_SLACK_US: u32 = 300;
 
 /// One wire of a link; see [`Link::bonded`](crate::Link::bonded). `N` and `H` are those of
 /// [`Link`](crate::Link).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Path<const N: usize = 1024, H = Plain> {
     deframer: Deframer,
     pub(crate) endpoint: Endpoint<N>,

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{Line, for_seeds, stream_byte, write_known};
+use common::{Idle, Line, for_seeds, stream_byte, write_known};
 use link::sim::{NoiseConfig, Random};
 use link::{Class, Config, Event, FRAME_MAX, Instant, Link, Loss, Noise, Note, Path, ResetCode, State};
 
@@ -145,7 +145,7 @@ fn describe(bond: &Bond, now: Instant) -> String {
 /// Runs both ends until both are over; panics after `limit_us`.
 fn run(a: &mut impl User, b: &mut impl User, wires: &mut Wires, seed: u64, limit_us: u64) -> u64 {
     let mut random = Random::new(seed ^ 0xB0BD);
-    let (mut now, mut wire, mut rounds) = (Instant::default(), vec![0u8; FRAME_MAX], 0u64);
+    let (mut now, mut wire, mut rounds, mut idle) = (Instant::default(), vec![0u8; FRAME_MAX], 0u64, Idle::default());
     loop {
         wires.strike(a.bond(), b.bond(), now);
         wires.carry(a.bond(), b.bond(), now);
@@ -163,6 +163,8 @@ fn run(a: &mut impl User, b: &mut impl User, wires: &mut Wires, seed: u64, limit
         assert!(rounds < 20_000_000, "spinning at {now:?}: {}", tell(a.bond(), b.bond()));
         let timers = [a.bond().poll_timeout(), b.bond().poll_timeout()].into_iter().flatten().map(Instant::as_micros);
         let next = timers.chain(wires.next()).chain(a.wake()).chain(b.wake()).min().expect("something must come");
+        let carried = wires.ab.iter().chain(&wires.ba).map(|line| line.carried).sum();
+        idle.look(next, now, carried, || tell(a.bond(), b.bond()));
         now = Instant::from_micros(next.max(now.as_micros() + 1 + random.below(200)));
     }
 }

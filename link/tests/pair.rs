@@ -170,3 +170,28 @@ fn a_fault_costs_a_frame() {
     let (patched, patchable) = (patched.into_inner(), patchable.into_inner());
     assert!(patched * 10 >= patchable * 9, "{patched} of {patchable} were patched");
 }
+
+/// Bytes lost once in 10,000, and a long way: several frames of one round trip come damaged, and most are patched.
+#[test]
+fn damaged_frames_of_one_round_trip_are_patched() {
+    let noise = NoiseConfig { drop: 1e-4, drop_len: 1, ..NoiseConfig::default() };
+    let (shares, patched) = (AtomicU32::new(0), AtomicU32::new(0));
+    let runs = 6;
+    for_seeds(runs, |seed| {
+        let mut ab = Line::new(2_000_000, 45_000, 0, noise, seed);
+        let mut ba = Line::new(2_000_000, 45_000, 0, NoiseConfig::default(), 100 + seed);
+        let config = Config::for_baud(2_000_000);
+        let bytes = 2_000_000;
+        let mut a = End::new(config, 7, 262_144, (1, 2), (bytes, 0));
+        let mut b = End::new(config, 9, 262_144, (2, 1), (0, bytes));
+        let took = run(&mut a, &mut b, &mut ab, &mut ba, seed, 200_000_000);
+        assert!(a.lost.is_none() && b.lost.is_none());
+        let share = bytes as f64 / (took as f64 / 1e6 * 200_000.0);
+        println!("{share:.4}: {} patched, {} sent again", b.link.stats().patched, a.link.stats().resends);
+        shares.fetch_add((share * 1e4) as u32, Ordering::Relaxed);
+        patched.fetch_add(b.link.stats().patched as u32, Ordering::Relaxed);
+    });
+    let (share, patched) = (f64::from(shares.into_inner()) / 1e4 / runs as f64, patched.into_inner() / runs as u32);
+    println!("share {share:.4}, {patched} patched of about 200");
+    assert!(share > 0.89 && patched >= 110, "{share} {patched}");
+}

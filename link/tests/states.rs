@@ -1,7 +1,7 @@
 //! The table of PROTOCOL 4.1, row by row.
 #![allow(missing_docs)]
 
-use link::wire::segment::{Close, Open, VERSION, Writer};
+use link::wire::segment::{Ack, Close, Open, VERSION, Writer};
 use link::wire::{Binding, Deframer, Head, Level, Segment, segment::Record, write_frame};
 use link::{CloseCode, Config, Event, FRAME_MAX, Instant, Link, Loss, State};
 
@@ -169,6 +169,81 @@ fn open_begins_again_when_nothing_had_passed() {
     assert_eq!(end.said(), ["OPEN 5 9 answer"]);
     end.hear(&open(OTHER, ME, VERSION));
     assert_eq!(end.said(), ["OPEN 5 9", "DATA 3"]);
+}
+
+#[test]
+fn open_ends_with_another_peer_once_the_end_of_a_stream_came() {
+    let mut end = End::open();
+    end.hear(&segment(Binding::of(PEER, ME), 0, |w| w.data(0, 0, true, 0, |_| ())));
+    assert!(end.link.at_end());
+    end.hear(&open(OTHER, 0, VERSION));
+    assert_eq!(end.events(), [Event::Lost(Loss::PeerRestarted)]);
+}
+
+/// Open, both streams confirmed, and nobody has acknowledged our DONE.
+fn delivered() -> End {
+    let mut end = End::open();
+    end.link.finish();
+    end.hear(&segment(Binding::of(PEER, ME), 0, |w| w.data(0, 0, true, 0, |_| ())));
+    end.said();
+    end.hear(&segment(Binding::of(PEER, ME), 1, |w| w.done(0)));
+    end.link.confirm(end.now);
+    assert_eq!(end.said(), ["ACK 1", "Done { channel: 0 }"]);
+    assert!(end.link.is_delivered() && end.link.state() == State::Open);
+    end
+}
+
+#[test]
+fn open_and_delivered_is_finished_by_any_end() {
+    let mut end = delivered();
+    end.hear(&open(OTHER, 0, VERSION));
+    assert_eq!(end.events(), [Event::Finished]);
+    assert!(end.said().is_empty(), "who has left is told nothing");
+    let mut end = delivered();
+    end.hear(&close(PEER, ME));
+    assert_eq!(end.events(), [Event::Finished]);
+    assert!(end.said().is_empty());
+    let mut end = delivered();
+    end.wait(9_999_999);
+    end.said();
+    assert_eq!(end.link.state(), State::Open);
+    end.wait(1);
+    assert_eq!(end.events(), [Event::Finished]);
+    assert_eq!(end.said(), ["ACK 1", "Done { channel: 0 }", "ACK 1", "Done { channel: 0 }"]);
+    let mut end = delivered();
+    end.wait(100_000_000);
+    assert_eq!(end.events(), [Event::Finished]);
+}
+
+#[test]
+fn finished_answers_with_done_only_while_nobody_has_acknowledged_it() {
+    let mut end = delivered();
+    end.wait(10_000_000);
+    end.said();
+    end.hear(&segment(Binding::of(PEER, ME), 2, |w| w.ping()));
+    assert_eq!(end.said(), ["ACK 2", "Done { channel: 0 }"]);
+    // what it said last has arrived
+    let ack = Ack { newest: 4, damage: 0, slips: 0, run: 5, pairs: heapless::Vec::new() };
+    end.hear(&segment(Binding::of(PEER, ME), 3, |w| {
+        w.ack(&ack);
+        w.ping();
+    }));
+    assert_eq!(end.said(), ["ACK 3"]);
+    end.hear(&segment(Binding::of(PEER, ME), 4, |w| w.ack(&ack)));
+    end.hear(&open(OTHER, 0, VERSION));
+    end.hear(&close(PEER, ME));
+    assert!(end.said().is_empty() && end.link.poll_timeout().is_none());
+}
+
+#[test]
+fn an_acknowledgement_behind_a_gap_is_not_acknowledged() {
+    let mut end = End::open();
+    end.hear(&data(0));
+    end.wait(2_000);
+    end.said();
+    let ack = Ack { newest: 0, damage: 0, slips: 0, run: 1, pairs: heapless::Vec::new() };
+    end.hear(&segment(Binding::of(PEER, ME), 5, |w| w.ack(&ack)));
+    assert!(end.said().is_empty());
 }
 
 #[test]

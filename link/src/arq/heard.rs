@@ -92,6 +92,18 @@ pub(crate) fn runs(ack: &Ack, next: u64) -> Option<heapless::Vec<(u64, u64), { A
     if newest < next { Some(runs) } else { None }
 }
 
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Heard {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Heard { runs, floor } = self;
+        runs.iter().for_each(|run| {
+            to.theirs(run.0);
+            to.theirs(run.1);
+        });
+        to.theirs(*floor);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

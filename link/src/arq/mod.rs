@@ -21,7 +21,7 @@ use crate::mux::Note;
 use crate::wire::segment::{CloseCode, ResetCode};
 
 /// Where a session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calling; no peer has been heard.
     Opening,
@@ -36,7 +36,7 @@ pub enum State {
 }
 
 /// Why a session ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Nothing was heard for the grace time.
     Silence,
@@ -57,7 +57,7 @@ pub enum Loss {
 }
 
 /// News for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The session is open; the two ids.
     Opened {
@@ -72,7 +72,7 @@ pub enum Event {
     Accepted(u16),
     /// The peer tells something beside the stream of this channel.
     Noted(u16, Note, u32),
-    /// Everything on this channel was delivered both ways, and both ends know; it is gone.
+    /// Everything on this channel was delivered both ways; it is gone. Both ends know, unless the session ended before.
     Closed(u16),
     /// The peer ended or refused this channel; it is gone.
     Reset(u16, ResetCode),

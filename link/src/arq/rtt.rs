@@ -75,3 +75,12 @@ impl Rtt {
         self.backoff = 0;
     }
 }
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Rtt {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // of the estimate what follows from it now
+        let Rtt { floor_us: _, recent_us: _, recent: _, initial_us: _, smoothed_us: _, variation_us: _, backoff } = self;
+        to.add(((*backoff).min(16), self.wait_us()));
+    }
+}

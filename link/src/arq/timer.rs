@@ -12,15 +12,16 @@ pub(crate) enum Timer {
     AckDelay,
     /// Give a sign of life.
     KeepAlive,
-    /// The peer has been silent for the grace time.
-    Silence,
     /// Waited long enough for the last acknowledgement.
     Linger,
+    /// The peer has been silent for the grace time.
+    Silence,
 }
 
 impl Timer {
+    /// In the order they are served in: an end that has waited long enough has nothing to lose to a silence.
     pub(crate) const ALL: [Timer; 6] =
-        [Timer::Open, Timer::Resend, Timer::AckDelay, Timer::KeepAlive, Timer::Silence, Timer::Linger];
+        [Timer::Open, Timer::Resend, Timer::AckDelay, Timer::KeepAlive, Timer::Linger, Timer::Silence];
 }
 
 #[derive(Clone, Debug, Default)]
@@ -52,5 +53,12 @@ impl Timers {
     }
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.iter().flatten().min().copied()
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Timers {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        self.0.iter().for_each(|at| to.maybe(*at));
     }
 }

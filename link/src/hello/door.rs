@@ -30,7 +30,7 @@ pub(crate) struct Opened {
 }
 
 /// A caller that was answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Caller {
     id: u64,
     pattern: u8,
@@ -52,7 +52,7 @@ pub(crate) enum Heard {
     Opened(Opened),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Door<H> {
     pub(crate) handshake: H,
     /// Number of the caller whose answer is due.
@@ -233,4 +233,22 @@ impl<H: Handshake> Door<H> {
 /// What an end says of itself.
 pub(crate) fn introduce(me: u64, limit: u64, payload_max: u16, features: u16) -> Open {
     Open { version: VERSION, answer: false, me, you: 0, limit: limit as u32 & 0xFF_FFFF, payload_max, features }
+}
+
+#[cfg(feature = "explore")]
+impl<H> crate::explore::Digested for Door<H> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // what the handshake knows is the search's own
+        let Door { handshake: _, answer_due, call_due, called, gap_us, tokens, refilled, callers } = self;
+        to.add((answer_due, call_due, called.is_none_or(|at| to.now().since(at) >= *gap_us)));
+        let earned = to.now().since(*refilled) / REFILL_US;
+        let tokens = (u64::from(*tokens) + earned).min(u64::from(BURST));
+        to.add(tokens);
+        if tokens < u64::from(BURST) {
+            to.time(refilled.after(earned * REFILL_US));
+        }
+        for Caller { id, pattern, call, answer, open, keys } in callers {
+            to.add((id, pattern, call, answer, open, keys.send.digest(), keys.recv.digest()));
+        }
+    }
 }

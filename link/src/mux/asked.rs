@@ -36,7 +36,7 @@ pub(super) fn id(number: u64, odd: bool) -> u16 {
 
 /// Which channels the peer has begun: a BEGIN that was sent twice opens one channel, and one that comes
 /// late is not taken for one that came before, however many are out of order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Begun {
     /// The newest [`FORGET`] numbers, a bit each, at the number modulo that.
     seen: [u64; FORGET as usize / 64],
@@ -74,6 +74,22 @@ impl Begun {
 /// Word and bit of a number.
 fn place(number: u64) -> (usize, u64) {
     ((number % FORGET / 64) as usize, 1 << (number % 64))
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Asked {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Asked { id, class, service, limit, told, refused, refusal_due } = self;
+        to.add((id, class, service, limit, told, refused, refusal_due));
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Begun {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Begun { seen, newest } = self;
+        to.add((seen, newest));
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! One channel: a stream each way, and how it begins and ends (PROTOCOL 4.6).
 
+#[cfg(feature = "explore")]
+mod digest;
+
 use super::recv::{RecvStream, Refused};
 use super::send::{Piece, SendStream};
 use super::{Class, Control, Note, Room, Service};
@@ -15,7 +18,7 @@ const LEARN_SHARE: u64 = 8;
 const LEARN_UNPACED: u64 = 10_000_000;
 
 /// Bits of what is to be told to the peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Due(u16);
 
 impl Due {
@@ -37,7 +40,7 @@ impl Due {
 }
 
 /// Where a channel stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     /// We began it; the peer has not said yes.
     Asking,
@@ -50,7 +53,7 @@ pub(crate) enum Stage {
 }
 
 /// A stream each way between two users, one of many on a wire.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Channel<B> {
     id: u16,
     class: Class,
@@ -302,7 +305,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
         let still = match control {
             Control::Begin => self.stage == Stage::Asking,
             Control::Accept | Control::Window | Control::Note(_) => self.stage == Stage::Open,
-            Control::Done => !self.done_acked && self.stage == Stage::Open,
+            // on several paths it may have left before the ACCEPT came
+            Control::Done => self.confirmed && !self.done_acked && matches!(self.stage, Stage::Asking | Stage::Open),
             Control::Reset => self.stage == Stage::Resetting,
             Control::Skip => false,
         };

@@ -5,7 +5,7 @@ use crate::bond::PATHS_MAX;
 
 /// Something one end tells the other beside the streams of a channel. Of each kind the latest counts;
 /// all of them arrive before the end of the channel does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     /// How the user at that end has ended: exit code, or 256 and the signal.
     Status,
@@ -31,7 +31,7 @@ impl Note {
 }
 
 /// What a segment can say of a channel beside its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Control {
     Begin,
     Accept,
@@ -70,7 +70,7 @@ impl Control {
 }
 
 /// What one transmission carried: at most one control and one piece of data.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Load {
     pub(crate) control: Option<(u16, Control)>,
     pub(crate) piece: Option<(u16, Piece)>,
@@ -84,7 +84,7 @@ impl Load {
 
 /// What became of SKIPs. Of those about one path the latest order counts, for what becomes of an older one says
 /// nothing of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Skips {
     orders: u16,
     /// The latest about each path, until it is answered.
@@ -100,6 +100,10 @@ impl Skips {
         self.orders = self.orders.wrapping_add(1);
         self.latest[path] = Some(self.orders);
         self.orders
+    }
+    /// What was ordered is about a peer that is gone.
+    pub(super) fn forget(&mut self) {
+        *self = Skips { orders: self.orders, ..Skips::default() };
     }
     pub(crate) fn answer(&mut self, order: u16, arrived: bool) {
         if let Some(path) = self.latest.iter().position(|latest| *latest == Some(order)) {

@@ -75,7 +75,7 @@ impl core::fmt::Display for CannotOpen {
 }
 
 /// The channels of a session; at most `C`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mux<B, const C: usize> {
     channels: heapless::Vec<Channel<B>, C>,
     /// What the peer wants opened and nobody has answered.
@@ -168,8 +168,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             channel.reset(reason);
         }
     }
-    /// The next news; a channel that has ended is gone once this was said.
-    pub(crate) fn poll_news(&mut self) -> Option<News> {
+    /// The next news; a channel that has ended is gone once this was said. `last`: the session is over, and nobody will
+    /// tell more of one on which everything was delivered.
+    pub(crate) fn poll_news(&mut self, last: bool) -> Option<News> {
         if let Some(asked) = self.asked.iter_mut().find(|a| !a.told && a.refused.is_none()) {
             asked.told = true;
             return Some(News::Asked(asked.id));
@@ -185,9 +186,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             if channel.stage == Stage::Reset {
                 let (id, reason, told) = (channel.id(), channel.reason(), channel.reset_news);
                 self.remove(at);
-                return if told { Some(News::Reset(id, reason)) } else { self.poll_news() };
+                return if told { Some(News::Reset(id, reason)) } else { self.poll_news(last) };
             }
-            if channel.id() != 0 && channel.is_over() {
+            if channel.id() != 0 && (channel.is_over() || (last && channel.is_delivered())) {
                 let id = channel.id();
                 self.remove(at);
                 return Some(News::Closed(id));
@@ -207,6 +208,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
 
     // ---- the session --------------------------------------------------------------------------
 
+    /// In a session with one stream: everything was delivered both ways.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.get(0).is_some_and(Channel::is_delivered)
+    }
+    /// And the peer knows that, too.
+    pub(crate) fn is_over(&self) -> bool {
+        self.get(0).is_some_and(Channel::is_over)
+    }
+
     /// Bytes per second of the wire from now on.
     pub(crate) fn set_rate(&mut self, rate: u32) {
         self.rate = rate;
@@ -219,12 +229,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
     /// Something of the user has passed in either direction, or was promised.
     pub(crate) fn is_used(&self) -> bool {
         let (into, out) = self.bytes();
-        into + out > 0 || self.channels.iter().any(|c| c.id() != 0 || c.recv.received() > 0) || !self.asked.is_empty()
+        into + out > 0 || self.channels.iter().any(|c| c.id() != 0 || c.recv.is_used()) || !self.asked.is_empty()
     }
     /// A new peer, and nothing had passed: all begins again.
     pub(crate) fn restart(&mut self) {
         self.channels.iter_mut().for_each(Channel::restart);
         (self.begun, self.next_number) = (Begun::default(), 0);
+        self.skips.forget();
     }
     /// Whether the peer's OPEN says where the one stream may go to.
     pub(crate) fn sole_limit(&mut self, limit: u64) {
@@ -346,5 +357,66 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         {
             channel.piece_lost(piece);
         }
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> crate::explore::Digested for Mux<B, C> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // the next turn and what follows from the rate are left out: the channels of the search are alike
+        #[rustfmt::skip]
+        let Mux {
+            schedule: _, rate: _, gone_in, gone_out, channels, asked, begun, odd, next_number, progress, skips,
+        } = self;
+        to.add((odd, next_number, progress, skips, gone_in, gone_out));
+        channels.iter().for_each(|channel| channel.digest(to));
+        asked.iter().for_each(|asked| asked.digest(to));
+        begun.digest(to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::segment::Writer;
+
+    const ROOM: Room = Room { payload: 100, backlog_us: 0, path: 0, bonded: true, urgent: true, fresh: true };
+
+    fn said(mux: &mut Mux<[u8; 64], 2>) -> Load {
+        let mut out = [0; 200];
+        mux.write_records(&mut Writer::new(&mut out, 0), ROOM, Instant::default()).0
+    }
+
+    #[test]
+    fn done_is_said_again_though_the_accept_has_not_come() {
+        let (mut mux, now) = (Mux::<[u8; 64], 2>::new(0), Instant::default());
+        let id = mux.open(b"it", Class::Bulk, [0; 64], [0; 64]).unwrap();
+        assert_eq!(said(&mut mux).control, Some((id, Control::Begin)));
+        // by another path than the ACCEPT
+        let data = Record::Data { channel: id, offset: 0, fin: true, payload: b"all" };
+        mux.handle(&data, true, now).unwrap();
+        let channel = mux.get_mut(id).unwrap();
+        assert_eq!(channel.read(&mut [0; 8]), 3);
+        channel.confirm();
+        let done = said(&mut mux);
+        assert_eq!(done.control, Some((id, Control::Done)));
+        assert!(said(&mut mux).is_empty());
+        mux.lost(done);
+        assert_eq!(said(&mut mux).control, Some((id, Control::Done)));
+        mux.arrived(done);
+        mux.lost(done);
+        assert!(said(&mut mux).is_empty());
+    }
+
+    #[test]
+    fn what_was_said_to_a_peer_that_is_gone_is_not_said_to_the_next() {
+        let (mut mux, now) = (Mux::<[u8; 64], 2>::sole(0, [0; 64], [0; 64]), Instant::default());
+        mux.handle(&Record::Data { channel: 0, offset: 0, fin: true, payload: b"" }, true, now).unwrap();
+        mux.get_mut(0).unwrap().confirm();
+        let done = said(&mut mux);
+        assert_eq!(done.control, Some((0, Control::Done)));
+        mux.restart();
+        mux.lost(done);
+        assert!(said(&mut mux).is_empty());
     }
 }

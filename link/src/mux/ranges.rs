@@ -1,7 +1,7 @@
 //! Bounded sets of stream offsets.
 
 /// Disjoint, sorted, half-open ranges; at most `N`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Ranges<const N: usize> {
     list: heapless::Vec<(u64, u64), N>,
 }

@@ -12,7 +12,7 @@ const FRAGMENTS: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecvStream<B> {
     ring: Ring<B>,
     /// Everything below was read by the user.
@@ -33,8 +33,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     pub(crate) fn readable(&self) -> usize {
         (self.next - self.read) as usize
     }
-    pub(crate) fn received(&self) -> u64 {
-        self.next
+    /// Whether the user may have seen something of it: a byte, or that it has none.
+    pub(crate) fn is_used(&self) -> bool {
+        self.next > 0 || self.end == Some(0)
     }
     pub(crate) fn read_bytes(&self) -> u64 {
         self.read
@@ -102,6 +103,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
             fresh = true;
         }
         Ok(fresh)
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for RecvStream<B> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let RecvStream { ring, read, next, ahead, end, advertised } = self;
+        to.add((read, next, ahead, end, advertised));
+        ring.digest(to);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A caller's buffer, addressed by stream offset.
 
 /// Bytes `offset % len` of a buffer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ring<B>(B);
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Ring<B> {
@@ -29,5 +29,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Ring<B> {
         out[..first].copy_from_slice(&buffer[at..at + first]);
         let rest = out.len() - first;
         out[first..].copy_from_slice(&buffer[..rest]);
+    }
+}
+
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for Ring<B> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Ring(bytes) = self;
+        to.add(bytes.as_ref());
     }
 }

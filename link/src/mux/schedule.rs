@@ -21,7 +21,7 @@ const BULK_SHARE: u64 = 9;
 const BULK_CREDIT: u64 = 4096;
 
 /// How urgent the data of a channel are. Control goes first, then interactive, then bulk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub enum Class {
     /// Learnt from use: small writes after idle are interactive, all else is bulk.
     #[default]
@@ -51,7 +51,7 @@ impl Class {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Schedule {
     /// Where the round goes on.
     turn: usize,

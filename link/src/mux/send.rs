@@ -9,7 +9,7 @@ use super::ring::Ring;
 const FRAGMENTS: usize = 32;
 
 /// A piece of the stream to send: `start..end`, and whether the stream ends behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub(crate) struct Piece {
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -36,7 +36,7 @@ impl Piece {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SendStream<B> {
     ring: Ring<B>,
     /// Everything below is acknowledged.
@@ -122,7 +122,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     }
     /// Everything is to be sent anew to a new peer: nothing was acknowledged.
     pub(crate) fn restart(&mut self) {
-        (self.next, self.limit, self.fin_sent) = (0, 0, false);
+        (self.next, self.limit, self.fin_sent, self.fin_acked) = (0, 0, false, false);
         self.acked.clear();
         self.lost.clear();
         self.fills.clear();
@@ -217,6 +217,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     }
 }
 
+#[cfg(feature = "explore")]
+impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for SendStream<B> {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // what the buffer holds follows from the offsets and the user
+        let SendStream { ring: _, base, next, end, limit, acked, lost, fills, finished, fin_sent, fin_acked } = self;
+        to.add((base, next, end, limit, acked, lost));
+        to.add((finished, fin_sent, fin_acked));
+        for Fill { path, tx, piece, from, to: end } in fills {
+            to.ours(*tx);
+            to.add((path, piece, from, end));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +251,17 @@ mod tests {
         assert_eq!((again.start, again.end, again.fin, repeat), (0, 60, false, true));
         s.acknowledged(again);
         assert!(s.is_done());
+    }
+
+    #[test]
+    fn the_end_is_told_to_the_next_peer_too() {
+        let mut s = SendStream::new([0u8; 10]);
+        s.finish();
+        let (fin, _) = s.take(5).unwrap();
+        s.acknowledged(fin);
+        s.restart();
+        assert!(s.urgent(0));
+        assert_eq!(s.take(5), Some((fin, false)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Finding frames in whatever the wire delivers (PROTOCOL 1.4).
 
+#[cfg(feature = "explore")]
+mod digest;
+
 use super::frame::{ARMOUR_HEAD, ARMOUR_SYNC, BODY_MAX, CHECK, FRAME_MAX, Head, Level, PLAIN_HEAD, PLAIN_SYNC};
 use super::whose::{Off, Parties};
 use super::{Whose, armour, check};
@@ -44,7 +47,7 @@ struct Good {
 ///
 /// After a frame the next is expected at once; where it does not stand, every position is tried,
 /// and a position that only seems to begin a frame never hides a real one behind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deframer {
     buffer: [u8; CAPACITY],
     start: usize,

@@ -26,7 +26,7 @@ pub const CHECK: usize = 4;
 pub const FRAME_MAX: usize = ARMOUR_HEAD + armour::coded_len(BODY_MAX + CHECK, Parity::P32);
 
 /// How strongly a frame is armoured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 #[repr(u8)]
 pub enum Level {
     /// Plain frame: one wrong bit spoils it.
@@ -66,7 +66,7 @@ impl Level {
 }
 
 /// The head word of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Head {
     /// Bytes of body.
     pub len: usize,

@@ -26,7 +26,7 @@ pub const OFFSET_BITS: u32 = 24;
 pub const TX_BITS: u32 = 16;
 
 /// Why a session was closed before its end (wire numbers; unknown ones are kept).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseCode {
     /// 1: the protocol versions differ.
     Version,
@@ -76,7 +76,7 @@ impl CloseCode {
 }
 
 /// Why a channel ended at once, or was never opened (wire numbers; unknown ones are kept).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResetCode {
     /// 1: there is no service of this name.
     NoService,
@@ -114,7 +114,7 @@ impl ResetCode {
 }
 
 /// OPEN: who is there, and what it can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Open {
     /// Protocol version.
     pub version: u8,
@@ -203,7 +203,7 @@ pub struct Ack {
 pub const PARTS_MAX: usize = 32;
 
 /// PARTS: a transmission came damaged; which parts of its payload seem right.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Hash)]
 pub struct Parts {
     /// Lowest 16 bits of its number, as far as it can be read.
     pub tx: u16,

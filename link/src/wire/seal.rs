@@ -132,6 +132,14 @@ pub fn associated(head: Head, tx: u16, epoch: u8) -> [u8; 5] {
     [a, b, c, d, epoch]
 }
 
+#[cfg(feature = "explore")]
+impl Key {
+    /// Tells it from other keys of a search.
+    pub(crate) fn digest(&self) -> [u8; KEY] {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

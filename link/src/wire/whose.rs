@@ -34,7 +34,7 @@ impl Off {
 }
 
 /// The session that frames may be of: the ids, and what they bind frames to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Session {
     ids: (u64, u64),
     theirs: Binding,
@@ -42,7 +42,7 @@ struct Session {
 }
 
 /// Whose frames may come: those of one session, and of strangers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parties {
     session: Option<Session>,
     strangers: Strangers,
@@ -84,7 +84,7 @@ const MOST: u8 = 8;
 /// What the check of a frame is off by, where it is neither right nor of the session that is known here. Damage is off
 /// by something else nearly each time, the frames of another session all by the same: what is frequent among all that
 /// come (Misra and Gries, 1982) is no damage.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Strangers([Suspect; REMEMBERED]);
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +108,16 @@ impl Strangers {
             None => self.0.iter_mut().for_each(|suspect| suspect.count -= 1),
         }
         false
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Parties {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // told of the session before each frame
+        let Parties { session: _, strangers: Strangers(suspects) } = self;
+        // the sum is of one frame, and differs from that of the next
+        suspects.iter().for_each(|Suspect { by, sum: _, count }| to.add((by, count)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two links on a virtual line: a clock that is only a number, seeded noise, no waiting.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod duo;
 pub mod rated;
 
 use std::collections::VecDeque;
@@ -301,11 +302,27 @@ impl Station for End {
     }
 }
 
+/// Sees that nobody says that something is due, again and again, and sends nothing.
+#[derive(Default)]
+pub struct Idle {
+    carried: u64,
+    rounds: u32,
+}
+
+impl Idle {
+    /// `next`: when there is something to do; `carried`: bytes sent so far, by both.
+    pub fn look(&mut self, next: u64, now: Instant, carried: u64, tell: impl FnOnce() -> String) {
+        let idle = next <= now.as_micros() && carried == self.carried;
+        (self.carried, self.rounds) = (carried, if idle { self.rounds + 1 } else { 0 });
+        assert!(self.rounds < 100, "due, and sends nothing at {now:?}: {}", tell());
+    }
+}
+
 /// Runs both ends until both are over; panics after `limit_us`.
 pub fn run<A: Station, B: Station>(a: &mut A, b: &mut B, ab: &mut Line, ba: &mut Line, seed: u64, limit_us: u64) -> u64 {
     let mut random = Random::new(seed ^ 0xABCD);
     let (mut now, mut wire, mut bytes) = (Instant::default(), vec![0u8; FRAME_MAX], Vec::new());
-    let mut rounds = 0u64;
+    let (mut rounds, mut idle) = (0u64, Idle::default());
     loop {
         step(a, ab, ba, now, &mut random, &mut wire, &mut bytes);
         step(b, ba, ab, now, &mut random, &mut wire, &mut bytes);
@@ -316,6 +333,7 @@ pub fn run<A: Station, B: Station>(a: &mut A, b: &mut B, ab: &mut Line, ba: &mut
         rounds += 1;
         assert!(rounds < 20_000_000, "spinning at {now:?}");
         let next = [a.wake(now), b.wake(now), ab.next(), ba.next()].into_iter().flatten().min().expect("something must come");
+        idle.look(next, now, ab.carried + ba.carried, || format!("a {} b {}", a.describe(), b.describe()));
         // a host is not instant either; this also keeps time moving
         now = Instant::from_micros(next.max(now.as_micros() + 1 + random.below(300)));
     }

@@ -108,7 +108,7 @@ enum Next {
 }
 
 /// The rate of one port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Climb {
     rates: Rates,
     peer: Rates,

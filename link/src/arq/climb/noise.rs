@@ -16,7 +16,7 @@ const PRIOR_BYTES: f64 = 8_000.0;
 const PRIOR_ERRORS: f64 = 0.1;
 
 /// The noise at the rate in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch {
     /// When the rates are compared next.
     pub(super) tick: Instant,

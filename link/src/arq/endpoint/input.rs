@@ -16,8 +16,8 @@ const ACK_BYTES: u16 = 8_000;
 /// acknowledgement may be held longer, for each costs both hosts a wake-up.
 pub(super) const LARGE: usize = 1024;
 pub(super) const LARGE_DELAY_US: u64 = 50_000;
-/// How long to wait for the last acknowledgement once both ends have said they are done (µs):
-/// everything is delivered, only the peer may not know yet.
+/// How long to wait for the last acknowledgement once both ends have said they are done (µs), and at most half the grace
+/// time: everything is delivered, only the peer may not know yet.
 const LINGER_US: u64 = 10_000_000;
 /// So many frames of somebody else, and none of the peer: the wires were changed.
 const STRAYS: u64 = 3;
@@ -27,7 +27,7 @@ impl<const N: usize> Endpoint<N> {
         let mut records = segment.records().peekable();
         match records.peek() {
             Some(Record::Open(open)) => return self.handle_open(mux, *open, now),
-            Some(Record::Close(close)) => return self.handle_close(*close),
+            Some(Record::Close(close)) => return self.handle_close(mux, *close),
             Some(Record::Hello(_)) => return self.handle_hello(),
             _ => {}
         }
@@ -57,6 +57,7 @@ impl<const N: usize> Endpoint<N> {
                 }
                 Record::Fill { tx, from, payload } => {
                     wants_ack = true;
+                    self.settle();
                     if !self.handle_fill(mux, tx, from, payload, now) {
                         // not heard: all of it comes again
                         return;
@@ -75,6 +76,10 @@ impl<const N: usize> Endpoint<N> {
                 _ => {}
             }
             wants_ack = true;
+            if !matches!(record, Record::Ping) {
+                // nobody says more to one whose session it does not take
+                self.settle();
+            }
             if mux.handle(&record, bonded, now).is_err() {
                 // not kept, hence not heard: the sender will repeat it
                 self.stats.frames_bad += 1;
@@ -183,6 +188,7 @@ impl<const N: usize> Endpoint<N> {
         if open.me != self.peer {
             self.peer = open.me;
             self.state = State::Greeting;
+            self.rtt.answered();
             self.timers.set(Timer::Open, now);
         }
         if self.state != State::Open && open.you == self.me {
@@ -191,6 +197,7 @@ impl<const N: usize> Endpoint<N> {
                 self.release(mux, u64::MAX);
             }
             self.state = State::Open;
+            self.rtt.answered();
             self.adapt.limit(open.payload_max);
             self.rates.opened(&open);
             match &mut self.member {
@@ -222,7 +229,7 @@ impl<const N: usize> Endpoint<N> {
             self.hand_over(mux);
             self.release(mux, u64::MAX);
         } else if mux.is_used() {
-            self.end(Loss::PeerRestarted);
+            self.end_early(mux, Loss::PeerRestarted);
             return false;
         } else {
             mux.restart();
@@ -236,22 +243,23 @@ impl<const N: usize> Endpoint<N> {
     /// Nothing is known of a peer. What is under way is the caller's.
     pub(super) fn restart(&mut self) {
         self.heard = Heard::default();
-        (self.damaged, self.parts_due, self.asked) = (super::patch::Damaged::default(), None, heapless::HistoryBuf::new());
-        (self.next_tx, self.newest_acked, self.unsure) = (0, None, false);
+        (self.damaged, self.asked) = (super::damaged::Damaged::default(), heapless::HistoryBuf::new());
+        (self.next_tx, self.newest_acked, self.plea, self.unsure) = (0, None, None, false);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
         self.peer_damage = (0, 0);
         self.timers.clear_all();
     }
 
-    fn handle_close(&mut self, close: Close) {
+    fn handle_close<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, close: Close) {
         let known = self.peer == 0 || close.me == self.peer;
         if close.you == self.me && known && !self.is_over() {
-            self.end(match close.code {
+            let loss = match close.code {
                 CloseCode::Version => Loss::Version(close.version),
                 CloseCode::Mode => Loss::Mode,
                 CloseCode::Bond => Loss::Bond,
                 code => Loss::PeerClosed(code),
-            });
+            };
+            self.end_early(mux, loss);
         }
     }
 
@@ -261,10 +269,12 @@ impl<const N: usize> Endpoint<N> {
         if self.newest_acked.is_some_and(|before| newest < before) {
             return;
         }
-        self.newest_acked = Some(newest);
-        if core::mem::take(&mut self.unsure) {
-            self.event(Event::Opened { me: self.me, peer: self.peer });
+        // of what was said more than once nobody knows which one was heard
+        let once = self.plea.is_none();
+        if self.newest_acked.replace(newest) != Some(newest) {
+            self.plea = None;
         }
+        self.settle();
         let (damage, slips) = (ack.damage.wrapping_sub(self.peer_damage.0), ack.slips.wrapping_sub(self.peer_damage.1));
         let (damage, slips) = if self.rates.take_changed() { (0, 0) } else { (damage, slips) };
         self.peer_damage = (ack.damage, ack.slips);
@@ -276,7 +286,7 @@ impl<const N: usize> Endpoint<N> {
             let arrived = runs.iter().any(|r| r.0 <= sent.tx && sent.tx <= r.1);
             batch.add(sent.level, sent.wire, arrived);
             if arrived {
-                if sent.tx == newest {
+                if sent.tx == newest && once {
                     self.rtt.sample(now.since(sent.left));
                 }
                 progress = true;
@@ -290,6 +300,9 @@ impl<const N: usize> Endpoint<N> {
         if progress {
             self.rtt.answered();
             self.member.iter_mut().for_each(|member| member.away = false);
+        } else {
+            // it was heard, and nothing that would show that its answers come
+            self.probe |= self.rtt.backoff() > 0 && self.sent.is_empty();
         }
         self.arm_resend();
     }
@@ -305,7 +318,7 @@ impl<const N: usize> Endpoint<N> {
     }
 
     pub(super) fn arm_resend(&mut self) {
-        if self.sent.is_empty() {
+        if self.sent.is_empty() || self.state != State::Open {
             self.timers.clear(Timer::Resend);
         } else {
             let short = self.sent.back().is_some_and(|s| s.load.piece.is_some_and(|(_, piece)| piece.len() < LARGE as u64));
@@ -316,12 +329,14 @@ impl<const N: usize> Endpoint<N> {
 
     /// A session with one stream is over once both ends know that both have everything; one that
     /// knows so itself waits a while for the other.
-    fn check_finished<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) {
-        let Some(sole) = mux.get(0).filter(|_| self.state == State::Open) else { return };
-        if sole.is_over() {
+    pub(super) fn check_finished<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) {
+        if self.state != State::Open {
+            return;
+        }
+        if mux.is_over() {
             self.finished();
-        } else if sole.is_delivered() {
-            self.timers.set_if_clear(Timer::Linger, now.after(self.config.grace_us.min(LINGER_US)));
+        } else if mux.is_delivered() {
+            self.timers.set_if_clear(Timer::Linger, now.after(LINGER_US.min(self.config.grace_us / 2)));
         }
     }
 

@@ -16,7 +16,7 @@ const MISSED: u32 = 2;
 const PROGRESS_MAX: u64 = 1 << 22;
 
 /// What a peer is told of transmissions that others have taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Skip {
     /// The path they went by.
     pub(crate) path: u8,
@@ -26,7 +26,7 @@ pub(crate) struct Skip {
 }
 
 /// One of several paths.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) path: u8,
     /// Our id of the bond.
@@ -57,7 +57,7 @@ pub(crate) struct Member {
     pub(crate) skip: Option<(Skip, bool)>,
     /// The latest transmission that wants an acknowledgement, and up to which the peer takes none any more.
     pub(super) loaded: Option<u64>,
-    skipped: Option<u64>,
+    pub(super) skipped: Option<u64>,
     /// How far this end had gone on when the oldest one under way left, at the latest; the same of a later one.
     safe: u64,
     mark: Option<(u64, u64)>,
@@ -143,7 +143,7 @@ impl<const N: usize> Endpoint<N> {
             }
         }
     }
-    pub(super) fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         self.member.as_ref().is_none_or(|member| member.admitted)
     }
     /// The peer sends again what it sent on this path up to there.
@@ -211,9 +211,16 @@ impl<const N: usize> Endpoint<N> {
             self.in_flight -= usize::from(sent.wire);
             mux.lost(sent.load);
         }
+        self.plea = None;
         if let Some(member) = &mut self.member {
             member.skipped = member.skipped.max(Some(upto));
         }
+    }
+    /// The peer is another one, and what is under way was for the one before: nothing of it is sent again.
+    pub(crate) fn forget(&mut self) {
+        self.sent.clear();
+        (self.in_flight, self.asked) = (0, heapless::HistoryBuf::new());
+        self.member.iter_mut().for_each(|member| (member.loaded, member.mark) = (None, None));
     }
     /// The port may be another one by now, and lead to somebody else. A plain session is soon begun anew, sooner than that
     /// would show.
@@ -242,5 +249,22 @@ impl<const N: usize> Endpoint<N> {
             Some(_) => {}
         }
         progress - member.safe >= PROGRESS_MAX
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Member {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        #[rustfmt::skip]
+        let Member {
+            path, bond, told, limit, admitted, foreign, opened, over, away, data, urgent, fresh, turn, skip_due, skip,
+            loaded, skipped, safe, mark,
+        } = self;
+        to.add((path, bond, told, limit, admitted, foreign, opened, over, away));
+        to.add((data, urgent, fresh, turn, skip_due, skip, safe, mark.map(|mark| mark.1)));
+        [*loaded, *skipped, mark.map(|mark| mark.0)].into_iter().for_each(|tx| {
+            to.add(tx.is_some());
+            tx.into_iter().for_each(|tx| to.ours(tx));
+        });
     }
 }

@@ -1,10 +1,14 @@
 //! One end of a session: what it knows, what its user does, and time. Segments come in through
 //! `input.rs` and go out through `output.rs`.
 
+mod damaged;
+#[cfg(feature = "explore")]
+mod digest;
 mod input;
 mod member;
 mod output;
 mod patch;
+mod plea;
 mod rates;
 mod sealing;
 
@@ -19,11 +23,12 @@ use crate::config::Config;
 use crate::mux::{Bytes, Load, Mux};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wire::segment::{CloseCode, Parts};
+use crate::wire::segment::CloseCode;
 use crate::wire::{Binding, Level};
+use damaged::Damaged;
 pub(crate) use member::{Member, Skip};
 pub(crate) use output::SURE;
-use patch::{Asked, Damaged};
+use patch::Asked;
 pub(crate) use sealing::Unsealed;
 
 /// Calls while nobody answers: the second after 250 ms, then at twice the distance each (µs).
@@ -60,14 +65,14 @@ pub(crate) struct Outgoing {
 }
 
 /// What the deframer has counted of damage to what came in (PROTOCOL 3.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Damage {
     pub(crate) wrong: u64,
     pub(crate) slips: u64,
 }
 
 /// `N`: most transmissions under way at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Endpoint<const N: usize> {
     config: Config,
     state: State,
@@ -85,9 +90,8 @@ pub(crate) struct Endpoint<const N: usize> {
     /// What it is as one path of several; none when it is alone.
     pub(crate) member: Option<Member>,
     heard: Heard,
-    /// The damaged frame that may be patched, and what the peer is to be told of it.
+    /// The damaged frames that may be patched, and what the peer is to be told of them.
     damaged: Damaged,
-    parts_due: Option<Parts>,
     /// What the peer asks for of damaged frames; the oldest gives way.
     asked: heapless::HistoryBuf<Asked, 8>,
     damage: Damage,
@@ -95,6 +99,7 @@ pub(crate) struct Endpoint<const N: usize> {
     in_flight: usize,
     next_tx: u64,
     newest_acked: Option<u64>,
+    plea: Option<plea::Plea>,
     last_left: Instant,
     /// Damage the peer has reported.
     peer_damage: (u16, u8),
@@ -142,13 +147,13 @@ impl<const N: usize> Endpoint<N> {
             member: None,
             heard: Heard::default(),
             damaged: Damaged::default(),
-            parts_due: None,
             asked: heapless::HistoryBuf::new(),
             damage: Damage::default(),
             sent: Deque::new(),
             in_flight: 0,
             next_tx: 0,
             newest_acked: None,
+            plea: None,
             unsure: false,
             last_left: now,
             peer_damage: (0, 0),
@@ -192,9 +197,15 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn state(&self) -> State {
         self.state
     }
-    /// Whether the session is open, and the peer has shown that it means to go on with it.
+    /// Whether the session is open, or was, and the peer has shown that it means to go on with it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state == State::Open && !self.unsure
+        matches!(self.state, State::Open | State::Finished) && !self.unsure
+    }
+    /// The peer has shown that.
+    pub(super) fn settle(&mut self) {
+        if core::mem::take(&mut self.unsure) {
+            self.event(Event::Opened { me: self.me, peer: self.peer });
+        }
     }
     pub(crate) fn is_channels(&self) -> bool {
         self.channels
@@ -247,6 +258,17 @@ impl<const N: usize> Endpoint<N> {
         self.event(Event::Lost(loss));
     }
 
+    /// The session ends by the peer, or by its silence: a loss, unless everything was delivered both ways before. A peer
+    /// that speaks of an end needs no farewell.
+    pub(super) fn end_early<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, loss: Loss) {
+        if self.state == State::Open && self.is_admitted() && mux.is_delivered() {
+            self.finished();
+            self.farewells = if loss == Loss::Silence { FAREWELLS } else { 0 };
+        } else {
+            self.end(loss);
+        }
+    }
+
     /// Sending time that stands before the wire unknown to the pacer, while that matters (µs).
     pub(crate) fn lag_us<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, now: Instant) -> Option<u64> {
         let back_us = self.config.wire_us(usize::from(self.config.typing_max()) + SHORT_FRAME);
@@ -294,7 +316,7 @@ impl<const N: usize> Endpoint<N> {
             }
             Timer::Silence => match &mut self.member {
                 Some(member) => member.over = true,
-                None => self.end(Loss::Silence),
+                None => self.end_early(mux, Loss::Silence),
             },
             Timer::Linger => self.finished(),
         }

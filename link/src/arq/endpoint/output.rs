@@ -31,8 +31,9 @@ impl<const N: usize> Endpoint<N> {
             State::Opening | State::Greeting if self.sealed => None,
             State::Opening | State::Greeting => self.owe_open.then(|| self.poll_open(mux, out, now)),
             State::Open if self.owe_open => Some(self.poll_open(mux, out, now)),
+            State::Open if self.is_far_ahead() => self.poll_plea(out),
             State::Open => self.poll_data(mux, out, backlog_us, now),
-            State::Finished | State::Ended => self.poll_farewell(out),
+            State::Finished | State::Ended => self.poll_farewell(mux, out),
         }
     }
 
@@ -48,12 +49,14 @@ impl<const N: usize> Endpoint<N> {
 
     /// A call goes out; the next one some time later.
     pub(super) fn called(&mut self, now: Instant) {
-        let wait = if self.state == State::Greeting { self.rtt.wait_us() } else { self.call_us };
-        self.call_us = (self.call_us * 2).min(CALL_MAX_US.max(self.call_us));
+        let most = CALL_MAX_US.max(self.call_us);
+        let wait = if self.state == State::Greeting { self.rtt.wait_us().min(most) } else { self.call_us };
+        self.rtt.back_off();
+        self.call_us = (self.call_us * 2).min(most);
         self.timers.set(Timer::Open, now.after(wait));
     }
 
-    fn poll_farewell(&mut self, out: &mut [u8]) -> Option<Outgoing> {
+    fn poll_farewell<B: Bytes, const C: usize>(&mut self, mux: &Mux<B, C>, out: &mut [u8]) -> Option<Outgoing> {
         self.farewells = self.farewells.checked_sub(1)?;
         if let Some(code) = self.closing {
             let tx = if self.sealed { self.next_tx } else { 0 };
@@ -66,10 +69,15 @@ impl<const N: usize> Endpoint<N> {
         let tx = self.next_tx;
         let mut writer = Writer::new(out, tx);
         writer.ack(&ack);
-        // the peer may have missed it when we stopped waiting for its answer
-        writer.done(0);
+        let level = self.adapt.short(writer.len()).max(SURE);
+        if !mux.is_over() {
+            // the peer may have missed it when we stopped waiting for its answer; what answers this is answered without
+            writer.done(0);
+            let load = Load { control: Some((0, Control::Done)), piece: None };
+            let _ = self.sent.push_back(Sent { tx, left: Instant::default(), wire: 0, level, load });
+        }
         self.next_tx += 1;
-        Some(Outgoing { tx, len: writer.len(), level: self.adapt.short(writer.len()).max(SURE), bound: true })
+        Some(Outgoing { tx, len: writer.len(), level, bound: true })
     }
 
     fn plan<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> Plan {
@@ -104,6 +112,7 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn is_due<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, backlog_us: u64, now: Instant) -> bool {
         match self.state {
             State::Opening | State::Greeting => self.owe_open,
+            State::Open if self.is_far_ahead() => self.owe_open || self.is_plea_due(),
             State::Open => {
                 let room = self.room(mux, backlog_us, now);
                 self.owe_open || self.control_due(mux, room) || mux.data_due(room, now)
@@ -123,6 +132,7 @@ impl<const N: usize> Endpoint<N> {
         if !(self.control_due(mux, room) || mux.data_due(room, now)) {
             return None;
         }
+        self.probe |= self.needs_answer();
         let tx = self.next_tx;
         let end = out.len() - if self.sealed { SEAL } else { 0 };
         let mut writer = Writer::new(&mut out[..end], tx);
@@ -131,11 +141,13 @@ impl<const N: usize> Endpoint<N> {
         }
         let head = writer.len();
         if self.unacked > 0 || self.ack_now {
-            if let Some(parts) = self.parts_due.take() {
+            let mut most = segment::PAYLOAD_MAX;
+            for parts in self.damaged.take_untold() {
                 // before the ACK that says it is lost
                 writer.parts(&parts);
-                room.payload = room.payload.min(segment::PAYLOAD_MAX - segment::PARTS_RECORD_MAX);
+                most -= segment::PARTS_RECORD_MAX;
             }
+            room.payload = room.payload.min(most);
             if let Some(ack) = self.heard.ack(self.damage) {
                 writer.ack(&ack);
             }
@@ -159,6 +171,10 @@ impl<const N: usize> Endpoint<N> {
         }
         let level = self.level(mux, &load, writer.len(), now);
         // without room it still probes: what it shows is that those before it are lost
+        if load.control == Some((0, Control::Done)) {
+            // whether the peer is heard again or not
+            self.check_finished(mux, now);
+        }
         self.member.iter_mut().filter(|_| !load.is_empty()).for_each(|member| member.loaded = Some(tx));
         let _ = self.sent.push_back(Sent { tx, left: Instant::default(), wire: 0, level, load });
         Some(self.outgoing(writer.len(), level))
@@ -182,7 +198,8 @@ impl<const N: usize> Endpoint<N> {
 
     /// The segment just polled went out in `wire` bytes, the last of which leaves at `left`.
     pub(crate) fn handle_sent(&mut self, wire: usize, left: Instant, now: Instant) {
-        if let Some(last) = self.sent.back_mut().filter(|s| s.tx + 1 == self.next_tx && s.wire == 0) {
+        let open = self.state == State::Open;
+        if let Some(last) = self.sent.back_mut().filter(|s| open && s.tx + 1 == self.next_tx && s.wire == 0) {
             last.wire = wire as u16;
             last.left = left;
             self.in_flight += wire;

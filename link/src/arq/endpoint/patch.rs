@@ -3,6 +3,7 @@
 //! sends only what lies between those that agree. The frame's own check decides whether the
 //! patched frame is right.
 
+use super::damaged::Kept;
 use super::{Endpoint, Sent};
 use crate::mux::{Bytes, Fill, Mux};
 use crate::wire::check::{self, PART};
@@ -15,23 +16,6 @@ use crate::wire::{BODY_MAX, Binding, seq};
 
 /// A fill above this share of the piece is not worth the trouble (of 4).
 const WORTH_OF_4: usize = 3;
-
-/// What came of a damaged frame.
-#[derive(Debug)]
-pub(super) struct Damaged {
-    head: Option<Head>,
-    tx: u16,
-    /// Where the payload begins in the body as sent.
-    payload_at: usize,
-    came: usize,
-    bytes: [u8; FRAGMENT_MAX],
-}
-
-impl Default for Damaged {
-    fn default() -> Self {
-        Damaged { head: None, tx: 0, payload_at: 0, came: 0, bytes: [0; FRAGMENT_MAX] }
-    }
-}
 
 /// Bytes of a body before its number that are not there when it is not sealed, once the number
 /// stands before the records; and those behind the records.
@@ -78,11 +62,9 @@ impl<const N: usize> Endpoint<N> {
         };
         let from_start = list(&mut check::parts(start[payload_at..].iter().copied()));
         let from_end = list(&mut check::parts(end[payload_at..].iter().rev().copied()));
-        self.parts_due = Some(Parts { tx, from_start, from_end });
         self.ack_now = true;
-        self.damaged.bytes[..bytes.len()].copy_from_slice(bytes);
-        (self.damaged.head, self.damaged.tx) = (Some(head), tx);
-        (self.damaged.payload_at, self.damaged.came) = (payload_at, bytes.len());
+        let kept = Kept { head, tx, payload_at, came: bytes.len() };
+        self.damaged.keep(kept, bytes, Parts { tx, from_start, from_end });
     }
 
     /// Decrypts what came of a sealed frame, as if it were right from its start and as if from its end.
@@ -107,16 +89,16 @@ impl<const N: usize> Endpoint<N> {
         payload: &[u8],
         now: crate::Instant,
     ) -> bool {
-        let (number, damaged) = (self.heard.number(tx), &mut self.damaged);
-        let Some(head) = damaged.head.filter(|_| damaged.tx == tx) else { return false };
-        damaged.head = None;
-        let (from, total) = (damaged.payload_at + usize::from(from), head.len + CHECK);
+        let mut bytes = [0; FRAGMENT_MAX];
+        let number = self.heard.number(tx);
+        let Some(Kept { head, payload_at, came, .. }) = self.damaged.take(tx, &mut bytes) else { return false };
+        let (from, total) = (payload_at + usize::from(from), head.len + CHECK);
         let to = from + payload.len();
-        let Some(rest) = total.checked_sub(to).filter(|rest| from + rest <= damaged.came) else { return false };
+        let Some(rest) = total.checked_sub(to).filter(|rest| from + rest <= came) else { return false };
         // first what stands behind, for it moves
-        damaged.bytes.copy_within(damaged.came - rest..damaged.came, to);
-        damaged.bytes[from..to].copy_from_slice(payload);
-        let (body, sum) = damaged.bytes[..total].split_at_mut(head.len);
+        bytes.copy_within(came - rest..came, to);
+        bytes[from..to].copy_from_slice(payload);
+        let (body, sum) = bytes[..total].split_at_mut(head.len);
         let binding = if head.sealed { Binding::NONE } else { Binding::of(self.peer, self.me) };
         if let Some(seal) = self.seal.as_ref().filter(|_| head.sealed)
             && !(seal.xor(number, body[SEALED_HEAD - 1], from - SEALED_HEAD, &mut body[from..to]))
@@ -175,5 +157,14 @@ impl<const N: usize> Endpoint<N> {
         let Some((id, piece)) = sent.load.piece else { return false };
         let path = self.member.as_ref().map_or(0, |member| member.path);
         mux.fill(id, Fill { path, tx: asked.tx, piece, from: asked.from, to: asked.to })
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Asked {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        let Asked { tx, from, to: end } = self;
+        to.ours(*tx);
+        to.add((from, end));
     }
 }

@@ -27,7 +27,7 @@ const TEST: Level = Level::Eight;
 const RTT_MAX_US: u64 = 2_000_000;
 
 /// What came, and what is known.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     /// This end can change its rate; the peer can, too.
     ours: bool,

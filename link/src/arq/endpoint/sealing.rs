@@ -14,7 +14,7 @@ const EPOCH_FRAMES: u64 = 1 << 16;
 const EPOCH_US: u64 = 120_000_000;
 
 /// The keys of both directions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Seal {
     send: Key,
     send_epoch: u64,
@@ -159,5 +159,14 @@ impl<const N: usize> Endpoint<N> {
         let tag = seal.send.seal(tx, &seal::associated(head, tx as u16, epoch), &mut out[SEALED_HEAD..end]);
         out[end..end + tag.len()].copy_from_slice(&tag);
         head
+    }
+}
+
+#[cfg(feature = "explore")]
+impl crate::explore::Digested for Seal {
+    fn digest(&self, to: &mut crate::explore::Digest) {
+        // the search does not last as long as a key
+        let Seal { began: _, send, send_epoch, recv, recv_epoch, before } = self;
+        to.add((send.digest(), send_epoch, recv.digest(), recv_epoch, before.as_ref().map(Key::digest)));
     }
 }
