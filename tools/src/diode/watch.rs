@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use diode::object::ObjectSender;
 
 use super::files::{Reading, Stamp, describe, name_of, open, stamp};
+use super::objects::numbering;
+use super::transfers::Transfers;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::shown;
 
@@ -52,14 +54,14 @@ impl Watch {
     }
 
     /// Takes what is whole.
-    pub fn look(&mut self, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
+    pub fn look(&mut self, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
         for folder in [&self.sending, &self.sent] {
             std::fs::create_dir_all(folder).doing(kinds::WATCH_FOLDER, || format!("make {}", shown(folder)))?;
         }
         let mut there = HashSet::new();
         for path in self.files_in(&self.sending.clone())? {
             if !self.under_way.contains(&path) && self.is_ready(&path) {
-                self.add(path.clone(), sender);
+                self.add(path.clone(), sender, transfers)?;
             }
             there.insert(path);
         }
@@ -68,7 +70,7 @@ impl Watch {
             // one of the same name goes first
             if !there.contains(&taken) && self.is_ready(&path) {
                 std::fs::rename(&path, &taken).doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?;
-                self.add(taken, sender);
+                self.add(taken, sender, transfers)?;
             }
             there.insert(path);
         }
@@ -103,14 +105,16 @@ impl Watch {
         self.refuse(reading.path.clone(), why);
     }
 
-    fn add(&mut self, path: PathBuf, sender: &mut ObjectSender<Reading>) {
+    fn add(&mut self, path: PathBuf, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
         match describe(&path) {
             Ok((description, reading)) => {
-                sender.add(description, reading);
+                let number = transfers.begin(&description).doing(kinds::STATE_FAILED, numbering)?;
+                sender.add(description, number, reading);
                 self.under_way.insert(path);
             }
             Err(failure) => self.refuse(path, &failure.message),
         }
+        Ok(())
     }
     fn refuse(&mut self, path: PathBuf, why: &str) {
         tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(&path));
