@@ -126,7 +126,7 @@ impl Delivered {
             .collect();
         newest.reverse();
         newest.extend(owed.iter().map(|owed| line("?", &owed.key, &owed.name)));
-        super::write_whole(&self.path, newest.concat().as_bytes())
+        super::kept::write_whole(&self.path, newest.concat().as_bytes())
     }
 }
 

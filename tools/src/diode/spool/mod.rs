@@ -13,16 +13,19 @@
 //! STATE/delivered              see `delivered`
 //! ```
 
+mod bindings;
 mod bounds;
 mod delivered;
+mod early;
 mod heard;
+mod kept;
 mod partial;
 mod restore;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use diode::object::Ledger;
@@ -32,18 +35,14 @@ pub use self::bounds::{Bounds, MEMORY, MEMORY_MIN};
 pub use self::delivered::Owed;
 pub use self::partial::Partial;
 
+use self::bindings::{Bindings, Place, Said};
 use self::bounds::{BLOCKS_MAX, disk};
-use self::heard::Heard;
-use self::partial::{Cut, Key, cut};
+use self::early::Early;
+use self::kept::Kept;
+use self::partial::{Key, cut};
 use self::worker::{Job, Worker};
 use crate::names::{objection, safe, shown};
 
-/// Symbol files kept open.
-const OPEN_MAX: usize = 16;
-/// What is kept in memory beside the bytes of a symbol whose manifest has not come.
-const EARLY_OVERHEAD: u64 = 128;
-/// Numbers of a session whose transfers are remembered; beyond, those that are settled are looked up anew.
-const BOUND_MAX: usize = 1 << 17;
 /// Objects under way at once.
 const OBJECTS_MAX: usize = 1024;
 /// Counter and session of the manifests kept on disk; they mean nothing there.
@@ -84,45 +83,21 @@ pub enum News {
     Anew(String, String),
 }
 
-/// What a number of the session stands for.
-#[derive(Debug)]
-struct Bound {
-    key: Key,
-    cut: Cut,
-    place: Place,
-    /// That something else came under this number was told.
-    contested: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// It is put together here.
-    Slot(u32),
-    Delivered,
-    Refused,
-}
-
 /// The receiving side of objects.
 #[derive(Debug)]
 pub struct Spool {
-    state: PathBuf,
+    kept: Kept,
     out: PathBuf,
     bounds: Bounds,
     /// Whether a command is to run for each that is delivered.
     hooked: bool,
     objects: BTreeMap<u32, Partial>,
     delivered: delivered::Delivered,
-    session: u64,
-    /// Numbers of the present session.
-    bound: HashMap<u32, Bound>,
-    heard: Heard,
-    open: HashMap<(u32, u64), BufWriter<File>>,
+    numbers: Bindings,
     worker: Worker,
     /// Blocks that are being decoded.
     decoding: HashSet<(u32, u64)>,
-    /// By number of the session, block and symbol.
-    early: BTreeMap<(u32, u16, u32), Vec<u8>>,
-    early_bytes: u64,
+    early: Early,
     /// Bytes of memory that notes of symbols take, and of how many blocks there are some.
     notes: (u64, usize),
     /// Transfers that began anew and are not whole since: name and why.
@@ -137,20 +112,16 @@ impl Spool {
         std::fs::create_dir_all(out)?;
         let (delivered, owed) = delivered::Delivered::open(state)?;
         let mut spool = Spool {
-            state: state.to_owned(),
+            kept: Kept::new(state),
             out: out.to_owned(),
             bounds,
             hooked,
             objects: BTreeMap::new(),
             delivered,
-            session: 0,
-            bound: HashMap::new(),
-            heard: Heard::default(),
-            open: HashMap::new(),
+            numbers: Bindings::default(),
             worker: Worker::start(),
             decoding: HashSet::new(),
-            early: BTreeMap::new(),
-            early_bytes: 0,
+            early: Early::new(bounds.early()),
             notes: (0, 0),
             anew: BTreeMap::new(),
         };
@@ -160,22 +131,18 @@ impl Spool {
 
     /// Another session begins: its numbers mean something else. Returns the contents that the one before told of.
     pub fn begin_session(&mut self, session: u64) -> HashSet<[u8; 16]> {
-        self.session = session;
         self.early.clear();
-        self.early_bytes = 0;
-        self.heard = Heard::default();
-        self.delivered.take_before(session).into_iter().for_each(|number| self.heard.insert(number));
         self.objects.values_mut().for_each(|partial| partial.number = None);
-        self.bound.drain().map(|(_, bound)| bound.key.content).collect()
+        let delivered = self.delivered.take_before(session);
+        self.numbers.begin(session, delivered)
     }
     /// Objects of this session that were heard of.
     pub fn heard(&self) -> u32 {
-        self.heard.count()
+        self.numbers.heard()
     }
     /// Whether the session told of all these contents.
     pub fn told_of_all(&self, contents: &HashSet<[u8; 16]>) -> bool {
-        let told: HashSet<_> = self.bound.values().map(|bound| bound.key.content).collect();
-        contents.is_subset(&told)
+        self.numbers.told_of_all(contents)
     }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
@@ -192,23 +159,18 @@ impl Spool {
     }
     /// Where it keeps what is not whole, and where objects go.
     pub fn folders(&self) -> (&Path, &Path) {
-        (&self.state, &self.out)
+        (self.kept.folder(), &self.out)
     }
     /// The command has run for this file.
     pub fn settle(&mut self, owed: &Owed) -> io::Result<()> {
         self.delivered.settle(&owed.key)
     }
 
-    fn path(&self, slot: u32, what: &str) -> PathBuf {
-        self.state.join(format!("object-{slot:04}.{what}"))
-    }
-
     /// A manifest came.
     pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
         let mut news = Vec::new();
         let announced = self.announce(m, &mut news);
-        let slot = self.bound.get(&m.object).map(|bound| bound.place);
-        match (announced, slot) {
+        match (announced, self.numbers.place(m.object)) {
             (Err(e), place) if e.kind() == io::ErrorKind::NotFound => {
                 if let Some(Place::Slot(slot)) = place {
                     news.extend(self.begin_anew(slot));
@@ -226,17 +188,14 @@ impl Spool {
         }
     }
     fn announce(&mut self, m: &Manifest<'_>, news: &mut Vec<News>) -> io::Result<()> {
-        self.heard.insert(m.object);
         let key = Key::of(m);
-        if let Some(bound) = self.bound.get_mut(&m.object) {
-            let other = (bound.key, bound.cut) != (key, cut(m));
-            if other && !std::mem::replace(&mut bound.contested, true) {
+        match self.numbers.hear(m, key) {
+            Said::New => {}
+            Said::Again => return Ok(()),
+            Said::Contradiction => {
                 news.push(refused(m, "its number is that of another transfer of this session"));
+                return Ok(());
             }
-            return Ok(());
-        }
-        if self.bound.len() >= BOUND_MAX {
-            self.bound.retain(|_, bound| matches!(bound.place, Place::Slot(_)));
         }
         if self.delivered.contains(&key) {
             self.bind(m, key, Place::Delivered);
@@ -257,47 +216,33 @@ impl Spool {
         let kept = self.objects.get(&slot).map_or(0, |partial| partial.have(m));
         news.push(News::Announced { transfer: m.transfer, kept });
         if m.blocks() == 0 {
-            File::create(self.path(slot, "data"))?;
+            File::create(self.kept.path(slot, "data"))?;
         }
         // an empty one, or one whose last block was decoded by a run that was stopped then
         if self.objects.get(&slot).is_some_and(|partial| partial.blocks_done.len() as u64 == partial.blocks) {
             news.extend(self.deliver(slot)?);
         }
-        self.take_early(m.object, news)
-    }
-    /// From now on the number stands for this; symbols that came before it are of use, or are not.
-    fn bind(&mut self, m: &Manifest<'_>, key: Key, place: Place) {
-        self.bound.insert(m.object, Bound { key, cut: cut(m), place, contested: false });
-        if let Place::Slot(slot) = place {
-            if let Some(partial) = self.objects.get_mut(&slot) {
-                partial.number = Some(m.object);
-            }
-        } else {
-            self.early_of(m.object).into_iter().for_each(|key| _ = self.remove_early(&key));
-        }
-    }
-    fn early_of(&self, object: u32) -> Vec<(u32, u16, u32)> {
-        self.early.range((object, 0, 0)..=(object, u16::MAX, u32::MAX)).map(|(key, _)| *key).collect()
-    }
-    fn remove_early(&mut self, key: &(u32, u16, u32)) -> Option<Vec<u8>> {
-        let payload = self.early.remove(key)?;
-        self.early_bytes -= payload.len() as u64 + EARLY_OVERHEAD;
-        Some(payload)
-    }
-    fn take_early(&mut self, object: u32, news: &mut Vec<News>) -> io::Result<()> {
-        for key in self.early_of(object) {
-            if let Some(payload) = self.remove_early(&key) {
-                news.extend(self.handle_symbol(key.0, key.1, key.2, &payload)?);
-            }
+        for (block, symbol, payload) in self.early.take(m.object) {
+            news.extend(self.handle_symbol(m.object, block, symbol, &payload)?);
         }
         Ok(())
+    }
+    /// From now on the number stands for this; what came of it before its manifest is of use, or is not.
+    fn bind(&mut self, m: &Manifest<'_>, key: Key, place: Place) {
+        self.numbers.bind(m.object, key, cut(m), place);
+        match place {
+            Place::Slot(slot) => {
+                self.objects.entry(slot).and_modify(|partial| partial.number = Some(m.object));
+            }
+            Place::Delivered | Place::Refused => drop(self.early.take(m.object)),
+        }
     }
 
     /// Where an object is put together: with what came of the same content before, else anew. None when there is no room.
     fn slot_for(&mut self, m: &Manifest<'_>, key: Key, news: &mut Vec<News>) -> io::Result<Option<u32>> {
         // somebody may have tidied up
         std::fs::create_dir_all(&self.out)?;
-        std::fs::create_dir_all(&self.state)?;
+        std::fs::create_dir_all(self.kept.folder())?;
         let mut frame = vec![0u8; link::FRAME_MAX];
         let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
         let body = frame[4..n - 4].to_vec();
@@ -307,7 +252,7 @@ impl Spool {
         let same = |slot: &&u32| self.objects.get(slot).is_some_and(|p| p.key == key);
         let best = found.iter().filter(fits).find(same).or_else(|| found.iter().find(fits)).copied();
         if let Some(slot) = best {
-            write_whole(&self.path(slot, "manifest"), &body)?;
+            self.kept.announce(slot, &body)?;
             self.objects.entry(slot).and_modify(|partial| partial.goes_on_as(m, body));
             return Ok(Some(slot));
         }
@@ -318,10 +263,7 @@ impl Spool {
         }
         let busy = |slot: &u32| self.objects.contains_key(slot) || self.decoding.iter().any(|(of, _)| of == slot);
         let Some(slot) = (0..).find(|slot| !busy(slot)) else { return Ok(None) };
-        for what in ["data", "blocks"] {
-            let _ = std::fs::remove_file(self.path(slot, what));
-        }
-        write_whole(&self.path(slot, "manifest"), &body)?;
+        self.kept.begin(slot, &body)?;
         self.objects.insert(slot, Partial::new(m, body));
         Ok(Some(slot))
     }
@@ -343,19 +285,14 @@ impl Spool {
 
     /// A symbol came.
     pub fn handle_symbol(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
-        match self.bound.get(&object).map(|bound| bound.place) {
+        match self.numbers.place(object) {
             Some(Place::Slot(slot)) => {
                 let kept = self.keep(slot, block, symbol, payload);
                 self.unless_gone(slot, kept)
             }
             Some(Place::Delivered | Place::Refused) => Ok(Vec::new()),
             None => {
-                let bytes = payload.len() as u64 + EARLY_OVERHEAD;
-                if self.early_bytes + bytes <= self.bounds.early()
-                    && self.early.insert((object, block, symbol), payload.to_vec()).is_none()
-                {
-                    self.early_bytes += bytes;
-                }
+                self.early.keep(object, block, symbol, payload);
                 Ok(Vec::new())
             }
         }
@@ -380,43 +317,23 @@ impl Spool {
         if !noted {
             return Ok(Vec::new());
         }
-        let writer = self.writer(slot, block)?;
-        writer.write_all(&symbol.to_le_bytes()[..3])?;
-        writer.write_all(payload)?;
+        self.kept.add(slot, block, symbol, payload)?;
         if enough {
             self.decode(slot, block)?;
         }
         Ok(Vec::new())
     }
 
-    fn writer(&mut self, slot: u32, block: u64) -> io::Result<&mut BufWriter<File>> {
-        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&(slot, block)) {
-            self.flush()?;
-            self.open.clear();
-        }
-        let path = self.path(slot, &block.to_string());
-        match self.open.entry((slot, block)) {
-            std::collections::hash_map::Entry::Occupied(e) => Ok(e.into_mut()),
-            std::collections::hash_map::Entry::Vacant(e) => {
-                std::fs::create_dir_all(&self.state)?;
-                let file = File::options().create(true).append(true).open(path)?;
-                Ok(e.insert(BufWriter::with_capacity(1 << 16, file)))
-            }
-        }
-    }
-
     /// Everything that came is handed to the kernel: call it about once a second.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.open.values_mut().try_for_each(BufWriter::flush)
+        self.kept.flush()
     }
 
     /// Has a block decoded beside the receiving: a line cannot be told to wait.
     fn decode(&mut self, slot: u32, block: u64) -> io::Result<()> {
-        if let Some(mut writer) = self.open.remove(&(slot, block)) {
-            writer.flush()?;
-        }
+        self.kept.close(slot, block)?;
         let Some(partial) = self.objects.get(&slot) else { return Ok(()) };
-        let (symbols, data) = (self.path(slot, &block.to_string()), self.path(slot, "data"));
+        let (symbols, data) = (self.kept.block(slot, block), self.kept.path(slot, "data"));
         self.decoding.insert((slot, block));
         self.worker.give(Job { object: slot, block, manifest: partial.body().to_vec(), symbols, data });
         Ok(())
@@ -434,7 +351,7 @@ impl Spool {
             self.decoding.remove(&(slot, block));
             if !self.objects.contains_key(&slot) {
                 // it was given up meanwhile
-                let _ = std::fs::remove_file(self.path(slot, "data"));
+                let _ = std::fs::remove_file(self.kept.path(slot, "data"));
                 continue;
             }
             let more = decoded.and_then(|whole| if whole { self.block_done(slot, block) } else { Ok(Vec::new()) });
@@ -458,24 +375,18 @@ impl Spool {
     fn refuse(&mut self, slot: u32, why: &str) -> Option<News> {
         let partial = self.remove(slot)?;
         if let Some(number) = partial.number {
-            self.bound.insert(number, Bound { key: partial.key, cut: partial.cut, place: Place::Refused, contested: false });
+            self.numbers.bind(number, partial.key, partial.cut, Place::Refused);
         }
         Some(News::Refused(partial.name, why.to_owned()))
     }
     /// Takes an object out, and all that was kept of it.
     fn remove(&mut self, slot: u32) -> Option<Partial> {
-        self.open.retain(|(of, _), _| *of != slot);
         let partial = self.objects.remove(&slot)?;
         self.notes = (self.notes.0 - partial.memory(), self.notes.1 - partial.ledgers.len());
         if let Some(number) = partial.number {
-            self.bound.remove(&number);
+            self.numbers.forget(number);
         }
-        for block in partial.ledgers.keys() {
-            let _ = std::fs::remove_file(self.path(slot, &block.to_string()));
-        }
-        for what in ["manifest", "blocks", "data"] {
-            let _ = std::fs::remove_file(self.path(slot, what));
-        }
+        self.kept.remove(slot, partial.ledgers.keys().copied());
         Some(partial)
     }
     fn forget_block(&mut self, slot: u32, block: u64) -> Option<Ledger> {
@@ -485,9 +396,7 @@ impl Spool {
     }
 
     fn block_done(&mut self, slot: u32, block: u64) -> io::Result<Vec<News>> {
-        let marks = self.path(slot, "blocks");
-        File::options().create(true).append(true).open(marks)?.write_all(&(block as u32).to_le_bytes())?;
-        let _ = std::fs::remove_file(self.path(slot, &block.to_string()));
+        self.kept.settle(slot, block)?;
         let ledger = self.forget_block(slot, block);
         let Some(partial) = self.objects.get_mut(&slot) else { return Ok(Vec::new()) };
         let Some((symbols, repair)) = partial.manifest().map(|m| (m.symbols(block) as u32, m.repair)) else {
@@ -503,7 +412,7 @@ impl Spool {
 
     /// All blocks are there: checks the hash and moves the object to its place.
     fn deliver(&mut self, slot: u32) -> io::Result<Vec<News>> {
-        let data = self.path(slot, "data");
+        let data = self.kept.path(slot, "data");
         let Some(m) = self.objects.get(&slot).and_then(Partial::manifest) else { return Ok(Vec::new()) };
         let (modified, message, transfer) = (m.modified, m.message, m.transfer);
         let wire_name = m.name.to_owned();
@@ -531,24 +440,18 @@ impl Spool {
         }
         let Some(Partial { name: told, key, cut, number, size, margin, .. }) = self.remove(slot) else { return Ok(Vec::new()) };
         if let Some(number) = number {
-            self.bound.insert(number, Bound { key, cut, place: Place::Delivered, contested: false });
+            self.numbers.bind(number, key, cut, Place::Delivered);
         }
         self.anew.remove(&key.transfer);
         let owed = Owed { key, name: name.to_string_lossy().into_owned() };
         let told_of = self.hooked.then_some(owed.name.as_str());
-        self.delivered.add(key, self.session, number.unwrap_or(u32::MAX), told_of)?;
+        self.delivered.add(key, self.numbers.session(), number.unwrap_or(u32::MAX), told_of)?;
         Ok(vec![News::Delivered(Delivered { path, name: told, transfer, size, margin, owed })])
     }
 }
 
 fn refused(m: &Manifest<'_>, why: &str) -> News {
     News::Refused(if m.message { "a message".to_owned() } else { m.name.to_owned() }, why.to_owned())
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, bytes)?;
-    std::fs::rename(temporary, path)
 }
 
 /// Moves the whole file to its place in one step, also from another file system.

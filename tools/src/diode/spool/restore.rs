@@ -14,10 +14,13 @@ use crate::names::shown;
 impl Spool {
     pub(super) fn restore(&mut self) -> io::Result<()> {
         let mut names: Vec<String> =
-            std::fs::read_dir(&self.state)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+            std::fs::read_dir(self.kept.folder())?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
         if let old @ 1.. = names.iter().filter(|name| is_old(name)).count() {
-            let state = shown(&self.state);
-            tracing::warn!(code = %kinds::STATE_OLD, "{old} files in {state} are of an earlier version, which knew no transfers: they are not used");
+            let state = shown(self.kept.folder());
+            tracing::warn!(
+                code = %kinds::STATE_OLD,
+                "{old} files in {state} are of an earlier version, which knew no transfers: they are not used"
+            );
         }
         // manifests before blocks
         names.sort_by_key(|n| !n.ends_with(".manifest"));
@@ -26,7 +29,7 @@ impl Spool {
             let Ok(slot) = slot.parse::<u32>() else { continue };
             match (what, what.parse::<u64>()) {
                 ("manifest", _) if self.objects.len() < OBJECTS_MAX => {
-                    let bytes = std::fs::read(self.state.join(&name))?;
+                    let bytes = std::fs::read(self.kept.folder().join(&name))?;
                     let partial = manifest_of(&bytes).map(|m| Partial::new(&m, bytes.clone()));
                     partial.into_iter().for_each(|partial| _ = self.objects.insert(slot, partial));
                 }
@@ -41,7 +44,7 @@ impl Spool {
         whole.into_iter().for_each(|slot| _ = self.remove(slot));
         // blocks that were decoded have no symbol file any more, but a mark
         for (slot, partial) in &mut self.objects {
-            let marks = std::fs::read(self.state.join(format!("object-{slot:04}.blocks"))).unwrap_or_default();
+            let marks = std::fs::read(self.kept.path(*slot, "blocks")).unwrap_or_default();
             for mark in marks.chunks_exact(4) {
                 let block = u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]]));
                 if block < partial.blocks {
@@ -61,7 +64,7 @@ impl Spool {
 
     /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.
     fn restore_block(&mut self, slot: u32, block: u64) -> io::Result<()> {
-        let path = self.path(slot, &block.to_string());
+        let path = self.kept.block(slot, block);
         let Some(partial) = self.objects.get_mut(&slot).filter(|partial| block < partial.blocks) else { return Ok(()) };
         let Some(symbols) = partial.manifest().map(|m| m.symbols(block) as u32) else { return Ok(()) };
         let record = 3 + usize::from(partial.cut.0);
