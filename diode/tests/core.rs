@@ -440,9 +440,9 @@ fn an_emitter_that_breaks_off_says_so() {
     let mut emitter: Emitter<4, 8> = Emitter::new(Config::for_baud(115_200, 1), now);
     for finished in [true, false] {
         if finished {
-            emitter.finish(now)
+            emitter.finish(now);
         } else {
-            emitter.break_off(now)
+            emitter.break_off(now);
         }
         now = emitter.poll_timeout().max(now);
         let n = emitter.poll_transmit(&mut frame, now).unwrap();
