@@ -50,6 +50,14 @@ struct Slot {
     due: Instant,
 }
 
+/// How a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Finished,
+    Broken,
+}
+
 /// Counters of an emitter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -79,7 +87,7 @@ pub struct Emitter<const SLOTS: usize, const LEN: usize> {
     pace: Pace,
     counter: u64,
     next_beacon: Instant,
-    ended: bool,
+    end: End,
     stats: Stats,
 }
 
@@ -108,7 +116,7 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             pace: Pace::new(config.rate.max(1), 2_000),
             counter: 0,
             next_beacon: now,
-            ended: false,
+            end: End::Open,
             stats: Stats::default(),
             config,
         }
@@ -152,7 +160,12 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
 
     /// No datagram will follow; the beacons say so from now on.
     pub fn finish(&mut self, now: Instant) {
-        self.ended = true;
+        self.end = End::Finished;
+        self.next_beacon = now;
+    }
+    /// No datagram will follow, since no more could be had: the beacons say that there should have been more.
+    pub fn break_off(&mut self, now: Instant) {
+        self.end = End::Broken;
         self.next_beacon = now;
     }
     /// Every copy of everything was handed out.
@@ -187,7 +200,8 @@ impl<const SLOTS: usize, const LEN: usize> Emitter<SLOTS, LEN> {
             stream_len: OPEN_END,
             datagrams: self.stats.datagrams,
             objects: 0,
-            end: self.ended,
+            end: self.end != End::Open,
+            broken: self.end == End::Broken,
         });
         let len = write(out, self.counter, self.config.session, &beacon, self.config.level, self.sealing.as_ref());
         // never more than a fiftieth of the wire

@@ -6,7 +6,7 @@
 //! with its own repair symbols, several share it and are protected by what the others send meanwhile.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -53,15 +53,6 @@ pub struct Description {
     pub priority: u8,
 }
 
-impl Description {
-    /// The number of the object: the same for the same name and bytes, so that a sender that was
-    /// restarted goes on with it (FNV-1a over both).
-    pub fn object(&self) -> u32 {
-        let bytes = self.name.bytes().chain(self.sha256);
-        bytes.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-    }
-}
-
 /// How objects are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -99,6 +90,7 @@ struct Sending<S> {
     what: Description,
     source: S,
     object: u32,
+    transfer: u64,
     block_symbols: u16,
     round: u32,
     block: u64,
@@ -149,8 +141,9 @@ pub struct ObjectSender<S> {
     list: Vec<Sending<S>>,
     /// Those among which the wire is shared, small ones first; empty when that is to be found out anew.
     active: [Vec<usize>; 2],
-    numbers: BTreeSet<u32>,
     plans: Plans,
+    /// Objects added so far: the number of the next.
+    added: u32,
     turn: [usize; 2],
     small_next: bool,
     /// Bytes handed out: the time of the wire.
@@ -165,8 +158,8 @@ impl<S: Source> ObjectSender<S> {
             config,
             list: Vec::new(),
             active: [Vec::new(), Vec::new()],
-            numbers: BTreeSet::new(),
             plans: Plans::default(),
+            added: 0,
             turn: [0; 2],
             small_next: true,
             at: 0,
@@ -174,16 +167,18 @@ impl<S: Source> ObjectSender<S> {
         }
     }
 
-    /// Adds an object; returns its number.
-    pub fn add(&mut self, what: Description, source: S) -> u32 {
+    /// Adds an object; returns its number in this session. `transfer` is the number of this sending of it: the same for as
+    /// long as one sending goes on, over sessions too, and never used for another.
+    pub fn add(&mut self, what: Description, transfer: u64, source: S) -> u32 {
         let per_block = (BLOCK_MAX / usize::from(self.config.symbol_len.max(1))).min(SYMBOLS_MAX);
         let symbols = what.size.div_ceil(u64::from(self.config.symbol_len.max(1))).max(1);
-        let object = what.object();
+        let object = self.added;
         let block_symbols = symbols.min(per_block as u64) as u16;
         let sending = Sending {
             what,
             source,
             object,
+            transfer,
             block_symbols,
             round: 0,
             block: 0,
@@ -196,7 +191,7 @@ impl<S: Source> ObjectSender<S> {
         // by priority, first come first served within it
         let at = self.list.iter().position(|s| s.what.priority < sending.what.priority).unwrap_or(self.list.len());
         self.list.insert(at, sending);
-        self.numbers.insert(object);
+        self.added = self.added.wrapping_add(1);
         self.regroup();
         object
     }
@@ -206,6 +201,7 @@ impl<S: Source> ObjectSender<S> {
         let s = &self.list[index];
         Manifest {
             object: s.object,
+            transfer: s.transfer,
             size: s.what.size,
             symbol_len: self.config.symbol_len,
             block_symbols: s.block_symbols,
@@ -217,9 +213,9 @@ impl<S: Source> ObjectSender<S> {
         }
     }
 
-    /// Objects added so far; the same one again does not count.
+    /// Objects added so far.
     pub fn added(&self) -> u32 {
-        self.numbers.len() as u32
+        self.added
     }
     /// Objects that are not done yet.
     pub fn pending(&self) -> usize {
@@ -231,11 +227,13 @@ impl<S: Source> ObjectSender<S> {
         self.done_bytes + self.list.iter().map(|s| s.progress(&self.config)).sum::<u64>()
     }
 
-    /// Takes out an object that had all its rounds.
-    pub fn take_done(&mut self) -> Option<(Description, S)> {
+    /// Takes out an object that had all its rounds, with the number of its transfer.
+    pub fn take_done(&mut self) -> Option<(Description, u64, S)> {
         let at = self.list.iter().position(|s| s.done)?;
         self.done_bytes += self.list[at].what.size;
-        Some(self.take(at))
+        let transfer = self.list[at].transfer;
+        let (what, source) = self.take(at);
+        Some((what, transfer, source))
     }
     /// Takes out the object at `index` wherever it is: no more is sent of it.
     pub fn take(&mut self, index: usize) -> (Description, S) {
@@ -414,7 +412,9 @@ impl Config {
 /// Which symbols of a block have come: all that a receiver keeps in memory of it.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    seen: Vec<u64>,
+    /// A bit per number, 64 numbers to a word; words without one are not there, so that a number that is far away costs
+    /// no more than another.
+    seen: BTreeMap<u32, u64>,
     count: u32,
     source: u32,
 }
@@ -424,14 +424,14 @@ impl Ledger {
     /// sender reaches are refused, which bounds the memory.
     pub fn note(&mut self, symbol: u32, symbols: u32) -> bool {
         let limit = symbols.saturating_mul(50).clamp(100_000, ESI_MAX);
-        let (word, bit) = (symbol as usize / 64, symbol % 64);
-        if symbol > limit || self.seen.get(word).is_some_and(|w| w >> bit & 1 == 1) {
+        if symbol > limit {
             return false;
         }
-        if word >= self.seen.len() {
-            self.seen.resize(word + 1, 0);
+        let (word, bit) = (self.seen.entry(symbol / 64).or_default(), 1 << (symbol % 64));
+        if *word & bit != 0 {
+            return false;
         }
-        self.seen[word] |= 1 << bit;
+        *word |= bit;
         self.count += 1;
         self.source += u32::from(symbol < symbols);
         true
@@ -443,6 +443,10 @@ impl Ledger {
     /// Source symbols among them.
     pub fn source(&self) -> u32 {
         self.source
+    }
+    /// Bytes of memory it takes, about: itself, and up to twice what its words have in them.
+    pub fn memory(&self) -> u64 {
+        256 + 32 * self.seen.len() as u64
     }
     /// Whether decoding is worth a try.
     pub fn is_enough(&self, symbols: u32) -> bool {

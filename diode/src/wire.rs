@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! body      counter, low 16 bits (2) | tag: kind (high four bits), argument (low four) | session tag (4) | fields
-//!  8 BEACON   argument bit 0: the session ends; version (1) | session (8) | counter (6) | period in ms (2)
+//!  8 BEACON   argument bit 0: the session ends, bit 1: before its time; version (1) | session (8) | counter (6) | period in ms (2)
 //!             | survive in ms (4) | stream: data shards (1), parity shards (1), depth (2), shard bytes (2)
 //!             | stream length (8) | datagrams made (4) | objects made (4)
 //!  9 DATUM    number (4) | payload
 //! 10 SHARD    group (4) | place (2) | pieces in the group, 0 = not yet known (2)
 //!             | offset of the piece in the stream, of parity that of its group (6) | payload
 //! 11 SYMBOL   object (4) | block (2) | symbol (3) | payload
-//! 12 MANIFEST argument bit 0: a message without a name; object (4) | bytes (8) | symbol bytes (2)
+//! 12 MANIFEST argument bit 0: a message without a name; object (4) | transfer (8) | bytes (8) | symbol bytes (2)
 //!             | symbols per block (2) | repair symbols per block and round (4) | modified, s since 1970 (8)
 //!             | SHA-256 (32) | name
 //! ```
@@ -18,7 +18,7 @@ use link::wire::frame::{BODY_MAX, body_at};
 use link::wire::{Binding, Head, Level, write_frame};
 
 /// Version of the one-way mode.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes of a body before its fields.
 pub const HEAD: usize = 7;
 /// Bytes of a beacon that every version has, behind the head: version, session, counter.
@@ -30,7 +30,7 @@ pub const SHARD_HEAD: usize = HEAD + 14;
 /// See [`DATUM_HEAD`].
 pub const SYMBOL_HEAD: usize = HEAD + 9;
 /// Bytes of a MANIFEST before the name, head included.
-pub const MANIFEST_HEAD: usize = HEAD + 60;
+pub const MANIFEST_HEAD: usize = HEAD + 68;
 /// Longest name of an object in bytes.
 pub const NAME_MAX: usize = 255;
 /// A stream that has not ended.
@@ -60,12 +60,15 @@ pub struct Beacon {
     pub objects: u32,
     /// The session ends; nothing new will come.
     pub end: bool,
+    /// It ends before its time: its sender could not go on (its input failed), and what it tells of is not all that was
+    /// meant to be sent. Never without `end`.
+    pub broken: bool,
 }
 
 impl Beacon {
     /// Whether nothing will be put into the session beyond what it tells of.
     pub fn is_complete(&self) -> bool {
-        self.end || self.stream_len != OPEN_END
+        !self.broken && (self.end || self.stream_len != OPEN_END)
     }
 }
 
@@ -85,8 +88,10 @@ pub struct Shape {
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manifest<'a> {
-    /// Number of the object in this session or its state.
+    /// Number of the object in this session, from 0 in the order they were begun: what its symbols name it by.
     pub object: u32,
+    /// Number of the transfer: of one sending of one object. Its sender gives it to no other, whatever the session.
+    pub transfer: u64,
     /// Its bytes.
     pub size: u64,
     /// Bytes per symbol.
@@ -183,7 +188,11 @@ impl<'a> Body<'a> {
         let tag = r.number::<1>()? as u8;
         let session_tag = r.number::<4>()? as u32;
         let record = match (tag >> 4, tag & 0x0F) {
-            (8, 0 | 1) => Record::Beacon(r.beacon(tag & 1 == 1)?),
+            (8, argument @ (0 | 1 | 3)) => {
+                let beacon = r.beacon(argument)?;
+                // a beacon that contradicts its own frame is none
+                (beacon.session as u32 == session_tag).then_some(Record::Beacon(beacon))?
+            }
             (9, 0) => Record::Datum { number: r.number::<4>()? as u32, payload: r.rest() },
             (10, 0) => Record::Shard {
                 group: r.number::<4>()? as u32,
@@ -206,7 +215,8 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn beacon(&mut self, end: bool) -> Option<Beacon> {
+    fn beacon(&mut self, argument: u8) -> Option<Beacon> {
+        let (end, broken) = (argument & 1 == 1, argument & 2 == 2);
         let version = self.number::<1>()? as u8;
         let (session, counter) = (self.number::<8>()?, self.number::<6>()?);
         if version != VERSION {
@@ -222,6 +232,7 @@ impl<'a> Reader<'a> {
                 datagrams: 0,
                 objects: 0,
                 end,
+                broken,
             });
         }
         let (period_ms, survive_ms) = (self.number::<2>()? as u16, self.number::<4>()? as u32);
@@ -232,13 +243,15 @@ impl<'a> Reader<'a> {
             len: self.number::<2>()? as u16,
         };
         let (stream_len, datagrams, objects) = (self.number::<8>()?, self.number::<4>()? as u32, self.number::<4>()? as u32);
-        let beacon = Beacon { version, session, counter, period_ms, survive_ms, shape, stream_len, datagrams, objects, end };
+        let beacon =
+            Beacon { version, session, counter, period_ms, survive_ms, shape, stream_len, datagrams, objects, end, broken };
         (self.0.is_empty() && shape.is_legal()).then_some(beacon)
     }
 
     fn manifest(&mut self, message: bool) -> Option<Manifest<'a>> {
         let manifest = Manifest {
             object: self.number::<4>()? as u32,
+            transfer: self.number::<8>()?,
             size: self.number::<8>()?,
             symbol_len: self.number::<2>()? as u16,
             block_symbols: self.number::<2>()? as u16,
@@ -253,6 +266,12 @@ impl<'a> Reader<'a> {
 }
 
 impl Shape {
+    /// Bytes of memory a receiver of such a stream needs at most: for each shard its bytes and 96 for its keeping, of the
+    /// groups it keeps and the one that begins.
+    pub fn memory(&self) -> u64 {
+        let shards = (u64::from(self.data) + u64::from(self.parity)) * u64::from(self.depth);
+        shards * (u64::from(self.len) + 96) * (u64::from(crate::stream::GROUPS) + 1)
+    }
     /// Whether a block of this shape can exist: at most 255 shards, a group of at most 65535 pieces.
     pub fn is_legal(&self) -> bool {
         if self.data == 0 {
@@ -316,7 +335,7 @@ impl Record<'_> {
     /// Kind and argument.
     pub(crate) fn tag(&self) -> u8 {
         match self {
-            Record::Beacon(b) => 0x80 | u8::from(b.end),
+            Record::Beacon(b) => 0x80 | u8::from(b.end) | u8::from(b.broken) << 1,
             Record::Datum { .. } => 0x90,
             Record::Shard { .. } => 0xA0,
             Record::Symbol { .. } => 0xB0,
@@ -379,6 +398,7 @@ impl<'a> Writer<'a> {
             }
             Record::Manifest(m) => {
                 self.put(&m.object.to_le_bytes());
+                self.put(&m.transfer.to_le_bytes());
                 self.put(&m.size.to_le_bytes());
                 self.put(&m.symbol_len.to_le_bytes());
                 self.put(&m.block_symbols.to_le_bytes());

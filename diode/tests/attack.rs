@@ -94,6 +94,7 @@ impl Line<'_> {
             datagrams: self.made,
             objects: 1,
             end,
+            broken: false,
         }));
     }
 }
@@ -112,7 +113,7 @@ fn session(content: &Content, key: Option<u8>, level: Level) -> Vec<Frame> {
         ObjectSender::new(object::Config { symbol_len: SYMBOL, overhead_percent: 30, outage_symbols: 2, rounds: 1, start: 0 });
     let description =
         Description { name: "o".into(), size: content.object.len() as u64, modified: 0, sha256: [0; 32], priority: 0 };
-    objects.add(description, Memory(content.object.clone()));
+    objects.add(description, 1, Memory(content.object.clone()));
     let (mut at, mut symbol, mut turn) = (0, Vec::new(), 0u32);
     (0..3).for_each(|_| line.beacon(OPEN_END, false));
     loop {

@@ -84,7 +84,7 @@ fn stream(seed: u64, ber: f64, outage: (u64, u64), len: usize) -> (Vec<u8>, Vec<
     let (mut at, mut counter, mut out) = (0, 0, Vec::new());
     // a beacon, so that the receiver knows the session
     let beacon = Record::Beacon(diode::wire::Beacon {
-        version: 1,
+        version: diode::wire::VERSION,
         session: 9,
         counter: 0,
         period_ms: 60_000,
@@ -94,6 +94,7 @@ fn stream(seed: u64, ber: f64, outage: (u64, u64), len: usize) -> (Vec<u8>, Vec<
         datagrams: 0,
         objects: 0,
         end: false,
+        broken: false,
     });
     let n = diode::wire::write(&mut frame, 0, 9, &beacon, Level::Plain);
     taken.handle_bytes(&frame[..n], now);
@@ -230,7 +231,7 @@ struct Came {
 fn objects(sizes: &[usize], config: object::Config, random: &mut Random, loss: f64, outage: (u64, u64)) -> (Vec<usize>, u64) {
     let mut sender = ObjectSender::new(config);
     let numbers: Vec<_> =
-        sizes.iter().enumerate().map(|(i, n)| sender.add(describe(&i.to_string(), *n), Memory(Vec::new()))).collect();
+        sizes.iter().enumerate().map(|(i, n)| sender.add(describe(&i.to_string(), *n), i as u64, Memory(Vec::new()))).collect();
     let (mut came, mut at) = (Came::default(), 0u64);
     let symbol_len = link::wire::frame::frame_len(diode::wire::SYMBOL_HEAD + usize::from(config.symbol_len), Level::Plain) as u64;
     while let Some(piece) = sender.next_piece() {
@@ -335,7 +336,7 @@ fn objects_are_recovered_from_what_comes() {
     let mut data = std::collections::BTreeMap::new();
     for (name, size) in [("empty", 0), ("one", 1), ("small", 5_000), ("large", 700_000)] {
         let bytes: Vec<u8> = (0..size).map(|_| random.bits() as u8).collect();
-        data.insert(sender.add(describe(name, size), Memory(bytes.clone())), bytes);
+        data.insert(sender.add(describe(name, size), 7, Memory(bytes.clone())), bytes);
     }
     let mut decoders = std::collections::BTreeMap::new();
     let (mut done, mut manifests, mut symbol) = (std::collections::BTreeMap::new(), 0, Vec::new());
@@ -400,4 +401,74 @@ fn a_large_object_needs_little_more_than_itself() {
     }
     println!("frames above the source, worst of 1000: {:.2} %", worst * 100.0);
     assert!(worst <= 0.06, "{worst}");
+}
+
+/// Objects are told apart by their place in the session, whatever is in them, and keep the number of their transfer.
+#[test]
+fn equal_objects_have_numbers_of_their_own() {
+    let mut sender = ObjectSender::new(config(100, 3));
+    let numbers: Vec<_> = (0..50).map(|_| sender.add(describe("same", 300), 1 << 40, Memory(vec![0; 300]))).collect();
+    assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(piece) = sender.next_piece() {
+        if let Piece::Manifest(index) = piece {
+            assert_eq!(sender.manifest(index).transfer, 1 << 40);
+            seen.insert(sender.manifest(index).object);
+        }
+        while let Some((_, transfer, _)) = sender.take_done() {
+            assert_eq!(transfer, 1 << 40);
+        }
+    }
+    assert_eq!((seen.len(), sender.added()), (50, 50));
+}
+
+/// What a symbol costs in memory does not depend on how far its number is away.
+#[test]
+fn a_ledger_costs_what_came() {
+    let mut far = Ledger::default();
+    assert!(far.note(100_000, 1) && !far.note(100_000, 1) && !far.note(100_001, 1));
+    assert!(far.memory() < 300, "{}", far.memory());
+    let mut whole = Ledger::default();
+    assert!((0..50_000).all(|symbol| whole.note(symbol, 50_000)));
+    assert!(whole.is_enough(50_000) && whole.memory() < 50_000);
+}
+
+/// An emitter whose input failed says that there should have been more.
+#[test]
+fn an_emitter_that_breaks_off_says_so() {
+    let (mut now, mut frame) = (Instant::from_micros(0), [0u8; 256]);
+    let mut emitter: Emitter<4, 8> = Emitter::new(Config::for_baud(115_200, 1), now);
+    for finished in [true, false] {
+        if finished {
+            emitter.finish(now);
+        } else {
+            emitter.break_off(now);
+        }
+        now = emitter.poll_timeout().max(now);
+        let n = emitter.poll_transmit(&mut frame, now).unwrap();
+        let mut deframer = link::wire::Deframer::default();
+        deframer.push(&frame[..n]);
+        let found = deframer.next_frame().unwrap();
+        let Record::Beacon(beacon) = Body::parse(found.body).unwrap().record else { panic!("a beacon") };
+        assert_eq!((beacon.end, beacon.broken, beacon.is_complete()), (true, !finished, finished));
+    }
+}
+
+/// Shards that are nearly empty cost a receiver what came, not what their shape could hold.
+#[test]
+fn shards_cost_what_came() {
+    let wide = diode::wire::Shape { data: 1, parity: 1, depth: 32_767, len: 4074 };
+    assert!(wide.is_legal() && wide.memory() > 1 << 30, "{}", wide.memory());
+    let usual = shape(64, 24, 480, 20_000_000 / 500);
+    assert!(usual.memory() < 256 << 20, "what 2 s at 10 MB/s need: {}", usual.memory());
+    // a piece that ends with zeros, and one that claims more than came
+    let small = diode::wire::Shape { data: 2, parity: 1, depth: 1, len: 10 };
+    let mut receiver = StreamReceiver::new(small);
+    receiver.handle_shard(0, 0, 0, 0, &[3, 0, 7, 0, 0]);
+    receiver.handle_shard(0, 1, 0, 3, &[4, 0, 8]);
+    let mut out = Vec::new();
+    while let Some(one) = receiver.poll_out() {
+        out.push(one);
+    }
+    assert_eq!(bytes(&out), [7, 0, 0, 8, 0, 0, 0]);
 }

@@ -60,6 +60,7 @@ fn beacon(session: u64, counter: u64) -> Beacon {
         datagrams: 0,
         objects: 0,
         end: false,
+        broken: false,
     }
 }
 

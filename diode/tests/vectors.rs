@@ -5,10 +5,11 @@
 use std::fmt::Write;
 
 use diode::noise::Pair;
+use diode::object::{Config, Description, ObjectSender, Source};
 use diode::receiver::{Event, Receiver};
 use diode::seal::Sealing;
 use diode::unseal::{Heard, Psk, Sender, Unlock};
-use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, Shape, write};
+use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, Shape, VERSION, write};
 use link::wire::Level;
 
 fn hex(bytes: &[u8]) -> String {
@@ -22,7 +23,7 @@ fn says(bytes: &[u8]) -> String {
         Record::Beacon(b) => write!(
             text,
             "BEACON argument={} version={} session={} counter={} period={} survive={} data={} parity={} depth={} shard={} length={} datagrams={} objects={}",
-            u8::from(b.end), b.version, b.session, b.counter, b.period_ms, b.survive_ms, b.shape.data, b.shape.parity, b.shape.depth, b.shape.len,
+            u8::from(b.end) | u8::from(b.broken) << 1, b.version, b.session, b.counter, b.period_ms, b.survive_ms, b.shape.data, b.shape.parity, b.shape.depth, b.shape.len,
             b.stream_len, b.datagrams, b.objects),
         Record::Datum { number, payload } => write!(text, "DATUM argument=0 number={number} payload={}", hex(payload)),
         Record::Shard { group, place, pieces, offset, payload } => {
@@ -33,12 +34,23 @@ fn says(bytes: &[u8]) -> String {
         }
         Record::Manifest(m) => write!(
             text,
-            "MANIFEST argument={} object={} size={} symbol={} block={} repair={} modified={} sha256={} name={}",
-            u8::from(m.message), m.object, m.size, m.symbol_len, m.block_symbols, m.repair, m.modified, hex(&m.sha256), hex(m.name.as_bytes())
+            "MANIFEST argument={} object={} transfer={} size={} symbol={} block={} repair={} modified={} sha256={} name={}",
+            u8::from(m.message), m.object, m.transfer, m.size, m.symbol_len, m.block_symbols, m.repair, m.modified, hex(&m.sha256), hex(m.name.as_bytes())
         ),
     }
     .unwrap();
     text
+}
+
+/// The bytes 1 to 5.
+struct Five;
+
+impl Source for Five {
+    type Error = std::convert::Infallible;
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Self::Error> {
+        out.copy_from_slice(&[1, 2, 3, 4, 5][offset as usize..][..out.len()]);
+        Ok(())
+    }
 }
 
 #[test]
@@ -56,7 +68,7 @@ fn records() {
     };
     let shape = Shape { data: 64, parity: 24, depth: 65, len: 480 };
     let beacon = Beacon {
-        version: 1,
+        version: VERSION,
         session,
         counter: 0x12_3456,
         period_ms: 1000,
@@ -66,6 +78,7 @@ fn records() {
         datagrams: 7,
         objects: 3,
         end: false,
+        broken: false,
     };
     add("beacon", &body(Record::Beacon(beacon)));
     add("beacon-end", &body(Record::Beacon(Beacon { end: true, stream_len: 5, shape: Shape::default(), ..beacon })));
@@ -73,8 +86,16 @@ fn records() {
     add("shard", &body(Record::Shard { group: 1, place: 300, pieces: 0, offset: 143_400, payload: &[3, 0, 1, 2, 3] }));
     add("shard-parity", &body(Record::Shard { group: 1, place: 4161, pieces: 12, offset: 1, payload: &[9; 16] }));
     add("symbol", &body(Record::Symbol { object: 0xDEAD_BEEF, block: 2, symbol: 0x12_3456, payload: &[1, 2, 3, 4] }));
+    // five bytes in symbols of four: the last is filled up
+    let mut sender = ObjectSender::new(Config { symbol_len: 4, overhead_percent: 0, outage_symbols: 0, rounds: 1, start: 0 });
+    let what = Description { name: "a".into(), size: 5, modified: 0, sha256: [0; 32], priority: 0 };
+    sender.add(what, 1, Five);
+    let mut payload = Vec::new();
+    sender.symbol(0, 0, 1, &mut payload).unwrap();
+    add("symbol-padded", &body(Record::Symbol { object: 0, block: 0, symbol: 1, payload: &payload }));
     let manifest = Manifest {
         object: 0xDEAD_BEEF,
+        transfer: 0x0102_0304_0506_0708,
         size: 1_000_000,
         symbol_len: 480,
         block_symbols: 2084,
@@ -86,6 +107,17 @@ fn records() {
     };
     add("manifest", &body(Record::Manifest(manifest)));
     add("manifest-message", &body(Record::Manifest(Manifest { message: true, name: "", ..manifest })));
+    add("beacon-broken", &body(Record::Beacon(Beacon { end: true, broken: true, ..beacon })));
+    // what the frame says of the session, and what the beacon says
+    let mut other = body(Record::Beacon(beacon));
+    other[3] ^= 1;
+    add("bad-session", &other);
+    let mut long = body(Record::Beacon(beacon));
+    long.push(0);
+    add("bad-long", &long);
+    let mut unended = body(Record::Beacon(beacon));
+    unended[2] |= 2;
+    add("bad-broken", &unended);
     add("bad-kind", &[0, 0, 0xD0, 1, 2, 3, 4, 5]);
     add("bad-cut", &body(Record::Beacon(beacon))[..40]);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/diode.txt");
@@ -123,7 +155,7 @@ const SESSION: u64 = 0x0123_4567_89AB_CDEF;
 
 fn sealed_beacon(counter: u64) -> Record<'static> {
     Record::Beacon(Beacon {
-        version: 1,
+        version: VERSION,
         session: SESSION,
         counter,
         period_ms: 1000,
@@ -133,6 +165,7 @@ fn sealed_beacon(counter: u64) -> Record<'static> {
         datagrams: 7,
         objects: 3,
         end: false,
+        broken: false,
     })
 }
 

@@ -157,7 +157,8 @@ pub struct DiodeSendArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Send what is put into this folder; what was sent moves to DIR/sent. A file is taken when nobody writes it any more as far
-    /// as can be known: rename it into the folder when it is whole, which is safe
+    /// as can be known: rename it into the folder when it is whole, which is safe. Each is a transfer of its own, however often the
+    /// same is put there
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "stream", "lines"])]
     pub watch: Option<PathBuf>,
     /// stdin to the far stdout
@@ -192,8 +193,8 @@ pub struct DiodeSendArgs {
 
 /// `hardline diode recv`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Ends with the sender's session: 0 when everything is there, 4 when something is missing \
-(it is named, on stderr and in the report), 5 when frames came and none could be read or believed. It waits for a session \
+#[command(after_help = "Ends with the sender's session: 0 when everything is there, 1 when a command of --exec failed, 4 when \
+something is missing (it is named, on stderr and in the report), 5 when frames came and none could be read or believed. It waits for a session \
 without limit. One whose end was not heard, because the line went away or was silent for --grace, counts as incomplete (4) unless all \
 that its sender had announced is there. With --wait or --forever a serial port that goes away is waited for, and the session goes on.\n\n  \
 hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in --state /var/lib/hardline --forever")]
@@ -201,8 +202,8 @@ pub struct DiodeRecvArgs {
     /// The port.
     #[command(flatten)]
     pub port: OneWayPort,
-    /// Where files go; one of the same name is replaced. A message without a name (sent as '-') is message-NUMBER, the same for
-    /// the same content
+    /// Where files go; one of the same name is replaced. A message without a name (sent as '-') is message-NUMBER, another for
+    /// each sending
     #[arg(long, value_name = "DIR", required_unless_present_any = ["stream", "lines"], conflicts_with_all = ["stream", "lines"])]
     pub out: Option<PathBuf>,
     /// The stream to stdout
@@ -218,10 +219,19 @@ pub struct DiodeRecvArgs {
     /// $XDG_STATE_HOME/hardline or ~/.local/state/hardline]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Most memory for what comes, at least 16M (k, M, G): blocks to decode, notes of what came, groups of a stream. What needs
+    /// more is refused, and named
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = memory)]
+    pub memory: u64,
+    /// Most disk for what is not whole (k, M, G): what needs more is refused, and named; files of earlier sessions give way
+    /// [default: as much as there is]
+    #[arg(long, value_name = "SIZE", requires = "out", value_parser = size)]
+    pub quota: Option<u64>,
     /// Append JSON lines: what came, what is missing and why, how the line is
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Run this for every finished file, with its path as the first argument
+    /// Run this for every finished file, with its path as the first argument; one at a time, beside the receiver. One that fails
+    /// is run again after 1 s and 5 s; then it is named, the exit code is 1, and with --state it is run at the next start
     #[arg(long, value_name = "CMD", requires = "out")]
     pub exec: Option<String>,
     /// Go on when a session ends, or breaks off
@@ -532,6 +542,24 @@ fn rate(text: &str) -> Result<u32, String> {
     match number(digits)? * scale {
         n if (1.0..=4e9).contains(&n) => Ok(n as u32),
         _ => Err("the rate is between 1 and 4000M bytes per second".into()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, scale) = match text.char_indices().last() {
+        Some((at, 'k')) => (&text[..at], 1u64 << 10),
+        Some((at, 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("'{text}' is no size such as 64M or 2G"))?;
+    number.checked_mul(scale).filter(|size| *size > 0).ok_or_else(|| format!("'{text}' is no size such as 64M or 2G"))
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if size >= crate::diode::spool::MEMORY_MIN => Ok(size),
+        _ => Err("the least is 16M".into()),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod port;
 pub mod progress;
 pub mod rig;
 pub mod say;
+pub mod seldom;
 pub mod signal;
 pub mod sim;
 pub mod soak;

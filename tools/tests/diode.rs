@@ -591,7 +591,9 @@ fn a_restarted_sender_goes_on_with_the_same_object() {
     receiver.signal(Signal::SIGTERM);
     receiver.ends(143);
     assert_carried(&out.join("file"), &sent);
-    assert_eq!(wire.reported("announced").len(), 1, "one object, not two");
+    let announced = wire.reported("announced");
+    assert_eq!(announced.len(), 2, "another sending: {announced:?}");
+    assert_ne!(announced[0]["transfer"], announced[1]["transfer"]);
 }
 
 #[test]
@@ -1098,6 +1100,7 @@ impl Forger {
             datagrams: 0,
             objects: 0,
             end,
+            broken: false,
         }));
     }
     /// A file of one symbol.
@@ -1108,8 +1111,18 @@ impl Forger {
     fn claim(&mut self, object: u32, name: &str, content: &[u8], hashed: &[u8]) {
         let sha256 = Sha256::digest(hashed).into();
         let (size, symbol_len) = (content.len() as u64, content.len() as u16);
-        let manifest =
-            Manifest { object, size, symbol_len, block_symbols: 1, repair: 0, modified: 0, sha256, message: false, name };
+        let manifest = Manifest {
+            object,
+            transfer: 0xF0 + u64::from(object),
+            size,
+            symbol_len,
+            block_symbols: 1,
+            repair: 0,
+            modified: 0,
+            sha256,
+            message: false,
+            name,
+        };
         self.send(&Record::Manifest(manifest));
         self.send(&Record::Symbol { object, block: 0, symbol: 0, payload: content });
     }

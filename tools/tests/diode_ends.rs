@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What ends a session: beacons with 50 bytes of body.
 const FAREWELL: usize = FAREWELLS as usize * frame_len(50, Level::Plain);
 /// A beacon and a manifest with a name of three bytes: what a session of such files begins with.
-const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(70, Level::Plain);
+const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(78, Level::Plain);
 
 #[track_caller]
 fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {

@@ -348,7 +348,7 @@ fn a_key_is_changed_without_a_way_back() {
 #[test]
 fn sessions_rise_whatever_the_clock_says_and_are_on_disk_first() {
     let bench = Bench::new();
-    let ahead = 9_000_000_000_000u64;
+    let ahead = 9_000_000_000_000_000u64;
     fs::create_dir(bench.path("state")).unwrap();
     fs::write(bench.path("state/diode-session"), format!("{ahead}\n")).unwrap();
     for n in 1..3 {

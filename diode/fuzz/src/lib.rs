@@ -84,6 +84,7 @@ fn beacon(counter: u64, end: bool) -> Beacon {
         datagrams: 0,
         objects: 0,
         end,
+        broken: false,
     }
 }
 

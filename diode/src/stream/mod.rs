@@ -7,6 +7,7 @@
 mod recv;
 mod send;
 
+pub(crate) use recv::GROUPS;
 pub use recv::{Out, StreamReceiver};
 pub use send::{Shard, StreamSender};
 

@@ -10,12 +10,14 @@ use fec::{Block, Code};
 use crate::wire::Shape;
 
 /// Groups a receiver keeps open.
-const GROUPS: u32 = 3;
+pub(crate) const GROUPS: u32 = 3;
 
-/// The bytes in a data shard.
-fn piece(shard: &[u8]) -> Vec<u8> {
-    let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(shard.len() - 2);
-    shard[2..2 + n].to_vec()
+/// The bytes in a data shard of `len` bytes, which may be kept without the zeros it ends with.
+fn piece(shard: &[u8], len: u16) -> Vec<u8> {
+    let n = usize::from(u16::from_le_bytes([shard[0], shard[1]])).min(usize::from(len) - 2);
+    let mut bytes = shard[2..].to_vec();
+    bytes.resize(n, 0);
+    bytes
 }
 
 /// What a receiver of a stream has for its user.
@@ -34,6 +36,7 @@ pub enum Out {
 
 #[derive(Debug, Default)]
 struct Group {
+    /// As they came: memory is what the wire brought, whatever the shape.
     shards: BTreeMap<u16, Vec<u8>>,
     /// Where pieces begin, as far as it was told; of place 0 also by parity.
     offsets: BTreeMap<u16, u64>,
@@ -45,7 +48,7 @@ struct Group {
 impl Group {
     /// Where the piece at `place` begins: as it was told, or, of a repaired one, as the next in an unbroken
     /// row tells that was.
-    fn offset(&self, place: u16) -> Option<u64> {
+    fn offset(&self, place: u16, len: u16) -> Option<u64> {
         let mut between = 0;
         for (at, (there, shard)) in (place..).zip(self.shards.range(place..)) {
             if *there != at {
@@ -54,7 +57,7 @@ impl Group {
             if let Some(offset) = self.offsets.get(&at) {
                 return offset.checked_sub(between);
             }
-            between += piece(shard).len() as u64;
+            between += piece(shard, len).len() as u64;
         }
         None
     }
@@ -152,10 +155,8 @@ impl StreamReceiver {
         if group.wrapping_sub(self.newest) < 1 << 31 {
             self.newest = group;
         }
-        let mut shard = payload.to_vec();
-        shard.resize(usize::from(self.shape.len), 0);
         let entry = self.groups.entry(group).or_default();
-        entry.shards.entry(place).or_insert(shard);
+        entry.shards.entry(place).or_insert_with(|| payload.to_vec());
         entry.offsets.insert(if u32::from(place) < data { place } else { 0 }, offset);
         if pieces > 0 {
             entry.pieces = Some(pieces);
@@ -217,7 +218,7 @@ impl StreamReceiver {
         let mut present = vec![false; data + parity];
         for (row, slot) in bytes.chunks_mut(len).enumerate() {
             if let Some(shard) = group.shards.get(&((row * depth + block) as u16)) {
-                slot.copy_from_slice(shard);
+                slot[..shard.len()].copy_from_slice(shard);
                 present[row] = true;
             } else if row >= mine && row < data {
                 present[row] = true; // never sent: zeros
@@ -248,7 +249,7 @@ impl StreamReceiver {
                 continue;
             }
             let Some(shard) = group.shards.get(&self.place) else { return };
-            let (bytes, offset) = (piece(shard), group.offsets.get(&self.place).copied());
+            let (bytes, offset) = (piece(shard, self.shape.len), group.offsets.get(&self.place).copied());
             self.hand_piece(bytes, offset);
             self.place += 1;
         }
@@ -287,10 +288,10 @@ impl StreamReceiver {
         let end = group.pieces.map_or(if number == self.newest { heard } else { data }, u32::from);
         for place in u32::from(self.place)..end {
             let place = place as u16;
-            let offset = group.offset(place);
+            let offset = group.offset(place, self.shape.len);
             match group.shards.get(&place) {
                 // behind a gap of a length nobody knows, bytes have no place: they are part of it
-                Some(shard) if !self.torn || offset.is_some() => self.hand_piece(piece(shard), offset),
+                Some(shard) if !self.torn || offset.is_some() => self.hand_piece(piece(shard, self.shape.len), offset),
                 _ => self.torn = true,
             }
         }

@@ -18,7 +18,8 @@ pub struct DiodeSendKeys {
     /// The receiver's public key: a file, or 'hardline-pub-1 BASE64'
     #[arg(long, value_name = "KEY", requires = "key")]
     pub peer: Option<String>,
-    /// Where the number of the last sealed session is kept [default: $XDG_STATE_HOME/hardline or ~/.local/state/hardline]
+    /// Where the number of the last sealed session is kept [default: $XDG_STATE_HOME/hardline or ~/.local/state/hardline]; and,
+    /// if given, which files were broken off: sent again they count as the same transfer, which is delivered once
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }

@@ -7,6 +7,7 @@ use diode::profile;
 
 use crate::cli::{Common, DiodeCommand, DiodeRecvArgs, DiodeSendArgs, LogFormat, OneWayPort, ProfileName};
 use crate::diode::files::check_names;
+use crate::diode::hooks::Hooks;
 use crate::diode::objects::{self, What};
 use crate::diode::port::{Input, Output};
 use crate::diode::receive::{Receiving, Sealed, Sink};
@@ -14,7 +15,7 @@ use crate::diode::report::Report;
 use crate::diode::sealing::{Session, senders};
 use crate::diode::send::Settings;
 use crate::diode::source::Source;
-use crate::diode::spool::Spool;
+use crate::diode::spool::{Bounds, Spool};
 use crate::diode::target::Target;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
@@ -95,7 +96,13 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
         streams::run(target, &settings, session, signals)?
     } else {
         let overhead_percent = args.overhead.unwrap_or(profile.overhead_percent);
-        let what = What { files: args.files.clone(), watch: args.watch.clone(), rounds: args.rounds, overhead_percent };
+        let what = What {
+            files: args.files.clone(),
+            watch: args.watch.clone(),
+            rounds: args.rounds,
+            overhead_percent,
+            state: args.keys.state.clone(),
+        };
         objects::run(target, &settings, session, &what, signals)?
     };
     let written = common.stats.as_ref().map_or(Ok(()), |path| stats::write_json(path, &sent.stats));
@@ -115,6 +122,7 @@ fn say_plain(common: &Common, so: &str) {
 fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), Failure> {
     let sealed = senders(&args.keys, args.state.as_deref())?;
     let sealed = sealed.map(|(senders, memory)| Sealed { senders, memory });
+    let bounds = Bounds { memory: args.memory, quota: args.quota };
     // without --state what is not whole goes when the command ends
     let mut temporary = None;
     let sink = match &args.out {
@@ -135,8 +143,10 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
                     path
                 }
             };
-            let spool = Box::new(Spool::open(&state, out).doing(kinds::FOLDER_UNUSABLE, keep)?);
-            Sink::Objects { spool, exec: args.exec.clone() }
+            let opened = Spool::open(&state, out, bounds, args.exec.is_some());
+            let (spool, owed) = opened.doing(kinds::FOLDER_UNUSABLE, keep)?;
+            let hooks = args.exec.as_ref().map(|command| Hooks::new(command, owed, out));
+            Sink::Objects { spool: Box::new(spool), hooks }
         }
         None if args.lines => Sink::Lines(None),
         None => Sink::Stream(None, args.on_gap),
@@ -151,19 +161,21 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
     let (forever, stats) = (args.forever, common.stats.clone());
     let source = Source::new(args.port.port.clone(), options(&args.port), input, args.port.wait || forever);
     let receiving = Receiving {
+        signals,
         source,
         sink,
         report,
         forever,
         grace: args.grace,
+        bounds,
         stats,
         session: None,
-        broken: None,
+        broken: Vec::new(),
         heard: false,
         echo: None,
         meter,
     };
-    let result = receiving.run(sealed, signals);
+    let result = receiving.run(sealed);
     drop(temporary);
     result
 }

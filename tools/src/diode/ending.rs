@@ -16,6 +16,8 @@ use crate::names::printable;
 
 /// Beacon periods that must be silent before a session is given up, whatever the grace time.
 const PERIODS: u32 = 5;
+/// Sessions that broke off and may go on in another; of more, what they lack is named at once.
+const BROKEN_MAX: usize = 16;
 
 /// Why nothing more of a session is waited for.
 #[derive(Debug)]
@@ -33,9 +35,11 @@ pub(super) enum Over {
 /// A session of objects that broke off, whose sender may go on with them in the next.
 #[derive(Debug)]
 pub struct Broken {
-    /// Objects whose manifest came.
-    heard: HashSet<u32>,
-    /// Objects it had.
+    pub(super) session: u64,
+    /// What it told of: contents, whatever their transfers.
+    pub(super) contents: HashSet<[u8; 16]>,
+    /// Objects of which it told, and those it had.
+    heard: u32,
     objects: u32,
 }
 
@@ -49,7 +53,7 @@ pub(super) fn why(source: &Source, session: Option<&Session>, receiver: &Receive
     }
 }
 
-impl Receiving {
+impl Receiving<'_> {
     /// Whether nothing of the session has come for longer than it may be silent, also because its port is away.
     pub(super) fn silent(&self, receiver: &Receiver, clock: &Clock) -> Option<Over> {
         let beacon = self.session.as_ref()?.beacon;
@@ -95,8 +99,16 @@ impl Receiving {
             }
         };
         let (field, number, place, done) = end;
-        if !matches!(over, Over::Heard) && self.was_meant(&beacon).is_ok() {
-            if !beacon.is_complete() {
+        if (beacon.broken || !matches!(over, Over::Heard)) && self.was_meant(&beacon).is_ok() {
+            if beacon.broken {
+                let what = format!("the sender could not go on: what was to come after {place} is missing");
+                let fields = Map::from_iter([
+                    ("end".into(), "broken".into()),
+                    (field.into(), number.into()),
+                    ("cause".into(), "sender".into()),
+                ]);
+                self.report.missing(&what, Value::Object(fields));
+            } else if !beacon.is_complete() {
                 let what = format!("the end of the session was not heard: what came after {place} is missing ({why})");
                 let fields = Map::from_iter([
                     ("end".into(), "unheard".into()),
@@ -119,7 +131,7 @@ impl Receiving {
             let what = format!("'{}' did not come anew: {why}", printable(name.as_bytes()));
             self.report.missing(&what, json!({"name": name, "cause": why}));
         }
-        let unknown = beacon.objects.saturating_sub(spool.heard().len() as u32);
+        let unknown = beacon.objects.saturating_sub(spool.heard());
         if unknown > 0 {
             self.report.missing(&nameless(unknown, why), json!({"objects": unknown, "cause": why}));
         }
@@ -131,9 +143,11 @@ impl Receiving {
                 json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
             self.report.missing(&what, fields);
         }
-        let goes_on = |b: &Broken| b.heard.is_subset(spool.heard()) && b.objects <= beacon.objects;
-        if let Some(broken) = self.broken.take().filter(|broken| !goes_on(broken)) {
-            let unknown = broken.objects - broken.heard.len() as u32;
+        let goes_on = |b: &Broken| spool.told_of_all(&b.contents) && b.objects <= beacon.objects;
+        // one that is heard again lacks what it lacks itself
+        let same = |b: &Broken| self.session.as_ref().is_some_and(|s| s.beacon.session == b.session);
+        for broken in std::mem::take(&mut self.broken).into_iter().filter(|broken| !same(broken) && !goes_on(broken)) {
+            let unknown = broken.objects - broken.heard;
             let fields = json!({"objects": unknown, "cause": "gap"});
             self.report.missing(&format!("of a session that broke off, {}", nameless(unknown, "gap")), fields);
         }
@@ -146,10 +160,19 @@ impl Receiving {
         match (&mut self.sink, over, beacon) {
             // its sender was started anew, most likely with the same files
             (Sink::Objects { spool, .. }, Over::Followed, Some(beacon)) => {
-                tracing::warn!(code = %kinds::END_UNHEARD, "the end of the session was not heard, and another one begins");
-                self.report.say("broken", json!({"session": beacon.session, "objects": beacon.objects}));
-                if beacon.objects > spool.heard().len() as u32 {
-                    self.broken = Some(Broken { heard: spool.heard().clone(), objects: beacon.objects });
+                let what = "the end of the session was not heard, and another one begins";
+                let fields = json!({"session": beacon.session, "objects": beacon.objects});
+                self.report.notice(kinds::END_UNHEARD, what, "broken", fields);
+                let (session, heard, objects) = (beacon.session, spool.heard(), beacon.objects);
+                self.broken.retain(|broken| broken.session != session);
+                if objects > heard {
+                    if self.broken.len() >= BROKEN_MAX {
+                        let fields = json!({"objects": objects - heard, "cause": "gap"});
+                        self.report
+                            .missing(&format!("of a session that broke off, {}", nameless(objects - heard, "gap")), fields);
+                    } else {
+                        self.broken.push(Broken { session, contents: HashSet::new(), heard, objects });
+                    }
                 }
                 Ok(())
             }

@@ -10,9 +10,9 @@ use nix::poll::PollFlags;
 
 use super::sealing::Session;
 use super::send::{BROKEN_OFF, FAREWELLS, Sent, Settings, check, farewell_gap, farewell_in_haste, pause};
+use super::stdin::Stdin;
 use super::target::Target;
 use crate::clock::Clock;
-use crate::drive::user::User;
 use crate::drive::wait;
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::progress::{self, Meter};
@@ -82,7 +82,7 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// Everything that is read, and its copies.
     fn all(&mut self, settings: &Settings) -> Result<(), Failure> {
-        let mut user = User::stdio()?;
+        let mut input = Stdin::open()?;
         let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
         meter.total(progress::left_in(&io::stdin()));
         let mut buffer = vec![0u8; 4096];
@@ -95,11 +95,11 @@ impl Sending<'_> {
             // what finds no room here waits where it comes from
             let reading = self.lines.is_empty() && self.emitter.is_writable();
             let mut fds = vec![(self.signals.fd(), PollFlags::POLLIN)];
-            fds.extend(user.input().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
+            fds.extend(input.fd().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
             let ready = wait(&fds, Some(Duration::from_micros(due.max(1)))).doing(kinds::SYSTEM, || "wait for input".into())?;
             if ready.len() == 2 && !ready[1].is_empty() {
                 drop(fds);
-                let read = user.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
+                let read = input.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
                 meter.add(read.unwrap_or(0) as u64);
                 if let Some(n) = read {
                     self.lines.put(&buffer[..n]);
@@ -121,9 +121,11 @@ impl Sending<'_> {
         }
     }
 
-    /// Told to end, it says so, and how many lines there were: the receiver names what is missing instead of waiting.
+    /// Told to end, or without its input, it says so, and how many lines there were: the receiver names what is missing
+    /// instead of waiting.
     fn break_off(&mut self, failure: Failure) -> Failure {
-        if !matches!(failure.exit, Exit::Signal(_)) {
+        let unread = failure.kind == kinds::INPUT_FAILED;
+        if !unread && !matches!(failure.exit, Exit::Signal(_)) {
             return failure;
         }
         let now = self.clock.now();
@@ -131,7 +133,11 @@ impl Sending<'_> {
         while self.lines.take(|line| _ = self.emitter.write(line, now)) {}
         let mut frames = Vec::new();
         for _ in 0..BROKEN_OFF {
-            self.emitter.finish(now);
+            if unread {
+                self.emitter.break_off(now);
+            } else {
+                self.emitter.finish(now);
+            }
             // the wire is free by then
             let then = self.emitter.poll_timeout().max(now);
             frames.extend(self.emitter.poll_transmit(&mut self.frame, then).map(|n| self.frame[..n].to_vec()));

@@ -10,8 +10,9 @@ use super::files::{Reading, Unread, describe, message, name_of};
 use super::sealing::Session;
 use super::send::{Line, Sent, Settings, Told, check, pause};
 use super::target::Target;
+use super::transfers::Transfers;
 use super::watch::Watch;
-use crate::error::{Failure, kinds};
+use crate::error::{Doing, Failure, kinds};
 use crate::names::shown;
 use crate::progress::Meter;
 use crate::signal::Signals;
@@ -34,6 +35,8 @@ pub struct What {
     pub rounds: u32,
     /// Repair symbols per 100 source symbols.
     pub overhead_percent: u32,
+    /// Where the numbers of transfers are kept, of a folder that is not watched.
+    pub state: Option<PathBuf>,
 }
 
 /// Sends all of it; with a watched folder until a signal.
@@ -48,7 +51,9 @@ pub fn run(target: Target, settings: &Settings, session: Session, what: &What, s
         rounds: what.rounds,
         start,
     });
-    let failed = gather(&what.files, &mut sender, signals)?;
+    let watch = what.watch.as_deref().map(Watch::new);
+    let mut transfers = what.transfers()?;
+    let failed = gather(&what.files, &mut sender, &mut transfers, signals)?;
     if failed > 0 && sender.pending() == 0 {
         return Err(not_all_sent(failed));
     }
@@ -56,8 +61,7 @@ pub fn run(target: Target, settings: &Settings, session: Session, what: &What, s
     let whole: u64 = (0..sender.pending()).map(|index| sender.manifest(index).size).sum();
     meter.total((what.watch.is_none() && what.rounds > 0).then_some(whole));
     let line = Line::new(target, settings, session, signals);
-    let watch = what.watch.as_deref().map(Watch::new);
-    let mut sending = Sending { line, sender, watch, meter, signals, failed };
+    let mut sending = Sending { line, sender, transfers, watch, meter, signals, failed };
     let verdict = sending.all().map_err(|failure| {
         let told = sending.told();
         sending.line.break_off(failure, &told)
@@ -78,7 +82,12 @@ fn not_all_sent(files: u64) -> Failure {
 }
 
 /// Adds everything named; what would not arrive under its name is told and left out. Returns how many those are.
-fn gather(files: &[PathBuf], sender: &mut ObjectSender<Reading>, signals: &Signals) -> Result<u64, Failure> {
+fn gather(
+    files: &[PathBuf],
+    sender: &mut ObjectSender<Reading>,
+    transfers: &mut Transfers,
+    signals: &Signals,
+) -> Result<u64, Failure> {
     let mut failed = 0;
     for path in files {
         let is_message = path.as_os_str() == "-";
@@ -90,17 +99,37 @@ fn gather(files: &[PathBuf], sender: &mut ObjectSender<Reading>, signals: &Signa
             }
             _ => {
                 let (description, reading) = if is_message { message(signals)? } else { describe(path)? };
-                sender.add(description, reading);
+                let number = transfers.begin(&description).doing(kinds::STATE_FAILED, numbering)?;
+                sender.add(description, number, reading);
             }
         }
     }
     Ok(failed)
 }
 
+impl What {
+    /// The sequence of transfers this sender goes on with.
+    fn transfers(&self) -> Result<Transfers, Failure> {
+        // what lies there goes on under its number
+        let kept = self.watch.as_ref().map(|dir| (dir.clone(), ".transfers"));
+        let transfers = match kept.or_else(|| self.state.clone().map(|state| (state, "diode-transfers"))) {
+            Some((folder, name)) => std::fs::create_dir_all(&folder).and_then(|()| Transfers::open(&folder.join(name))),
+            None => Transfers::unkept(),
+        };
+        transfers.doing(kinds::STATE_FAILED, numbering)
+    }
+}
+
+/// What could not be done.
+pub(super) fn numbering() -> String {
+    "number a transfer".into()
+}
+
 /// Files on their way.
 struct Sending<'a> {
     line: Line<'a>,
     sender: ObjectSender<Reading>,
+    transfers: Transfers,
     watch: Option<Watch>,
     meter: Meter,
     signals: &'a Signals,
@@ -123,7 +152,7 @@ impl Sending<'_> {
                 && looked.is_none_or(|at| at.elapsed() >= LOOK)
             {
                 looked = Some(Instant::now());
-                watch.look(&mut self.sender)?;
+                watch.look(&mut self.sender, &mut self.transfers)?;
             }
             let told = self.told();
             self.line.beacon(&told)?;
@@ -158,7 +187,9 @@ impl Sending<'_> {
                 self.line.send(&Record::Symbol { object: manifest.object, block, symbol: number, payload: &payload })
             }
             Err(why) => {
+                let number = self.sender.manifest(index).transfer;
                 let (_, reading) = self.sender.take(index);
+                self.transfers.end(number).doing(kinds::STATE_FAILED, numbering)?;
                 self.give_up(&reading, why);
                 Ok(())
             }
@@ -184,7 +215,7 @@ impl Sending<'_> {
 
     /// What had its rounds.
     fn put_away(&mut self) -> Result<(), Failure> {
-        while let Some((description, reading)) = self.sender.take_done() {
+        while let Some((description, number, reading)) = self.sender.take_done() {
             match &mut self.watch {
                 Some(watch) => watch.sent(&reading)?,
                 None if !reading.is_as_announced() => {
@@ -193,6 +224,7 @@ impl Sending<'_> {
                 }
                 None => {}
             }
+            self.transfers.end(number).doing(kinds::STATE_FAILED, numbering)?;
             tracing::info!("sent {} ({} bytes)", description.name, description.size);
         }
         Ok(())

@@ -12,16 +12,18 @@ use serde_json::json;
 
 use super::ending::{Broken, Over};
 use super::guard::Guard;
+use super::hooks::Hooks;
 use super::numbers::Numbers;
 use super::port::Input;
 use super::report::{Report, line};
+use super::send::pause;
 use super::source::{Came, Source};
-use super::spool::Spool;
+use super::spool::{Bounds, Spool};
 use super::state::Memory;
 use super::strange::Strange;
 use crate::clock::Clock;
 use crate::drive::wait;
-use crate::error::{Doing, Failure, kinds};
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::names::shown;
 use crate::progress::Meter;
 use crate::signal::{Signal, Signals};
@@ -52,8 +54,8 @@ pub enum Sink {
     Objects {
         /// Where they are put together and put.
         spool: Box<Spool>,
-        /// Command to run for each, with its path as the first argument.
-        exec: Option<String>,
+        /// The command that runs for each.
+        hooks: Option<Hooks>,
     },
     /// Lines to stdout.
     Lines(Option<Numbers>),
@@ -63,7 +65,9 @@ pub enum Sink {
 
 /// One run of the receiver.
 #[derive(Debug)]
-pub struct Receiving {
+pub struct Receiving<'a> {
+    /// What asks for the end.
+    pub signals: &'a Signals,
     /// The port.
     pub source: Source,
     /// What to do.
@@ -74,12 +78,14 @@ pub struct Receiving {
     pub forever: bool,
     /// How long a session may be silent, or only frames come that cannot be read.
     pub grace: Duration,
+    /// How much memory a stream may take.
+    pub bounds: Bounds,
     /// Statistics.
     pub stats: Option<PathBuf>,
     /// The session heard last.
     pub session: Option<Session>,
-    /// One of objects that broke off before it.
-    pub broken: Option<Broken>,
+    /// Those of objects that broke off before it.
+    pub broken: Vec<Broken>,
     /// Something of a session was heard beside its beacons.
     pub heard: bool,
     /// The end of a session that may have been over before.
@@ -110,16 +116,18 @@ pub struct Sealed {
     pub memory: Memory,
 }
 
-impl Receiving {
+impl Receiving<'_> {
     /// Receives until the session ends.
-    pub fn run(mut self, sealed: Option<Sealed>, signals: &Signals) -> Result<(), Failure> {
+    pub fn run(mut self, sealed: Option<Sealed>) -> Result<(), Failure> {
         let (clock, began, mut bytes) = (Clock::new(), Instant::now(), 0u64);
         let (mut receiver, memory) = match sealed {
             Some(Sealed { senders, memory }) => (Receiver::sealed(senders, clock.now()), Some(memory)),
             None => (Receiver::new(clock.now()), None),
         };
         let mut guard = Guard::new(memory);
-        let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began), signals);
+        let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began));
+        let result = self.run_hooks(result);
+        self.report.tick(true);
         self.meter.clear();
         let closed = guard.close(&receiver);
         self.report.line(&receiver.stats());
@@ -133,15 +141,14 @@ impl Receiving {
         guard: &mut Guard,
         bytes: &mut u64,
         (clock, began): (&Clock, Instant),
-        signals: &Signals,
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
         let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new());
         loop {
-            let tick = if self.is_busy() { BUSY } else { TICK };
+            let tick = if self.is_decoding() || self.has_hook() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
             let timeout = self.source.look_in().map_or(timeout, |look| look.min(timeout));
-            let fds: Vec<_> = [signals.fd()].into_iter().chain(self.source.fd()).map(|fd| (fd, PollFlags::POLLIN)).collect();
+            let fds: Vec<_> = [self.signals.fd()].into_iter().chain(self.source.fd()).map(|fd| (fd, PollFlags::POLLIN)).collect();
             let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
             let mut over = None;
             if ready.get(1).is_some_and(|ready| !ready.is_empty()) {
@@ -151,9 +158,12 @@ impl Receiving {
             }
             receiver.handle_timeout(clock.now());
             self.collect(receiver, bytes, false)?;
+            if let Sink::Objects { spool, hooks: Some(hooks) } = &mut self.sink {
+                hooks.poll(spool, &mut self.report)?;
+            }
             over = self.serve(receiver, guard, bytes, began)?.or(over);
             // while it decodes nothing is known to be missing, and the line is not to wait for that
-            if self.session.as_ref().is_some_and(|session| session.ended) && self.forever && !self.is_busy() {
+            if self.session.as_ref().is_some_and(|session| session.ended) && self.forever && !self.is_decoding() {
                 self.settle(receiver, bytes, &Over::Heard)?;
             }
             guard.warn(&receiver.stats(), self.session.is_some());
@@ -181,7 +191,7 @@ impl Receiving {
                 reported = Instant::now();
                 self.report.line(&receiver.stats());
             }
-            match signals.take() {
+            match self.signals.take() {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick(receiver)?;
@@ -240,8 +250,23 @@ impl Receiving {
         None
     }
 
+    /// What is owed to the files that came, once nothing more of them comes.
+    fn run_hooks(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
+        if result.as_ref().is_err_and(|failure| failure.exit != Exit::Incomplete) {
+            return result;
+        }
+        loop {
+            let Sink::Objects { spool, hooks: Some(hooks) } = &mut self.sink else { return result };
+            hooks.poll(spool, &mut self.report)?;
+            if hooks.is_idle() {
+                return result.and(hooks.verdict());
+            }
+            pause(self.signals, BUSY)?;
+        }
+    }
+
     /// Whether files are being decoded.
-    fn is_busy(&self) -> bool {
+    fn is_decoding(&self) -> bool {
         matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_busy())
     }
 
@@ -257,7 +282,13 @@ impl Receiving {
         Ok(())
     }
 
+    /// Whether a command runs for a file.
+    fn has_hook(&self) -> bool {
+        matches!(&self.sink, Sink::Objects { hooks: Some(hooks), .. } if hooks.is_running())
+    }
+
     fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
+        self.report.tick(false);
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
                 let flushed = spool.flush();
@@ -322,7 +353,9 @@ impl Receiving {
                     }
                     match &mut self.sink {
                         Sink::Lines(Some(numbers)) => numbers.note(&beacon, Instant::now()),
-                        Sink::Stream(stream @ None, _) if !beacon.end => *stream = stream_of(&beacon),
+                        Sink::Stream(stream @ None, _) if !beacon.end => {
+                            *stream = stream_of(&beacon).filter(|_| self.bounds.has_room_for(&beacon.shape));
+                        }
                         _ => {}
                     }
                 }
@@ -344,12 +377,13 @@ impl Receiving {
                     }
                 }
                 Event::Silence => {
-                    tracing::warn!(code = %kinds::LINE_SILENT, "the line is silent: no sign of the sender for three beacon periods");
-                    self.report.say("silence", json!({}));
+                    let what = "the line is silent: no sign of the sender for three beacon periods";
+                    self.report.notice(kinds::LINE_SILENT, what, "silence", json!({}));
                 }
                 Event::Back(us) => {
-                    tracing::warn!(code = %kinds::LINE_BACK, "the line is back after {:.1} s", us as f64 / 1e6);
-                    self.report.say("back", json!({"seconds": us as f64 / 1e6}));
+                    let seconds = us as f64 / 1e6;
+                    let what = format!("the line is back after {seconds:.1} s");
+                    self.report.notice(kinds::LINE_BACK, &what, "back", json!({"seconds": seconds}));
                 }
                 Event::Body(body) => {
                     self.heard = true;
@@ -374,9 +408,9 @@ impl Receiving {
     }
     /// It is: what was kept of its session would have come behind the beacon.
     fn was_an_echo(&mut self) {
-        let Some(beacon) = &self.echo else { return };
-        tracing::warn!(code = %kinds::ENDED_BEFORE, "the end of a session came that began before this receiver; waiting for the next");
-        self.report.say("ended-before", json!({"session": beacon.session}));
+        let Some(beacon) = self.echo else { return };
+        let what = "the end of a session came that began before this receiver; waiting for the next";
+        self.report.notice(kinds::ENDED_BEFORE, what, "ended-before", json!({"session": beacon.session}));
     }
 
     /// Another session; the one before may have broken off.
@@ -387,8 +421,17 @@ impl Receiving {
         }
         match &mut self.sink {
             Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
-            Sink::Stream(stream, _) => *stream = stream_of(beacon),
-            Sink::Objects { spool, .. } => spool.begin_session(),
+            Sink::Stream(stream, _) => {
+                *stream = stream_of(beacon);
+                if stream.take_if(|_| !self.bounds.has_room_for(&beacon.shape)).is_some() {
+                    let what = "the stream is not accepted: its groups need more than --memory";
+                    self.report.refuse(what, json!({"memory": beacon.shape.memory(), "cause": "memory"}));
+                }
+            }
+            Sink::Objects { spool, .. } => {
+                let (contents, before) = (spool.begin_session(beacon.session), self.session.as_ref().map(|s| s.beacon.session));
+                self.broken.iter_mut().filter(|b| Some(b.session) == before).for_each(|b| b.contents = contents.clone());
+            }
         }
         let base = (receiver.stats(), self.source.overruns());
         self.session = Some(Session { beacon: *beacon, ended: false, settled: false, base });

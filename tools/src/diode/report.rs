@@ -3,17 +3,25 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use diode::receiver::Stats;
 use serde_json::{Value, json};
 
+use crate::error::kinds::Entry;
 use crate::error::{Doing, Failure, kinds};
+use crate::seldom::Seldom;
+
+/// Lines a minute of each kind that a sender can cause; of what is missing, which the exit code says is named, more than a
+/// receiver has objects under way.
+const NOTICES: u32 = 10;
+const MISSING: u32 = 2048;
 
 /// Where reports go.
 #[derive(Debug, Default)]
 pub struct Report {
     file: Option<File>,
+    seldom: Seldom,
     missing: u64,
     lost: u64,
 }
@@ -24,7 +32,7 @@ impl Report {
         let open = |p: &Path| File::options().create(true).append(true).open(p);
         let file =
             path.map(|p| open(p).doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", p.display()))).transpose()?;
-        Ok(Report { file, missing: 0, lost: 0 })
+        Ok(Report { file, seldom: Seldom::default(), missing: 0, lost: 0 })
     }
     /// One line.
     pub fn say(&mut self, event: &str, mut fields: Value) {
@@ -43,10 +51,33 @@ impl Report {
     }
     /// One line about something that is missing for good.
     pub fn missing(&mut self, what: &str, fields: Value) {
+        self.name("missing", MISSING, what, fields);
+    }
+    /// One line about something that is not accepted, and so missing for good.
+    pub fn refuse(&mut self, what: &str, fields: Value) {
+        self.name("not accepted", NOTICES, what, fields);
+    }
+    fn name(&mut self, kind: &'static str, most: u32, what: &str, fields: Value) {
         self.missing += 1;
-        // also where only errors are wanted: the exit code says that it is named
-        tracing::error!(code = %kinds::MISSING, "{what}");
-        self.say("missing", fields);
+        if self.seldom.may(kind, most, Instant::now()) {
+            // also where only errors are wanted: the exit code says that it is named
+            tracing::error!(code = %kinds::MISSING, "{what}");
+            self.say("missing", fields);
+        }
+    }
+    /// A warning that a sender can cause as often as it likes, here and on stderr.
+    pub fn notice(&mut self, kind: &'static Entry, what: &str, event: &'static str, fields: Value) {
+        if self.seldom.may(event, NOTICES, Instant::now()) {
+            tracing::warn!(code = %kind, "{what}");
+            self.say(event, fields);
+        }
+    }
+    /// About once a second: what was left out, once a minute; `end`: now.
+    pub fn tick(&mut self, end: bool) {
+        for (of, count) in self.seldom.left_out(Instant::now(), end) {
+            tracing::warn!(code = %kinds::LEFT_OUT, "{count} more lines of this kind were left out: {of}");
+            self.say("left-out", json!({"of": of, "count": count}));
+        }
     }
     /// Things that are missing.
     pub fn count_missing(&self) -> u64 {

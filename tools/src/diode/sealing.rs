@@ -61,7 +61,7 @@ impl Session {
             _ => None,
         };
         if psk.is_none() && pair.is_none() {
-            let number = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
+            let number = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_micros() as u64);
             return Ok(Session { number, sealing: None });
         }
         let number = next_session(&keys.state.clone().map_or_else(default_folder, Ok)?)?;

@@ -146,13 +146,13 @@ impl<'a> Line<'a> {
         }
         self.beacon_at = self.clock.now().after(self.beacon_gap_us);
         let times = if self.counter == 0 && self.sealing.is_some() { OPENINGS } else { 1 };
-        (0..times).try_for_each(|_| self.send(&self.beacon_record(told, false)))
+        (0..times).try_for_each(|_| self.send(&self.beacon_record(told, false, false)))
     }
     /// When the next beacon is due.
     pub fn beacon_in(&self) -> Duration {
         Duration::from_micros(self.beacon_at.since(self.clock.now()))
     }
-    fn beacon_record(&self, told: &Told, end: bool) -> Record<'static> {
+    fn beacon_record(&self, told: &Told, end: bool, broken: bool) -> Record<'static> {
         Record::Beacon(Beacon {
             version: VERSION,
             session: self.session,
@@ -164,13 +164,14 @@ impl<'a> Line<'a> {
             datagrams: told.datagrams,
             objects: told.objects,
             end,
+            broken,
         })
     }
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
     pub fn finish(&mut self, told: &Told) -> Result<(), Failure> {
         for i in 0..FAREWELLS {
             pause(self.signals, farewell_gap(i, self.survive).max(self.wait()))?;
-            match self.send(&self.beacon_record(told, true)) {
+            match self.send(&self.beacon_record(told, true, false)) {
                 // a receiver behind a pipe leaves when it has heard the first of them
                 Err(_) if i > 0 && self.target.is_closed() => return Ok(()),
                 sent => sent?,
@@ -180,14 +181,16 @@ impl<'a> Line<'a> {
         pause(self.signals, Duration::from_micros(self.pace.backlog_us(self.clock.now())))?;
         self.target.drain(self.signals)
     }
-    /// Told to end, it says so and what was promised: the receiver names what is missing instead of waiting.
+    /// Told to end, or without its input, it says so and what was promised: the receiver names what is missing instead of
+    /// waiting.
     pub fn break_off(&mut self, failure: Failure, told: &Told) -> Failure {
-        if !matches!(failure.exit, Exit::Signal(_)) {
+        let unread = failure.kind == kinds::INPUT_FAILED;
+        if !unread && !matches!(failure.exit, Exit::Signal(_)) {
             return failure;
         }
         let frames: Vec<_> = (0..BROKEN_OFF)
             .map(|_| {
-                let len = self.encode(&self.beacon_record(told, true));
+                let len = self.encode(&self.beacon_record(told, true, unread));
                 self.frame[..len].to_vec()
             })
             .collect();
@@ -220,7 +223,7 @@ pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure) 
             return failure;
         }
     }
-    if target.drain_until(until) {
+    if target.drain_until(until) && matches!(failure.exit, Exit::Signal(_)) {
         return failure.with("interrupted; the receiver was told that the session is over".into());
     }
     failure

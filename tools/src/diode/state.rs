@@ -31,7 +31,7 @@ pub fn default_folder() -> Result<PathBuf, Failure> {
 
 /// A number for a new session, higher than every one before, and on disk. A clock that goes back does no harm.
 pub fn next_session(folder: &Path) -> Result<u64, Failure> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_micros() as u64);
     numbered(folder, now).doing(kinds::STATE_FAILED, || format!("number a session in {}", folder.join("diode-session").display()))
 }
 

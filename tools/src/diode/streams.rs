@@ -9,8 +9,8 @@ use nix::poll::PollFlags;
 
 use super::sealing::Session;
 use super::send::{Line, Sent, Settings, Told, check};
+use super::stdin::Stdin;
 use super::target::Target;
-use crate::drive::user::User;
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
 use crate::progress::{self, Meter};
@@ -27,17 +27,20 @@ pub fn run(target: Target, settings: &Settings, session: Session, signals: &Sign
     let shape = shape(p.data, p.parity, p.payload, settings.outage_frames(usize::from(p.payload), rate));
     let mut line = Line::new(target, &Settings { rate, ..*settings }, session, signals);
     let mut sender = StreamSender::new(shape, settings.survive.as_micros() as u64, line.clock.now());
-    let mut user = User::stdio()?;
+    let mut input = Stdin::open()?;
     let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
     meter.total(progress::left_in(&io::stdin()));
-    let verdict = all(&mut line, &mut sender, &mut user, &meter, (shape, signals));
+    let verdict = all(&mut line, &mut sender, &mut input, &meter, (shape, signals)).map_err(|failure| match failure.kind {
+        kinds::INPUT_FAILED => line.break_off(failure, &Told { shape, ..Told::default() }),
+        _ => failure,
+    });
     Ok(Sent { stats: line.stats(sender.written()), verdict })
 }
 
 fn all(
     line: &mut Line<'_>,
     sender: &mut StreamSender,
-    user: &mut User,
+    input: &mut Stdin,
     meter: &Meter,
     (shape, signals): (Shape, &Signals),
 ) -> Result<(), Failure> {
@@ -67,11 +70,11 @@ fn all(
         let timeout = due.max(line.wait()).min(line.beacon_in().max(line.wait())).max(Duration::from_micros(100));
         let reading = pending.is_empty() && sender.is_writable();
         let mut fds = vec![(signals.fd(), PollFlags::POLLIN)];
-        fds.extend(user.input().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
+        fds.extend(input.fd().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
         let ready = wait(&fds, Some(timeout)).doing(kinds::SYSTEM, || "wait for input".into())?;
         if ready.len() == 2 && !ready[1].is_empty() {
             drop(fds);
-            match user.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())? {
+            match input.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())? {
                 Some(0) => sender.finish(line.clock.now()),
                 Some(n) => pending.extend_from_slice(&buffer[..n]),
                 None => {}

@@ -1,11 +1,12 @@
 //! What becomes of what came: files, lines and streams, and the words about them.
 
 use std::io::{self, Write};
-use std::process::Stdio;
+use std::os::fd::AsFd;
 
 use diode::receiver::Receiver;
 use diode::stream::Out;
 use diode::wire::{Body, Record};
+use nix::poll::PollFlags;
 use serde_json::json;
 
 use super::ending::{Over, why};
@@ -13,10 +14,14 @@ use super::receive::{OnGap, Receiving, Sink, keep};
 use super::report::line;
 use super::spool::News;
 use crate::error::{Doing, Failure, kinds};
-use crate::names::{printable, shown};
+use crate::names::printable;
+use crate::signal::{Signal, Signals};
 use crate::stdio;
 
-impl Receiving {
+/// Most zeros that fill one gap, in bytes: a number from the wire says how long it is.
+const FILL_MAX: u64 = 1 << 30;
+
+impl Receiving<'_> {
     pub(super) fn take_body(&mut self, bytes: &[u8], receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
         let Some(body) = Body::parse(bytes) else { return Ok(()) };
         match (&mut self.sink, body.record) {
@@ -68,15 +73,13 @@ impl Receiving {
                     match on_gap {
                         OnGap::Fail => return Err(Failure::new(kinds::STREAM_GAP, what)),
                         OnGap::Skip => {}
+                        OnGap::Zero if bytes > FILL_MAX => {
+                            let what = format!("{what}: too many to be filled with zeros");
+                            return Err(Failure::new(kinds::STREAM_GAP, what));
+                        }
                         OnGap::Zero => {
                             *count += bytes;
-                            let zeros = [0u8; 4096];
-                            let mut left = bytes;
-                            while left > 0 {
-                                let n = left.min(zeros.len() as u64);
-                                write_out(&zeros[..n as usize])?;
-                                left -= n;
-                            }
+                            fill(bytes, self.signals)?;
                         }
                     }
                 }
@@ -88,22 +91,24 @@ impl Receiving {
     pub(super) fn tell(&mut self, news: Vec<News>, receiver: &Receiver, count: &mut u64) {
         for one in news {
             match one {
-                News::Announced(object) => self.report.say("announced", json!({"object": format!("{object:08x}")})),
+                News::Announced { transfer, kept } => {
+                    self.report.say("announced", json!({"transfer": format!("{transfer:016x}"), "kept": kept}));
+                }
                 News::Refused(name, why) => {
                     let what = format!("'{}' is not accepted: {why}", printable(name.as_bytes()));
-                    self.report.missing(&what, json!({"name": name, "cause": why}));
+                    self.report.refuse(&what, json!({"name": name, "cause": why}));
                 }
                 News::Anew(name, why) => {
                     let shown = printable(name.as_bytes());
-                    tracing::warn!(code = %kinds::BEGUN_ANEW, "'{shown}' is thrown away: {why}; waiting for it anew");
-                    self.report.say("anew", json!({"name": name, "cause": why}));
+                    let what = format!("'{shown}' is thrown away: {why}; waiting for it anew");
+                    self.report.notice(kinds::BEGUN_ANEW, &what, "anew", json!({"name": name, "cause": why}));
                 }
                 News::Delivered(d) => {
                     *count += d.size;
                     let (name, (used, made)) = (printable(d.name.as_bytes()), d.margin);
                     tracing::info!("{name} is whole ({} bytes, {used} of {made} repair symbols used)", d.size);
                     let fields = json!({
-                        "name": d.name, "size": d.size, "path": d.path.to_string_lossy(),
+                        "name": d.name, "transfer": format!("{:016x}", d.transfer), "size": d.size, "path": d.path.to_string_lossy(),
                         "repair_used": d.margin.0, "repair_made": d.margin.1, "line": line(&receiver.stats()),
                     });
                     self.report.say("delivered", fields);
@@ -111,8 +116,8 @@ impl Receiving {
                         // before anything is lost: the next outage or a little more noise would do it
                         tracing::warn!(code = %kinds::MARGIN_THIN, "{name} needed {used} of {made} repair symbols: the margin is going");
                     }
-                    if let Sink::Objects { exec: Some(command), .. } = &self.sink {
-                        run_for(command, &d.path);
+                    if let Sink::Objects { hooks: Some(hooks), .. } = &mut self.sink {
+                        hooks.add(d.owed, d.path);
                     }
                 }
             }
@@ -126,14 +131,21 @@ fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes).and_then(|()| out.flush()).doing(kinds::OUTPUT_FAILED, || "write the output".into())
 }
 
-/// Runs the user's command with the path as its first argument; never lets a name reach a shell.
-fn run_for(command: &str, path: &std::path::Path) {
-    let mut shell = crate::cleanse::shell(&format!("{command} \"$1\""));
-    // stdin may be the wire
-    let ran = shell.arg("hardline").arg(path).stdin(Stdio::null()).status();
-    match ran {
-        Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!(code = %kinds::HOOK_FAILED, "'{command}' for {} ended with {status}", shown(path)),
-        Err(e) => tracing::warn!(code = %kinds::HOOK_FAILED, "cannot run '{command}': {e}"),
+/// Writes zeros, as long as nobody asks for the end.
+fn fill(mut left: u64, signals: &Signals) -> Result<(), Failure> {
+    let zeros = [0u8; 4096];
+    let out = stdio::output()?;
+    while left > 0 {
+        if let Some(Signal::End(number)) = signals.take() {
+            return Err(Failure::signal(number, "interrupted"));
+        }
+        let fds = [(out.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
+        let ready = crate::drive::wait(&fds, None).doing(kinds::SYSTEM, || "wait for the output".into())?;
+        if !ready[0].is_empty() {
+            let n = left.min(zeros.len() as u64);
+            write_out(&zeros[..n as usize])?;
+            left -= n;
+        }
     }
+    Ok(())
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use diode::object::ObjectSender;
 
 use super::files::{Reading, Stamp, describe_in, name_of, stamp};
+use super::objects::numbering;
+use super::transfers::Transfers;
 use crate::beneath::Dir;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::{COMPONENT_MAX, shown};
@@ -107,14 +109,14 @@ impl Watch {
     }
 
     /// Takes what is whole.
-    pub fn look(&mut self, sender: &mut ObjectSender<Reading>) -> Result<(), Failure> {
+    pub fn look(&mut self, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
         let Folders { dir, sending, .. } = self.folders()?;
         let in_sending = self.dir.join(SENDING);
         let mut there = HashSet::new();
         for name in self.files_in(&sending, &in_sending)? {
             let path = in_sending.join(&name);
             if !self.under_way.contains(&path) && self.is_ready(&sending, &path) {
-                self.add(&sending, path.clone(), sender);
+                self.add(&sending, path.clone(), sender, transfers)?;
             }
             there.insert(path);
         }
@@ -123,7 +125,7 @@ impl Watch {
             // one of the same name goes first
             if !there.contains(&taken) && self.is_ready(&dir, &path) {
                 match dir.rename(&name, &sending, &name) {
-                    Ok(()) => self.add(&sending, taken, sender),
+                    Ok(()) => self.add(&sending, taken, sender, transfers)?,
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
                     moved => moved.doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?,
@@ -162,14 +164,22 @@ impl Watch {
         self.refuse(reading.path.clone(), why);
     }
 
-    fn add(&mut self, dir: &Rc<Dir>, path: PathBuf, sender: &mut ObjectSender<Reading>) {
+    fn add(
+        &mut self,
+        dir: &Rc<Dir>,
+        path: PathBuf,
+        sender: &mut ObjectSender<Reading>,
+        transfers: &mut Transfers,
+    ) -> Result<(), Failure> {
         match describe_in(dir, &path) {
             Ok((description, reading)) => {
-                sender.add(description, reading);
+                let number = transfers.begin(&description).doing(kinds::STATE_FAILED, numbering)?;
+                sender.add(description, number, reading);
                 self.under_way.insert(path);
             }
             Err(failure) => self.refuse(path, &failure.message),
         }
+        Ok(())
     }
     fn refuse(&mut self, path: PathBuf, why: &str) {
         tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(&path));

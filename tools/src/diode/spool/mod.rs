@@ -1,71 +1,54 @@
 //! Objects on the receiving side: symbols are kept on disk until a block can be decoded, blocks until
 //! the object is whole. With a folder that stays (`--state`) a restart goes on where it was; memory
-//! holds one block while it is decoded, and a bit per symbol.
+//! holds one block while it is decoded, and notes of which symbols came.
+//!
+//! Symbols name their object by its number in the session; a manifest binds that to a transfer. What came of a content is of
+//! use to every transfer of it, but each transfer is delivered, and only once.
 //!
 //! ```text
-//! STATE/OBJECT.manifest    the manifest as it came
-//! STATE/OBJECT.BLOCK       symbols of a block that is not decoded yet: number (3), bytes
-//! STATE/OBJECT.data        decoded blocks in their places
-//! STATE/OBJECT.done        empty: delivered, further symbols are ignored
+//! STATE/object-SLOT.manifest   the manifest as it came last
+//! STATE/object-SLOT.BLOCK      symbols of a block that is not decoded yet: number (3), bytes
+//! STATE/object-SLOT.blocks     which blocks are decoded
+//! STATE/object-SLOT.data       decoded blocks in their places
+//! STATE/delivered              see `delivered`
 //! ```
 
+mod bindings;
+mod bounds;
+mod delivered;
+mod early;
+mod heard;
+mod kept;
+mod partial;
 mod place;
 mod restore;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use diode::object::Ledger;
-use diode::wire::{Body, Manifest, Record};
+use diode::wire::{Manifest, Record};
 
+pub use self::bounds::{Bounds, MEMORY, MEMORY_MIN};
+pub use self::delivered::Owed;
+pub use self::partial::Partial;
+
+use self::bindings::{Bindings, Place, Said};
+use self::bounds::{BLOCKS_MAX, disk};
+use self::early::Early;
+use self::kept::Kept;
+use self::partial::{Key, cut};
+use self::worker::{Job, Worker};
 use crate::names::{objection, safe, shown};
 use place::{is_of_name, place};
-use worker::{Job, Worker};
 
-/// Symbol files kept open.
-const OPEN_MAX: usize = 16;
-/// Symbols kept for objects whose manifest has not come.
-const EARLY_MAX: usize = 8192;
-/// Objects that are remembered by number alone: whoever sends more manifests than that is no friend.
-const REMEMBERED_MAX: usize = 1 << 20;
-/// Objects under way at once; more are refused.
+/// Objects under way at once.
 const OBJECTS_MAX: usize = 1024;
 /// Counter and session of the manifests kept on disk; they mean nothing there.
 const STORED: (u64, u64) = (0, 0);
-
-/// An object that is not whole yet.
-#[derive(Debug)]
-pub struct Partial {
-    manifest: Vec<u8>,
-    /// Its name.
-    pub name: String,
-    /// Its bytes.
-    pub size: u64,
-    ledgers: BTreeMap<u64, Ledger>,
-    blocks_done: HashSet<u64>,
-    blocks: u64,
-    /// Symbols it needs in all.
-    pub needed: u64,
-    /// Repair symbols the worst block needed, and how many each block gets in a round.
-    pub margin: (u32, u32),
-}
-
-impl Partial {
-    /// Symbols that came.
-    pub fn have(&self, manifest: &Manifest<'_>) -> u64 {
-        let done: u64 = self.blocks_done.iter().map(|b| manifest.symbols(*b)).sum();
-        done + self.ledgers.values().map(|l| u64::from(l.count())).sum::<u64>()
-    }
-    fn manifest(&self) -> Option<Manifest<'_>> {
-        match Body::parse(&self.manifest)?.record {
-            Record::Manifest(m) => Some(m),
-            _ => None,
-        }
-    }
-}
 
 /// A finished object.
 #[derive(Debug)]
@@ -74,17 +57,26 @@ pub struct Delivered {
     pub path: PathBuf,
     /// Its name on the wire.
     pub name: String,
+    /// The number of its transfer.
+    pub transfer: u64,
     /// Its bytes.
     pub size: u64,
     /// Repair symbols the worst block needed, and how many each block gets in a round.
     pub margin: (u32, u32),
+    /// For whose command it waits now.
+    pub owed: Owed,
 }
 
 /// News from the spool.
 #[derive(Debug)]
 pub enum News {
     /// A new object was announced.
-    Announced(u32),
+    Announced {
+        /// The number of its transfer.
+        transfer: u64,
+        /// Symbols of it that were here before.
+        kept: u64,
+    },
     /// An object is whole and in its place.
     Delivered(Delivered),
     /// An object cannot be accepted, and why.
@@ -96,51 +88,63 @@ pub enum News {
 /// The receiving side of objects.
 #[derive(Debug)]
 pub struct Spool {
-    state: PathBuf,
+    kept: Kept,
     out: PathBuf,
+    bounds: Bounds,
+    /// Whether a command is to run for each that is delivered.
+    hooked: bool,
     objects: BTreeMap<u32, Partial>,
-    done: HashSet<u32>,
-    refused: HashSet<u32>,
-    /// Objects of the present session that were heard of.
-    heard: HashSet<u32>,
-    open: HashMap<(u32, u64), BufWriter<File>>,
+    delivered: delivered::Delivered,
+    numbers: Bindings,
     worker: Worker,
     /// Blocks that are being decoded.
     decoding: HashSet<(u32, u64)>,
-    early: BTreeMap<(u32, u16, u32), Vec<u8>>,
-    /// Objects that began anew and are not whole since: name and why.
-    anew: BTreeMap<u32, (String, String)>,
+    early: Early,
+    /// Bytes of memory that notes of symbols take, and of how many blocks there are some.
+    notes: (u64, usize),
+    /// Transfers that began anew and are not whole since: name and why.
+    anew: BTreeMap<u64, (String, String)>,
 }
 
 impl Spool {
-    /// Objects go to `out`; what is not whole is kept in `state`, and found there again.
-    pub fn open(state: &Path, out: &Path) -> io::Result<Spool> {
+    /// Objects go to `out`; what is not whole is kept in `state`, and found there again. Returns what is owed to the files
+    /// that were delivered before, if a command is to run for each.
+    pub fn open(state: &Path, out: &Path, bounds: Bounds, hooked: bool) -> io::Result<(Spool, Vec<Owed>)> {
         std::fs::create_dir_all(state)?;
         std::fs::create_dir_all(out)?;
+        let (delivered, owed) = delivered::Delivered::open(state)?;
         let mut spool = Spool {
-            state: state.to_owned(),
+            kept: Kept::new(state),
             out: out.to_owned(),
+            bounds,
+            hooked,
             objects: BTreeMap::new(),
-            done: HashSet::new(),
-            refused: HashSet::new(),
-            heard: HashSet::new(),
-            open: HashMap::new(),
+            delivered,
+            numbers: Bindings::default(),
             worker: Worker::start(),
             decoding: HashSet::new(),
-            early: BTreeMap::new(),
+            early: Early::new(bounds.early()),
+            notes: (0, 0),
             anew: BTreeMap::new(),
         };
         spool.restore()?;
-        Ok(spool)
+        Ok((spool, if hooked { owed } else { Vec::new() }))
     }
 
-    /// A new session begins.
-    pub fn begin_session(&mut self) {
-        self.heard.clear();
+    /// Another session begins: its numbers mean something else. Returns the contents that the one before told of.
+    pub fn begin_session(&mut self, session: u64) -> HashSet<[u8; 16]> {
+        self.early.clear();
+        self.objects.values_mut().for_each(|partial| partial.number = None);
+        let delivered = self.delivered.take_before(session);
+        self.numbers.begin(session, delivered)
     }
     /// Objects of this session that were heard of.
-    pub fn heard(&self) -> &HashSet<u32> {
-        &self.heard
+    pub fn heard(&self) -> u32 {
+        self.numbers.heard()
+    }
+    /// Whether the session told of all these contents.
+    pub fn told_of_all(&self, contents: &HashSet<[u8; 16]>) -> bool {
+        self.numbers.told_of_all(contents)
     }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
@@ -149,144 +153,191 @@ impl Spool {
 
     /// Objects of which all was thrown away and nothing came since (name, why); each is told once.
     pub fn take_anew(&mut self) -> Vec<(String, String)> {
-        let Spool { objects, anew, .. } = self;
-        let (under_way, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(anew).into_iter().partition(|(object, _)| objects.contains_key(object));
-        *anew = under_way;
+        let under_way: HashSet<_> = self.objects.values().map(|partial| partial.key.transfer).collect();
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.anew).into_iter().partition(|(transfer, _)| under_way.contains(transfer));
+        self.anew = kept;
         gone.into_values().collect()
     }
     /// Where it keeps what is not whole, and where objects go.
     pub fn folders(&self) -> (&Path, &Path) {
-        (&self.state, &self.out)
+        (self.kept.folder(), &self.out)
     }
-
-    fn path(&self, object: u32, what: &str) -> PathBuf {
-        self.state.join(format!("{object:08x}.{what}"))
+    /// The command has run for this file.
+    pub fn settle(&mut self, owed: &Owed) -> io::Result<()> {
+        self.delivered.settle(&owed.key)
     }
 
     /// A manifest came.
     pub fn handle_manifest(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
-        let announced = self.announce(m);
-        self.unless_gone(m.object, announced)
-    }
-    /// A folder that goes while something is put into it ends nobody: the object begins anew.
-    fn unless_gone(&mut self, object: u32, done: io::Result<Vec<News>>) -> io::Result<Vec<News>> {
-        match done {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(self.begin_anew(object).into_iter().collect()),
-            done => done,
-        }
-    }
-    fn announce(&mut self, m: &Manifest<'_>) -> io::Result<Vec<News>> {
-        if self.heard.len() < REMEMBERED_MAX {
-            self.heard.insert(m.object);
-        }
-        if self.done.contains(&m.object) || self.refused.contains(&m.object) || self.objects.contains_key(&m.object) {
-            return Ok(Vec::new());
-        }
-        let refuse = |why: &str| Ok(vec![News::Refused(m.name.to_owned(), why.to_owned())]);
-        if let Some(why) = objection(m.name.as_bytes()).filter(|_| !m.message) {
-            self.forget_refused();
-            self.refused.insert(m.object);
-            return refuse(why);
-        }
-        if self.objects.len() >= OBJECTS_MAX {
-            return refuse("too many objects are under way");
-        }
-        // somebody may have tidied up
-        std::fs::create_dir_all(&self.out)?;
-        std::fs::create_dir_all(&self.state)?;
-        let mut frame = vec![0u8; link::FRAME_MAX];
-        let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
-        let body = frame[4..n - 4].to_vec();
-        write_whole(&self.path(m.object, "manifest"), &body)?;
-        self.objects.insert(m.object, partial(m, body));
-        let mut news = vec![News::Announced(m.object)];
-        if m.blocks() == 0 {
-            File::create(self.path(m.object, "data"))?;
-            news.extend(self.deliver(m.object)?);
-        }
-        let early: Vec<_> = self.early.range((m.object, 0, 0)..=(m.object, u16::MAX, u32::MAX)).map(|(k, _)| *k).collect();
-        for key in early {
-            if let Some(payload) = self.early.remove(&key) {
-                news.extend(self.handle_symbol(key.0, key.1, key.2, &payload)?);
+        let mut news = Vec::new();
+        let announced = self.announce(m, &mut news);
+        match (announced, self.numbers.place(m.object)) {
+            (Err(e), place) if e.kind() == io::ErrorKind::NotFound => {
+                if let Some(Place::Slot(slot)) = place {
+                    news.extend(self.begin_anew(slot));
+                }
             }
+            (announced, _) => announced?,
         }
         Ok(news)
     }
+    /// A folder that goes while something is put into it ends nobody: the object begins anew.
+    fn unless_gone(&mut self, slot: u32, done: io::Result<Vec<News>>) -> io::Result<Vec<News>> {
+        match done {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(self.begin_anew(slot).into_iter().collect()),
+            done => done,
+        }
+    }
+    fn announce(&mut self, m: &Manifest<'_>, news: &mut Vec<News>) -> io::Result<()> {
+        let key = Key::of(m);
+        match self.numbers.hear(m, key) {
+            Said::New => {}
+            Said::Again => return Ok(()),
+            Said::Contradiction => {
+                news.push(refused(m, "its number is that of another transfer of this session"));
+                return Ok(());
+            }
+        }
+        if self.delivered.contains(&key) {
+            self.bind(m, key, Place::Delivered);
+            return Ok(());
+        }
+        let objection = objection(m.name.as_bytes()).filter(|_| !m.message);
+        if let Some(why) = objection.or_else(|| self.bounds.objection(m)) {
+            self.bind(m, key, Place::Refused);
+            news.push(refused(m, why));
+            return Ok(());
+        }
+        let Some(slot) = self.slot_for(m, key, news)? else {
+            self.bind(m, key, Place::Refused);
+            news.push(refused(m, "too many objects are under way"));
+            return Ok(());
+        };
+        self.bind(m, key, Place::Slot(slot));
+        let kept = self.objects.get(&slot).map_or(0, |partial| partial.have(m));
+        news.push(News::Announced { transfer: m.transfer, kept });
+        if m.blocks() == 0 {
+            File::create(self.kept.path(slot, "data"))?;
+        }
+        // an empty one, or one whose last block was decoded by a run that was stopped then
+        if self.objects.get(&slot).is_some_and(|partial| partial.blocks_done.len() as u64 == partial.blocks) {
+            news.extend(self.deliver(slot)?);
+        }
+        for (block, symbol, payload) in self.early.take(m.object) {
+            news.extend(self.handle_symbol(m.object, block, symbol, &payload)?);
+        }
+        Ok(())
+    }
+    /// From now on the number stands for this; what came of it before its manifest is of use, or is not.
+    fn bind(&mut self, m: &Manifest<'_>, key: Key, place: Place) {
+        self.numbers.bind(m.object, key, cut(m), place);
+        match place {
+            Place::Slot(slot) => {
+                self.objects.entry(slot).and_modify(|partial| partial.number = Some(m.object));
+            }
+            Place::Delivered | Place::Refused => drop(self.early.take(m.object)),
+        }
+    }
 
-    /// What is refused again is told again, and no more.
-    fn forget_refused(&mut self) {
-        if self.refused.len() >= REMEMBERED_MAX {
-            self.refused.clear();
+    /// Where an object is put together: with what came of the same content before, else anew. None when there is no room.
+    fn slot_for(&mut self, m: &Manifest<'_>, key: Key, news: &mut Vec<News>) -> io::Result<Option<u32>> {
+        // somebody may have tidied up
+        std::fs::create_dir_all(&self.out)?;
+        std::fs::create_dir_all(self.kept.folder())?;
+        let mut frame = vec![0u8; link::FRAME_MAX];
+        let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
+        let body = frame[4..n - 4].to_vec();
+        let waits = |p: &Partial| p.number.is_none() && p.key.content == key.content;
+        let found: Vec<u32> = self.objects.iter().filter(|(_, p)| waits(p)).map(|(slot, _)| *slot).collect();
+        let fits = |slot: &&u32| self.objects.get(slot).is_some_and(|p| p.cut == cut(m));
+        let same = |slot: &&u32| self.objects.get(slot).is_some_and(|p| p.key == key);
+        let best = found.iter().filter(fits).find(same).or_else(|| found.iter().find(fits)).copied();
+        if let Some(slot) = best {
+            self.kept.announce(slot, &body)?;
+            self.objects.entry(slot).and_modify(|partial| partial.goes_on_as(m, body));
+            return Ok(Some(slot));
+        }
+        // of another cut: this transfer comes in its place
+        found.into_iter().for_each(|slot| _ = self.remove(slot));
+        if !self.make_room(m, news) {
+            return Ok(None);
+        }
+        let busy = |slot: &u32| self.objects.contains_key(slot) || self.decoding.iter().any(|(of, _)| of == slot);
+        let Some(slot) = (0..).find(|slot| !busy(slot)) else { return Ok(None) };
+        self.kept.begin(slot, &body)?;
+        self.objects.insert(slot, Partial::new(m, body));
+        Ok(Some(slot))
+    }
+    /// Objects that the present session has not announced give way, the smallest transfer number first.
+    fn make_room(&mut self, m: &Manifest<'_>, news: &mut Vec<News>) -> bool {
+        let quota = self.bounds.quota.unwrap_or(u64::MAX);
+        loop {
+            let used: u64 = self.objects.values().filter_map(|p| p.manifest().map(|m| disk(&m))).sum();
+            if self.objects.len() < OBJECTS_MAX && used.saturating_add(disk(m)) <= quota {
+                return true;
+            }
+            let waiting = self.objects.iter().filter(|(_, p)| p.number.is_none());
+            let Some(slot) = waiting.min_by_key(|(_, p)| p.key.transfer).map(|(slot, _)| *slot) else { return false };
+            if let Some(partial) = self.remove(slot) {
+                news.push(self.note_anew(&partial, "others need its room"));
+            }
         }
     }
 
     /// A symbol came.
     pub fn handle_symbol(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
-        let kept = self.keep(object, block, symbol, payload);
-        self.unless_gone(object, kept)
-    }
-    fn keep(&mut self, object: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
-        if self.done.contains(&object) || self.refused.contains(&object) {
-            return Ok(Vec::new());
-        }
-        let Some(partial) = self.objects.get_mut(&object) else {
-            if self.early.len() < EARLY_MAX {
-                self.early.insert((object, block, symbol), payload.to_vec());
+        match self.numbers.place(object) {
+            Some(Place::Slot(slot)) => {
+                let kept = self.keep(slot, block, symbol, payload);
+                self.unless_gone(slot, kept)
             }
-            return Ok(Vec::new());
-        };
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
+            Some(Place::Delivered | Place::Refused) => Ok(Vec::new()),
+            None => {
+                self.early.keep(object, block, symbol, payload);
+                Ok(Vec::new())
+            }
+        }
+    }
+    fn keep(&mut self, slot: u32, block: u16, symbol: u32, payload: &[u8]) -> io::Result<Vec<News>> {
+        let Some(partial) = self.objects.get_mut(&slot) else { return Ok(Vec::new()) };
         let block = u64::from(block);
-        let settled = partial.blocks_done.contains(&block) || self.decoding.contains(&(object, block));
-        if block >= partial.blocks || settled || payload.len() != usize::from(m.symbol_len) {
+        let settled = partial.blocks_done.contains(&block) || self.decoding.contains(&(slot, block));
+        let Some(symbols) = partial.manifest().map(|m| m.symbols(block) as u32) else { return Ok(Vec::new()) };
+        if block >= partial.blocks || settled || payload.len() != usize::from(partial.cut.0) {
             return Ok(Vec::new());
         }
-        let symbols = m.symbols(block) as u32;
+        let new = !partial.ledgers.contains_key(&block);
         let ledger = partial.ledgers.entry(block).or_default();
-        if !ledger.note(symbol, symbols) {
+        let before = if new { 0 } else { ledger.memory() };
+        let noted = ledger.note(symbol, symbols);
+        let (enough, after) = (ledger.is_enough(symbols), ledger.memory());
+        self.notes = (self.notes.0 + after - before, self.notes.1 + usize::from(new));
+        if self.notes.0 > self.bounds.notes() || self.notes.1 > BLOCKS_MAX {
+            return Ok(self.refuse(slot, "notes of its symbols need more than --memory").into_iter().collect());
+        }
+        if !noted {
             return Ok(Vec::new());
         }
-        let enough = ledger.is_enough(symbols);
-        let writer = self.writer(object, block)?;
-        writer.write_all(&symbol.to_le_bytes()[..3])?;
-        writer.write_all(payload)?;
+        self.kept.add(slot, block, symbol, payload)?;
         if enough {
-            self.decode(object, block)?;
+            self.decode(slot, block)?;
         }
         Ok(Vec::new())
     }
 
-    fn writer(&mut self, object: u32, block: u64) -> io::Result<&mut BufWriter<File>> {
-        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&(object, block)) {
-            self.flush()?;
-            self.open.clear();
-        }
-        let path = self.path(object, &block.to_string());
-        match self.open.entry((object, block)) {
-            std::collections::hash_map::Entry::Occupied(e) => Ok(e.into_mut()),
-            std::collections::hash_map::Entry::Vacant(e) => {
-                std::fs::create_dir_all(&self.state)?;
-                let file = File::options().create(true).append(true).open(path)?;
-                Ok(e.insert(BufWriter::with_capacity(1 << 16, file)))
-            }
-        }
-    }
-
     /// Everything that came is handed to the kernel: call it about once a second.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.open.values_mut().try_for_each(BufWriter::flush)
+        self.kept.flush()
     }
 
     /// Has a block decoded beside the receiving: a line cannot be told to wait.
-    fn decode(&mut self, object: u32, block: u64) -> io::Result<()> {
-        if let Some(mut writer) = self.open.remove(&(object, block)) {
-            writer.flush()?;
-        }
-        let Some(partial) = self.objects.get(&object) else { return Ok(()) };
-        let (symbols, data) = (self.path(object, &block.to_string()), self.path(object, "data"));
-        self.decoding.insert((object, block));
-        self.worker.give(Job { object, block, manifest: partial.manifest.clone(), symbols, data });
+    fn decode(&mut self, slot: u32, block: u64) -> io::Result<()> {
+        self.kept.close(slot, block)?;
+        let Some(partial) = self.objects.get(&slot) else { return Ok(()) };
+        let (symbols, data) = (self.kept.block(slot, block), self.kept.path(slot, "data"));
+        self.decoding.insert((slot, block));
+        self.worker.give(Job { object: slot, block, manifest: partial.body().to_vec(), symbols, data });
         Ok(())
     }
 
@@ -298,99 +349,109 @@ impl Spool {
     /// What was decoded meanwhile; with `all` waits until nothing is left to decode.
     pub fn poll(&mut self, all: bool) -> io::Result<Vec<News>> {
         let mut news = Vec::new();
-        while let Some((object, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
-            self.decoding.remove(&(object, block));
-            let more = decoded.and_then(|whole| if whole { self.block_done(object, block) } else { Ok(Vec::new()) });
-            news.extend(self.unless_gone(object, more)?);
+        while let Some((slot, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
+            self.decoding.remove(&(slot, block));
+            if !self.objects.contains_key(&slot) {
+                // it was given up meanwhile
+                let _ = std::fs::remove_file(self.kept.path(slot, "data"));
+                continue;
+            }
+            let more = decoded.and_then(|whole| if whole { self.block_done(slot, block) } else { Ok(Vec::new()) });
+            news.extend(self.unless_gone(slot, more)?);
         }
         Ok(news)
     }
 
     /// What was kept of an object was taken away: its next manifest announces it again.
-    fn begin_anew(&mut self, object: u32) -> Option<News> {
-        self.open.retain(|(of, _), _| *of != object);
-        let partial = self.objects.remove(&object)?;
-        Some(self.note_anew(object, partial.name, "what was kept of it is gone"))
+    fn begin_anew(&mut self, slot: u32) -> Option<News> {
+        let partial = self.remove(slot)?;
+        Some(self.note_anew(&partial, "what was kept of it is gone"))
     }
-    fn note_anew(&mut self, object: u32, name: String, why: &str) -> News {
+    fn note_anew(&mut self, partial: &Partial, why: &str) -> News {
         if self.anew.len() < OBJECTS_MAX {
-            self.anew.insert(object, (name.clone(), why.to_owned()));
+            self.anew.insert(partial.key.transfer, (partial.name.clone(), why.to_owned()));
         }
-        News::Anew(name, why.to_owned())
+        News::Anew(partial.name.clone(), why.to_owned())
+    }
+    /// Nothing more of it is taken in this session.
+    fn refuse(&mut self, slot: u32, why: &str) -> Option<News> {
+        let partial = self.remove(slot)?;
+        if let Some(number) = partial.number {
+            self.numbers.bind(number, partial.key, partial.cut, Place::Refused);
+        }
+        Some(News::Refused(partial.name, why.to_owned()))
+    }
+    /// Takes an object out, and all that was kept of it.
+    fn remove(&mut self, slot: u32) -> Option<Partial> {
+        let partial = self.objects.remove(&slot)?;
+        self.notes = (self.notes.0 - partial.memory(), self.notes.1 - partial.ledgers.len());
+        if let Some(number) = partial.number {
+            self.numbers.forget(number);
+        }
+        self.kept.remove(slot, partial.ledgers.keys().copied());
+        Some(partial)
+    }
+    fn forget_block(&mut self, slot: u32, block: u64) -> Option<Ledger> {
+        let ledger = self.objects.get_mut(&slot)?.ledgers.remove(&block)?;
+        self.notes = (self.notes.0 - ledger.memory(), self.notes.1 - 1);
+        Some(ledger)
     }
 
-    fn block_done(&mut self, object: u32, block: u64) -> io::Result<Vec<News>> {
-        let marks = self.path(object, "blocks");
-        File::options().create(true).append(true).open(marks)?.write_all(&(block as u32).to_le_bytes())?;
-        let _ = std::fs::remove_file(self.path(object, &block.to_string()));
-        let Some(partial) = self.objects.get_mut(&object) else { return Ok(Vec::new()) };
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(Vec::new()) };
-        if let Some(ledger) = partial.ledgers.remove(&block) {
-            let used = (m.symbols(block) as u32).saturating_sub(ledger.source());
-            partial.margin = (partial.margin.0.max(used), m.repair);
+    fn block_done(&mut self, slot: u32, block: u64) -> io::Result<Vec<News>> {
+        self.kept.settle(slot, block)?;
+        let ledger = self.forget_block(slot, block);
+        let Some(partial) = self.objects.get_mut(&slot) else { return Ok(Vec::new()) };
+        let Some((symbols, repair)) = partial.manifest().map(|m| (m.symbols(block) as u32, m.repair)) else {
+            return Ok(Vec::new());
+        };
+        if let Some(ledger) = ledger {
+            let used = symbols.saturating_sub(ledger.source());
+            partial.margin = (partial.margin.0.max(used), repair);
         }
         partial.blocks_done.insert(block);
-        if partial.blocks_done.len() as u64 == partial.blocks { self.deliver(object) } else { Ok(Vec::new()) }
+        if partial.blocks_done.len() as u64 == partial.blocks { self.deliver(slot) } else { Ok(Vec::new()) }
     }
 
     /// All blocks are there: checks the hash and moves the object to its place.
-    fn deliver(&mut self, object: u32) -> io::Result<Vec<News>> {
-        let data = self.path(object, "data");
-        let Some(partial) = self.objects.remove(&object) else { return Ok(Vec::new()) };
-        let Some(m) = partial.manifest() else { return Ok(Vec::new()) };
+    fn deliver(&mut self, slot: u32) -> io::Result<Vec<News>> {
+        let data = self.kept.path(slot, "data");
+        let Some(m) = self.objects.get(&slot).and_then(Partial::manifest) else { return Ok(Vec::new()) };
+        let (modified, message, transfer) = (m.modified, m.message, m.transfer);
+        let wire_name = m.name.to_owned();
         let file = File::open(&data)?;
-        let whole = crate::digest::of(&file)? == m.sha256;
-        for what in ["manifest", "blocks"] {
-            let _ = std::fs::remove_file(self.path(object, what));
-        }
-        if !whole {
+        if crate::digest::of(&file)? != m.sha256 {
             // cannot come from noise: every frame was checked; begin again
-            std::fs::remove_file(&data)?;
-            return Ok(vec![self.note_anew(object, partial.name, "its SHA-256 is wrong")]);
+            let partial = self.remove(slot);
+            return Ok(partial.map(|partial| self.note_anew(&partial, "its SHA-256 is wrong")).into_iter().collect());
         }
-        if m.modified > 0 {
-            let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(m.modified));
+        if modified > 0 {
+            let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(modified));
         }
-        let name =
-            if m.message { PathBuf::from(format!("message-{object:08x}")) } else { safe(m.name.as_bytes()).unwrap_or_default() };
+        let name = match message {
+            true => PathBuf::from(format!("message-{transfer:016x}")),
+            false => safe(wire_name.as_bytes()).unwrap_or_default(),
+        };
         let path = self.out.join(&name);
         if let Err(e) = place(&data, &self.out, &name) {
             // a name that cannot be had here is the sender's fault, and must not end the receiver
             if is_of_name(&e, &name) {
-                std::fs::remove_file(&data)?;
-                self.forget_refused();
-                self.refused.insert(object);
-                return Ok(vec![News::Refused(partial.name.clone(), format!("cannot be put at {}: {e}", shown(&path)))]);
+                let why = format!("cannot be put at {}: {e}", shown(&path));
+                return Ok(self.refuse(slot, &why).into_iter().collect());
             }
             return Err(e);
         }
-        self.done.insert(object);
-        self.anew.remove(&object);
-        // where the folder is gone by now, it is remembered until the end of this process
-        if let Err(e) = File::create(self.path(object, "done"))
-            && e.kind() != io::ErrorKind::NotFound
-        {
-            return Err(e);
+        let Some(Partial { name: told, key, cut, number, size, margin, .. }) = self.remove(slot) else { return Ok(Vec::new()) };
+        if let Some(number) = number {
+            self.numbers.bind(number, key, cut, Place::Delivered);
         }
-        Ok(vec![News::Delivered(Delivered { path, name: partial.name.clone(), size: m.size, margin: partial.margin })])
+        self.anew.remove(&key.transfer);
+        let owed = Owed { key, name: name.to_string_lossy().into_owned() };
+        let told_of = self.hooked.then_some(owed.name.as_str());
+        self.delivered.add(key, self.numbers.session(), number.unwrap_or(u32::MAX), told_of)?;
+        Ok(vec![News::Delivered(Delivered { path, name: told, transfer, size, margin, owed })])
     }
 }
 
-fn partial(m: &Manifest<'_>, manifest: Vec<u8>) -> Partial {
-    Partial {
-        manifest,
-        name: if m.message { format!("message-{:08x}", m.object) } else { m.name.to_owned() },
-        size: m.size,
-        ledgers: BTreeMap::new(),
-        blocks_done: HashSet::new(),
-        blocks: m.blocks(),
-        needed: (0..m.blocks()).map(|b| m.symbols(b)).sum(),
-        margin: (0, 0),
-    }
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, bytes)?;
-    std::fs::rename(temporary, path)
+fn refused(m: &Manifest<'_>, why: &str) -> News {
+    News::Refused(if m.message { "a message".to_owned() } else { m.name.to_owned() }, why.to_owned())
 }

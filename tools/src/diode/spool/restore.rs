@@ -5,56 +5,70 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use diode::object::Ledger;
-use diode::wire::{Body, Record};
 
-use super::{Spool, partial};
+use super::partial::{Partial, manifest_of};
+use super::{OBJECTS_MAX, Spool};
+use crate::error::kinds;
+use crate::names::shown;
 
 impl Spool {
     pub(super) fn restore(&mut self) -> io::Result<()> {
         let mut names: Vec<String> =
-            std::fs::read_dir(&self.state)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+            std::fs::read_dir(self.kept.folder())?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        if let old @ 1.. = names.iter().filter(|name| is_old(name)).count() {
+            let state = shown(self.kept.folder());
+            tracing::warn!(
+                code = %kinds::STATE_OLD,
+                "{old} files in {state} are of an earlier version, which knew no transfers: they are not used"
+            );
+        }
         // manifests before blocks
         names.sort_by_key(|n| !n.ends_with(".manifest"));
         for name in names {
-            let Some((object, what)) = name.split_once('.') else { continue };
-            let Ok(object) = u32::from_str_radix(object, 16) else { continue };
+            let Some((slot, what)) = name.strip_prefix("object-").and_then(|name| name.split_once('.')) else { continue };
+            let Ok(slot) = slot.parse::<u32>() else { continue };
             match (what, what.parse::<u64>()) {
-                ("done", _) => drop(self.done.insert(object)),
-                ("manifest", _) => {
-                    let bytes = std::fs::read(self.state.join(&name))?;
-                    if let Some(Record::Manifest(m)) = Body::parse(&bytes).map(|b| b.record) {
-                        self.objects.insert(object, partial(&m, bytes.clone()));
-                    }
+                ("manifest", _) if self.objects.len() < OBJECTS_MAX => {
+                    let bytes = std::fs::read(self.kept.folder().join(&name))?;
+                    let partial = manifest_of(&bytes).map(|m| Partial::new(&m, bytes.clone()));
+                    partial.into_iter().for_each(|partial| _ = self.objects.insert(slot, partial));
                 }
-                (_, Ok(block)) => self.restore_block(object, block)?,
+                (_, Ok(block)) => self.restore_block(slot, block)?,
                 _ => {}
             }
         }
-        let done = self.done.clone();
-        self.objects.retain(|object, _| !done.contains(object));
+        // what was put into its place by a run that did not get to say so
+        let whole =
+            |p: &Partial| self.delivered.contains(&p.key) || p.manifest().is_some_and(|m| self.bounds.objection(&m).is_some());
+        let whole: Vec<u32> = self.objects.iter().filter(|(_, p)| whole(p)).map(|(slot, _)| *slot).collect();
+        whole.into_iter().for_each(|slot| _ = self.remove(slot));
         // blocks that were decoded have no symbol file any more, but a mark
-        for (object, partial) in &mut self.objects {
-            let marks = std::fs::read(self.state.join(format!("{object:08x}.blocks"))).unwrap_or_default();
+        for (slot, partial) in &mut self.objects {
+            let marks = std::fs::read(self.kept.path(*slot, "blocks")).unwrap_or_default();
             for mark in marks.chunks_exact(4) {
-                partial.blocks_done.insert(u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]])));
+                let block = u64::from(u32::from_le_bytes([mark[0], mark[1], mark[2], mark[3]]));
+                if block < partial.blocks {
+                    partial.blocks_done.insert(block);
+                }
             }
         }
         // blocks that had enough when the receiver was stopped
         let mut enough = Vec::new();
-        for (object, partial) in &self.objects {
+        for (slot, partial) in &self.objects {
             let Some(m) = partial.manifest() else { continue };
             let whole = partial.ledgers.iter().filter(|(block, ledger)| ledger.is_enough(m.symbols(**block) as u32));
-            enough.extend(whole.map(|(block, _)| (*object, *block)));
+            enough.extend(whole.map(|(block, _)| (*slot, *block)));
         }
-        enough.into_iter().try_for_each(|(object, block)| self.decode(object, block))
+        enough.into_iter().try_for_each(|(slot, block)| self.decode(slot, block))
     }
 
     /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.
-    fn restore_block(&mut self, object: u32, block: u64) -> io::Result<()> {
-        let Some(partial) = self.objects.get_mut(&object) else { return Ok(()) };
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&partial.manifest) else { return Ok(()) };
-        let (record, symbols) = (3 + usize::from(m.symbol_len), m.symbols(block) as u32);
-        let file = File::options().read(true).write(true).open(self.state.join(format!("{object:08x}.{block}")))?;
+    fn restore_block(&mut self, slot: u32, block: u64) -> io::Result<()> {
+        let path = self.kept.block(slot, block);
+        let Some(partial) = self.objects.get_mut(&slot).filter(|partial| block < partial.blocks) else { return Ok(()) };
+        let Some(symbols) = partial.manifest().map(|m| m.symbols(block) as u32) else { return Ok(()) };
+        let record = 3 + usize::from(partial.cut.0);
+        let file = File::options().read(true).write(true).open(path)?;
         let count = file.metadata()?.len() / record as u64;
         file.set_len(count * record as u64)?;
         let mut ledger = Ledger::default();
@@ -63,7 +77,15 @@ impl Spool {
             file.read_exact_at(&mut number, i * record as u64)?;
             ledger.note(u32::from_le_bytes([number[0], number[1], number[2], 0]), symbols);
         }
+        self.notes = (self.notes.0 + ledger.memory(), self.notes.1 + 1);
         partial.ledgers.insert(block, ledger);
         Ok(())
     }
+}
+
+/// Whether a file was kept by a version that told objects by the hash of their name and content: NUMBER.WHAT.
+fn is_old(name: &str) -> bool {
+    let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    let of_old = |what: &str| matches!(what, "manifest" | "blocks" | "data" | "done") || what.parse::<u64>().is_ok();
+    name.split_once('.').is_some_and(|(object, what)| object.len() == 8 && object.bytes().all(hex) && of_old(what))
 }

@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use diode::wire::{Body, Manifest, Record};
+use diode::wire::Manifest;
+
+use super::partial::manifest_of;
 
 /// A block to decode: its symbols, and where its bytes go.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(super) struct Job {
 
 impl Job {
     fn run(&self) -> io::Result<bool> {
-        let Some(Body { record: Record::Manifest(m), .. }) = Body::parse(&self.manifest) else { return Ok(false) };
+        let Some(m) = manifest_of(&self.manifest) else { return Ok(false) };
         let Some(whole) = decode_block(&self.symbols, &m, self.block)? else { return Ok(false) };
         let (at, len) = (self.block * m.block_len(), (m.size - self.block * m.block_len()).min(m.block_len()) as usize);
         File::options().create(true).truncate(false).write(true).open(&self.data)?.write_all_at(&whole[..len], at)?;

@@ -1,0 +1,622 @@
+//! `hardline diode` and what is sent again, is numbered alike, fails, or is made to hurt: nothing is taken for delivered that
+//! is not, and nobody gets more memory, disk or lines than a receiver means to give. A line is a recording here.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, Shape, VERSION};
+use link::wire::{Deframer, Level};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const HARDLINE: &str = env!("CARGO_BIN_EXE_hardline");
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder with files, recordings and what receivers make of them.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Bench {
+        Bench(tempfile::tempdir().unwrap())
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), content).unwrap();
+        self.path(name).to_str().unwrap().to_owned()
+    }
+    fn hardline(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(HARDLINE);
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env("XDG_STATE_HOME", self.path("home"));
+        command
+    }
+    /// What a sender writes.
+    #[track_caller]
+    fn record(&self, args: &[&str]) -> Vec<u8> {
+        self.record_of(Stdio::null(), args)
+    }
+    #[track_caller]
+    fn record_of(&self, input: impl Into<Stdio>, args: &[&str]) -> Vec<u8> {
+        let all = [&["-q", "diode", "send", "stdio:", "--survive", "0ms", "--profile", "cable"], args].concat();
+        let sent = self.hardline(&all).stdin(input).output().unwrap();
+        said(&sent, 0);
+        sent.stdout
+    }
+    fn recv_command(&self, wire: &[u8], args: &[&str]) -> Command {
+        fs::write(self.path("wire"), wire).unwrap();
+        let mut command = self.hardline(&["-q", "diode", "recv", "exec:cat wire"]);
+        command.args(["--report", "report"]).args(args);
+        command
+    }
+    /// What a receiver of files makes of this.
+    #[track_caller]
+    fn recv(&self, wire: &[u8], code: i32, args: &[&str]) -> String {
+        let args = [&["--out", "out", "--state", "state"], args].concat();
+        said(&self.recv_command(wire, &args).output().unwrap(), code)
+    }
+    #[track_caller]
+    fn has(&self, name: &str, content: &[u8]) {
+        assert_eq!(fs::read(self.path("out").join(name)).ok().as_deref(), Some(content), "{name}");
+    }
+    fn reported(&self, event: &str) -> Vec<Value> {
+        common::reported(&self.path("report"), event)
+    }
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+fn frames(wire: &[u8]) -> Vec<Vec<u8>> {
+    let mut deframer = Deframer::default();
+    let (mut rest, mut all) = (wire, Vec::new());
+    while !rest.is_empty() {
+        rest = &rest[deframer.push(rest)..];
+        while let Some(found) = deframer.next_frame() {
+            all.push(found.body.to_vec());
+        }
+    }
+    all
+}
+
+fn transfers(wire: &[u8]) -> Vec<u64> {
+    let mut all: Vec<u64> = frames(wire)
+        .iter()
+        .filter_map(|body| match Body::parse(body)?.record {
+            Record::Manifest(m) => Some(m.transfer),
+            _ => None,
+        })
+        .collect();
+    all.dedup();
+    all
+}
+
+/// A sender that says what it likes.
+struct Forger {
+    session: u64,
+    wire: Vec<u8>,
+    counter: u64,
+}
+
+impl Forger {
+    fn new(session: u64) -> Forger {
+        Forger { session, wire: Vec::new(), counter: 0 }
+    }
+    fn send(&mut self, record: &Record<'_>) {
+        let mut frame = vec![0u8; link::FRAME_MAX];
+        let len = diode::wire::write(&mut frame, self.counter, self.session, record, Level::Plain);
+        self.counter += 1;
+        self.wire.extend(&frame[..len]);
+    }
+    fn beacon(&mut self, told: Beacon) {
+        let (session, counter) = (self.session, self.counter);
+        self.send(&Record::Beacon(Beacon { session, counter, ..told }));
+    }
+    fn manifest(&mut self, object: u32, name: &str, (size, symbol_len, block_symbols): (u64, u16, u16), content: &[u8]) {
+        self.send(&Record::Manifest(Manifest {
+            object,
+            transfer: u64::from(object),
+            size,
+            symbol_len,
+            block_symbols,
+            repair: 0,
+            modified: 0,
+            sha256: Sha256::digest(content).into(),
+            message: false,
+            name,
+        }));
+    }
+    /// A file of one symbol.
+    fn file(&mut self, object: u32, name: &str, content: &[u8]) {
+        self.manifest(object, name, (content.len() as u64, content.len() as u16, 1), content);
+        self.send(&Record::Symbol { object, block: 0, symbol: 0, payload: content });
+    }
+}
+
+fn told(objects: u32, end: bool) -> Beacon {
+    Beacon {
+        version: VERSION,
+        session: 0,
+        counter: 0,
+        period_ms: 1000,
+        survive_ms: 0,
+        shape: Shape::default(),
+        stream_len: OPEN_END,
+        datagrams: 0,
+        objects,
+        end,
+        broken: false,
+    }
+}
+
+// ---- transfers ----------------------------------------------------------------------------------
+
+#[test]
+fn a_file_that_returns_to_an_earlier_content_is_delivered() {
+    let bench = Bench::new();
+    for content in ["one", "two", "one"] {
+        let file = bench.file("cfg", content.as_bytes());
+        bench.recv(&bench.record(&[&file]), 0, &["--exec", "echo >> ran; true"]);
+        bench.has("cfg", content.as_bytes());
+    }
+    assert_eq!(bench.reported("delivered").len(), 3);
+    assert_eq!(fs::read_to_string(bench.path("ran")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_file_that_was_taken_away_is_delivered_again() {
+    let bench = Bench::new();
+    let file = bench.file("file", b"content");
+    for _ in 0..2 {
+        bench.recv(&bench.record(&[&file]), 0, &[]);
+        bench.has("file", b"content");
+        fs::remove_file(bench.path("out/file")).unwrap();
+    }
+}
+
+#[test]
+fn equal_messages_all_arrive() {
+    let bench = Bench::new();
+    bench.file("message", b"alarm");
+    for _ in 0..2 {
+        let wire = bench.record_of(File::open(bench.path("message")).unwrap(), &["-"]);
+        bench.recv(&wire, 0, &[]);
+    }
+    let all: Vec<_> = fs::read_dir(bench.path("out")).unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
+    assert_eq!(all, [b"alarm", b"alarm"]);
+}
+
+/// Pairs that had one number, when it was a hash of name and content.
+#[test]
+fn files_whose_numbers_collided_are_both_delivered() {
+    let bench = Bench::new();
+    for content in ["content 39634\n", "content 89490\n"] {
+        let file = bench.file("report.txt", content.as_bytes());
+        bench.recv(&bench.record(&[&file]), 0, &[]);
+        bench.has("report.txt", content.as_bytes());
+    }
+    let both = [2344, 54_381].map(|n| (format!("r{n}.json"), format!("content of {n}\n")));
+    let files = both.clone().map(|(name, content)| bench.file(&name, content.as_bytes()));
+    bench.recv(&bench.record(&[&files[0], &files[1]]), 0, &[]);
+    both.iter().for_each(|(name, content)| bench.has(name, content.as_bytes()));
+}
+
+/// What goes on is the same transfer, over rounds, restarts of the receiver, and of a sender with `--state`.
+#[test]
+fn the_same_transfer_is_delivered_once() {
+    let bench = Bench::new();
+    let file = bench.file("file", b"content");
+    let wire = bench.record(&[&file, "--rounds", "3"]);
+    assert_eq!(transfers(&wire).len(), 1);
+    for _ in 0..2 {
+        bench.recv(&wire, 0, &["--exec", "echo >> ran; true"]);
+    }
+    assert_eq!((bench.reported("delivered").len(), bench.reported("hook").len()), (1, 1));
+    assert_eq!(fs::read_to_string(bench.path("ran")).unwrap().lines().count(), 1);
+}
+
+/// A carousel that is killed and started again.
+fn carousel(bench: &Bench, file: &str, args: &[&str]) -> Vec<u64> {
+    let all =
+        [&["-q", "diode", "send", "./line", file, "--rounds", "forever", "--rate", "100k", "--survive", "0ms"], args].concat();
+    (0..2)
+        .flat_map(|_| {
+            fs::write(bench.path("line"), b"").unwrap();
+            let mut send = bench.hardline(&all).spawn().unwrap();
+            let found = common::until_within(LIMIT, "a manifest", || {
+                let found = transfers(&fs::read(bench.path("line")).unwrap());
+                (!found.is_empty()).then_some(found)
+            });
+            send.kill().unwrap();
+            send.wait().unwrap();
+            found
+        })
+        .collect()
+}
+
+#[test]
+fn a_sender_that_remembers_goes_on_with_its_transfer() {
+    let bench = Bench::new();
+    let file = bench.file("file", b"content");
+    let kept = carousel(&bench, &file, &["--state", "sender"]);
+    assert_eq!(kept[0], kept[1]);
+    let unkept = carousel(&bench, &file, &[]);
+    assert_ne!(unkept[0], unkept[1], "another sending");
+    // one that ended is over
+    let state = ["--state", "sender"];
+    let (a, b) = (
+        transfers(&bench.record(&[&[file.as_str()], &state[..]].concat())),
+        transfers(&bench.record(&[&[file.as_str()], &state[..]].concat())),
+    );
+    assert_eq!((a[0], b[0]), (kept[0], kept[0].wrapping_add(1)), "numbers follow each other");
+}
+
+#[test]
+fn what_came_of_a_transfer_serves_the_next_of_the_same_content() {
+    let bench = Bench::new();
+    let content: Vec<u8> = (0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let file = bench.file("file", &content);
+    let (first, second) = (bench.record(&[&file]), bench.record(&[&file]));
+    assert_ne!(transfers(&first), transfers(&second));
+    bench.recv(&first[..30_000], 4, &[]);
+    // of the second, what the first lacked and little more
+    let mut forged = second[..5_000].to_vec();
+    forged.extend(&second[25_000..]);
+    bench.recv(&forged, 0, &[]);
+    bench.has("file", &content);
+    let announced = bench.reported("announced");
+    assert!(announced.len() == 2 && announced[0]["kept"] == 0 && announced[1]["kept"].as_u64() > Some(20), "{announced:?}");
+}
+
+#[test]
+fn another_object_with_a_number_of_the_session_is_told() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.file(0, "a", b"first");
+    forger.file(0, "b", b"second");
+    forger.file(0, "b", b"second");
+    forger.beacon(told(1, true));
+    let says = bench.recv(&forger.wire, 4, &[]);
+    assert_eq!(says.matches("'b' is not accepted: its number is that of another transfer of this session").count(), 1, "{says}");
+    bench.has("a", b"first");
+    // in another session it stands for something else
+    let mut forger = Forger::new(8);
+    forger.beacon(told(0, false));
+    forger.file(0, "b", b"second");
+    forger.beacon(told(1, true));
+    bench.recv(&forger.wire, 0, &[]);
+    bench.has("b", b"second");
+}
+
+#[test]
+fn symbols_of_another_session_are_of_no_use_to_a_number() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"other" });
+    forger.session = 8;
+    forger.beacon(told(0, false));
+    forger.file(0, "a", b"first");
+    forger.beacon(told(1, true));
+    bench.recv(&forger.wire, 0, &[]);
+    assert!(bench.reported("anew").is_empty());
+    bench.has("a", b"first");
+}
+
+#[test]
+fn state_of_an_earlier_version_is_named_and_left_alone() {
+    let bench = Bench::new();
+    for name in ["0011aaff.done", "0011aaff.manifest", "12345678.0"] {
+        bench.file(&format!("state/{name}"), b"old");
+    }
+    let file = bench.file("file", b"content");
+    let wire = bench.record(&[&file]);
+    let args = ["--out", "out", "--state", "state"];
+    let _ = bench.recv_command(&wire, &args);
+    let all = [&["diode", "recv", "exec:cat wire"], &args[..]].concat();
+    let says = said(&bench.hardline(&all).output().unwrap(), 0);
+    assert_eq!(says.matches("3 files in state are of an earlier version").count(), 1, "{says}");
+    bench.has("file", b"content");
+    assert!(bench.path("state/0011aaff.done").exists());
+}
+
+/// A receiver that is started again in the middle of a session does not miss what it delivered before.
+#[test]
+fn a_restarted_receiver_knows_what_it_delivered_of_the_session() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.file(0, "a", b"first");
+    bench.recv(&forger.wire, 4, &[]);
+    let mut rest = Forger { wire: Vec::new(), ..forger };
+    rest.file(1, "b", b"second");
+    rest.beacon(told(2, true));
+    bench.recv(&rest.wire, 0, &[]);
+}
+
+// ---- sessions that mix --------------------------------------------------------------------------
+
+/// Frames of another sender, with the same counters, are not taken; and where its beacons are heard, too, no end is well.
+#[test]
+fn frames_of_another_sender_are_not_taken() {
+    let bench = Bench::new();
+    let streams: Vec<Vec<u8>> =
+        (1..3u8).map(|n| (0..40_000u32).map(|i| n ^ (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()).collect();
+    let wires: Vec<Vec<Vec<u8>>> = streams
+        .iter()
+        .map(|stream| {
+            bench.file("input", stream);
+            let wire = bench.record_of(File::open(bench.path("input")).unwrap(), &["--stream"]);
+            frames(&wire)
+        })
+        .collect();
+    for beacons in [false, true] {
+        let mut wire = Vec::new();
+        for at in 0..wires[0].len().max(wires[1].len()) {
+            for (n, frames) in wires.iter().enumerate() {
+                let Some(body) = frames.get(at) else { continue };
+                let is_beacon = matches!(Body::parse(body).unwrap().record, Record::Beacon(_));
+                if n == 0 || beacons || !is_beacon {
+                    wire.extend(framed(body));
+                }
+            }
+        }
+        let output = bench.recv_command(&wire, &["--stream"]).output().unwrap();
+        if beacons {
+            assert_eq!(output.status.code(), Some(4), "two senders: {}", String::from_utf8_lossy(&output.stderr));
+        } else {
+            said(&output, 0);
+            assert!(output.stdout == streams[0]);
+        }
+    }
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; link::FRAME_MAX];
+    out[link::wire::frame::body_at(Level::Plain)..][..body.len()].copy_from_slice(body);
+    let len = link::wire::write_frame(&mut out, link::wire::Head::open(body.len(), Level::Plain), link::wire::Binding::NONE);
+    out.truncate(len);
+    out
+}
+
+/// Files of three senders on one wire: whatever comes of them, what lacks is named.
+#[test]
+fn files_of_a_third_sender_are_not_forgotten() {
+    let bench = Bench::new();
+    let mut wire = Vec::new();
+    for session in [7, 8] {
+        let mut forger = Forger::new(session);
+        forger.beacon(told(2, false));
+        forger.file(0, &format!("of-{session}"), b"here");
+        wire.extend(forger.wire);
+    }
+    let mut last = Forger::new(9);
+    last.beacon(told(0, false));
+    last.file(0, "a", b"first");
+    last.beacon(told(1, true));
+    wire.extend(last.wire);
+    let says = bench.recv(&wire, 4, &[]);
+    assert!(says.matches("of a session that broke off, 1 object was sent").count() == 2, "{says}");
+}
+
+#[test]
+fn a_beacon_that_contradicts_its_frame_is_none() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    let beacon = Beacon { datagrams: 5, ..told(0, true) };
+    forger.send(&Record::Beacon(Beacon { session: 8, ..beacon }));
+    let says = said(&bench.recv_command(&forger.wire, &["--lines"]).output().unwrap(), 4);
+    assert!(says.contains("no session came") && bench.reported("missing").is_empty(), "{says}");
+}
+
+// ---- what fails ---------------------------------------------------------------------------------
+
+/// Bytes that end in a read error: memory, up to where there is none.
+fn torn_input() -> File {
+    let here = 0u8;
+    let mut memory = File::open("/proc/self/mem").unwrap();
+    memory.seek(SeekFrom::Start(std::ptr::from_ref(&here) as u64)).unwrap();
+    memory
+}
+
+#[test]
+fn a_read_error_of_the_input_is_no_end() {
+    let bench = Bench::new();
+    let mut read = Vec::new();
+    assert!(torn_input().read_to_end(&mut read).is_err() && !read.is_empty(), "a few bytes, then EIO");
+    for what in ["--stream", "--lines"] {
+        let send = bench.hardline(&["diode", "send", "stdio:", "--survive", "0ms", what]).stdin(torn_input()).output().unwrap();
+        let says = said(&send, 1);
+        assert!(says.contains("cannot read the input: "), "{says}");
+        let says = said(&bench.recv_command(&send.stdout, &[what]).output().unwrap(), 4);
+        assert!(says.contains("the sender could not go on: what was to come after"), "{what}: {says}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let bench = Bench::new();
+    bench.file("input", b"one\ntwo\n");
+    for what in ["--stream", "--lines"] {
+        let wire = bench.record_of(File::open(bench.path("input")).unwrap(), &[what]);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = bench.recv_command(&wire, &[what]).stdout(full).output().unwrap();
+        assert!(said(&output, 1).contains("cannot write the output: "));
+    }
+}
+
+#[test]
+fn a_command_that_fails_is_seen_and_run_again() {
+    let bench = Bench::new();
+    let file = bench.file("file", b"content");
+    let hook = ["--exec", "f() { echo \"$1\" >> ran; test -e mended; }; f"];
+    let wire = bench.record(&[&file]);
+    let says = bench.recv(&wire, 1, &hook);
+    assert!(says.contains("was not done for one file that was delivered"), "{says}");
+    let hooks = bench.reported("hook");
+    assert_eq!(
+        hooks.iter().map(|h| h["done"] == false && h["again"] == (h["try"] != 3)).collect::<Vec<_>>(),
+        [true; 3],
+        "{hooks:?}"
+    );
+    assert_eq!(bench.reported("delivered").len(), 1);
+    // at the next start, though nothing is delivered
+    bench.file("mended", b"");
+    bench.recv(&wire, 0, &hook);
+    bench.recv(&wire, 0, &hook);
+    let ran = fs::read_to_string(bench.path("ran")).unwrap();
+    assert_eq!(ran.lines().collect::<Vec<_>>(), ["out/file"; 4]);
+    assert_eq!(bench.reported("hook").len(), 4);
+}
+
+/// While a command runs the line is read.
+#[test]
+fn a_slow_command_holds_nothing_up() {
+    let bench = Bench::new();
+    let files = ["a", "b", "c"].map(|name| bench.file(name, name.as_bytes()));
+    let wire = bench.record(&[&files[0], &files[1], &files[2]]);
+    // the first command waits for the last file
+    let hook = "f() { for i in $(seq 600); do test -e out/a -a -e out/b -a -e out/c && exit 0; sleep .05; done; exit 1; }; f";
+    bench.recv(&wire, 0, &["--exec", hook]);
+    assert_eq!(bench.reported("hook").len(), 3);
+}
+
+// ---- what is made to hurt -----------------------------------------------------------------------
+
+#[test]
+fn a_flood_of_what_is_refused_is_a_few_lines() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    for object in 0..2000 {
+        forger.manifest(object, "../evil", (5, 5, 1), b"first");
+    }
+    for object in 2000..3000 {
+        forger.manifest(object, &format!("{object}"), (5, 5, 1), b"other");
+        forger.send(&Record::Symbol { object, block: 0, symbol: 0, payload: b"wrong" });
+    }
+    forger.beacon(told(3000, true));
+    let mut recv = bench.recv_command(&forger.wire, &["--out", "out", "--state", "state"]);
+    let says = said(&recv.output().unwrap(), 4);
+    assert!(says.matches("is not accepted").count() <= 10, "{says}");
+    assert!(says.contains("2000 things") || says.contains("3000 things"), "all are counted: {says}");
+    assert!(bench.reported("anew").len() <= 10);
+    let left: u64 = bench.reported("left-out").iter().map(|l| l["count"].as_u64().unwrap()).sum();
+    assert!(left >= 2970, "{left}");
+}
+
+/// Runs a receiver with so much address space; most of it are stacks and arenas that are never touched.
+fn confined(bench: &Bench, wire: &[u8], kilobytes: u32, args: &[&str]) -> Output {
+    fs::write(bench.path("wire"), wire).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -v {kilobytes}; exec \"$@\""), "sh", HARDLINE, "-q", "diode", "recv", "exec:cat wire"]);
+    command.args(["--report", "report"]).args(args).current_dir(bench.0.path()).env("XDG_STATE_HOME", bench.path("home"));
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn objects_that_are_made_to_hurt_are_refused() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    // a symbol far away in each of many blocks
+    forger.manifest(0, "blocks", (65_536, 1, 1), b"a");
+    forger.manifest(1, "blocks-of-legal-length", (65_536 * 1024, 1, 1024), b"a");
+    for object in 0..2 {
+        for block in 0..=u16::MAX {
+            forger.send(&Record::Symbol { object, block, symbol: 50_000, payload: b"x" });
+        }
+    }
+    forger.manifest(2, "large-block", (56_403 * 4000, 4000, 56_403), b"a");
+    forger.manifest(3, "good", (4, 4, 1), b"good");
+    forger.send(&Record::Symbol { object: 3, block: 0, symbol: 0, payload: b"good" });
+    forger.beacon(told(4, true));
+    let output = confined(&bench, &forger.wire, 500_000, &["--out", "out", "--state", "state", "--memory", "40M"]);
+    let says = said(&output, 4);
+    for line in [
+        "'blocks' is not accepted: its blocks are too small",
+        "'blocks-of-legal-length' is not accepted: notes of its symbols need more than --memory",
+        "'large-block' is not accepted: its blocks need more than --memory",
+    ] {
+        assert!(says.contains(line), "{line}: {says}");
+    }
+    bench.has("good", b"good");
+    assert!(fs::read_dir(bench.path("state")).unwrap().count() < 10, "what was kept of it is gone");
+}
+
+#[test]
+fn a_stream_that_is_made_to_hurt_is_refused() {
+    let bench = Bench::new();
+    let shape = Shape { data: 1, parity: 1, depth: 32_767, len: 4074 };
+    let mut forger = Forger::new(7);
+    forger.beacon(Beacon { shape, ..told(0, false) });
+    for place in 0..40_000u16 {
+        forger.send(&Record::Shard { group: 0, place, pieces: 0, offset: 0, payload: &[0, 0] });
+    }
+    forger.beacon(Beacon { shape, ..told(0, true) });
+    let says = said(&confined(&bench, &forger.wire, 400_000, &["--stream"]), 4);
+    assert!(says.contains("the stream is not accepted: its groups need more than --memory"), "{says}");
+}
+
+#[test]
+fn a_quota_refuses_and_makes_room() {
+    let bench = Bench::new();
+    let quota = ["--quota", "100k"];
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.manifest(0, "too-large", (200_000, 1000, 200), b"a");
+    forger.manifest(1, "half", (40_000, 1000, 40), b"a");
+    forger.beacon(told(2, true));
+    let says = bench.recv(&forger.wire, 4, &quota);
+    assert!(says.contains("'too-large' is not accepted: it needs more than --quota"), "{says}");
+    // the next session needs its room
+    let mut forger = Forger::new(8);
+    forger.beacon(told(0, false));
+    forger.manifest(0, "other", (40_000, 1000, 40), b"b");
+    forger.beacon(told(1, true));
+    let says = bench.recv(&forger.wire, 4, &quota);
+    assert!(says.contains("'half' did not come anew: others need its room") && says.contains("other is incomplete"), "{says}");
+    assert!(!says.contains("half is incomplete"), "{says}");
+}
+
+/// A gap of a length that the wire named: too long it is not filled, and filling ends when it is asked to.
+#[test]
+fn filling_a_gap_is_bounded_and_can_be_ended() {
+    let bench = Bench::new();
+    let shape = Shape { data: 2, parity: 1, depth: 1, len: 10 };
+    let torn = |offset: u64| {
+        let mut forger = Forger::new(7);
+        forger.beacon(Beacon { shape, ..told(0, false) });
+        forger.send(&Record::Shard { group: 0, place: 0, pieces: 0, offset: 0, payload: &[1, 0, b'a'] });
+        for group in 5..9 {
+            forger.send(&Record::Shard { group, place: 0, pieces: 0, offset, payload: &[1, 0, b'b'] });
+        }
+        forger.wire
+    };
+    let mut long = bench.recv_command(&torn(1 << 40), &["--stream", "--on-gap", "zero"]);
+    let output = long.output().unwrap();
+    assert!(said(&output, 4).contains("too many to be filled with zeros"));
+    assert_eq!(output.stdout, b"a");
+    let mut recv = bench.recv_command(&torn(1 << 29), &["--stream", "--on-gap", "zero"]).stdout(Stdio::piped()).spawn().unwrap();
+    // nobody reads on
+    let mut first = [0; 2];
+    recv.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(first, [b'a', 0]);
+    kill(Pid::from_raw(recv.id() as i32), Signal::SIGTERM).unwrap();
+    let status = common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
+}
