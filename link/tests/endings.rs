@@ -216,7 +216,7 @@ fn nobody_says_done_to_a_peer_whose_stream_it_has_not_read() {
 fn the_next_peer_gets_all_of_the_stream() {
     for kind in SOLE {
         for at in 0..24 {
-            let text: Vec<u8> = (0..6000u32).map(|i| (i * 7 >> 3) as u8).collect();
+            let text: Vec<u8> = (0..6000u32).map(|i| ((i * 7) >> 3) as u8).collect();
             let mut duo = Duo::new(kind, config(), [&text, b""]);
             duo.ends[1].finishes = false;
             duo.until("it sends", 5 * SECOND, |duo| duo.ends[0].link.sent() > 0);

@@ -19,7 +19,7 @@ const EXCHANGED: Ways = &[(0, 3), (3, 0), (2, 1), (1, 2)];
 /// It ended well, and all of this came; or it says so.
 #[track_caller]
 fn assert_honest(ended: &Ended, expected: &[u8]) {
-    let same = &expected[..ended.out.len().min(expected.len())] == ended.out;
+    let same = expected[..ended.out.len().min(expected.len())] == ended.out;
     assert!(same, "{} bytes that nobody sent so: {}", ended.out.len(), ended.said);
     assert!(ended.code != 0 || ended.out.len() == expected.len(), "{} of {}: {}", ended.out.len(), expected.len(), ended.said);
 }
