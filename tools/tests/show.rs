@@ -223,11 +223,12 @@ fn transfers_are_told_to_programs() {
     }
     fs::create_dir(wire.path("out")).unwrap();
     fs::copy(wire.path("known"), wire.path("out/known")).unwrap();
-    std::os::unix::fs::symlink("new", wire.path("link")).unwrap();
+    fs::create_dir(wire.path("dir")).unwrap();
+    std::os::unix::fs::symlink("../new", wire.path("dir/link")).unwrap();
     let out = |name: &str| Stdio::from(File::create(wire.path(name)).unwrap());
     let mut recv = hardline(&["recv", "./b", "-b", "2000000", "--plain", "--out", "out", "--json"], dir);
     let recv = wire.start("recv", recv.stdout(out("recv.json")));
-    let mut send = hardline(&["send", "./a", "-b", "2000000", "--plain", "--json", "new", "known", "link"], dir);
+    let mut send = hardline(&["send", "./a", "-b", "2000000", "--plain", "--json", "new", "known", "dir"], dir);
     let send = wire.start("send", send.stdout(out("send.json")));
     assert_eq!((send.wait(), recv.wait()), (0, 0));
     for (name, skips) in [("send.json", true), ("recv.json", false)] {
@@ -236,7 +237,7 @@ fn transfers_are_told_to_programs() {
         let result = |file: &str| lines.iter().find(|l| l["file"] == file).map(|l| l["result"].as_str().unwrap().to_owned());
         assert_eq!(result("new").as_deref(), Some("delivered"), "{text}");
         assert_eq!(result("known").as_deref(), Some("there"), "{text}");
-        assert_eq!(result("link").is_some(), skips, "{text}");
+        assert_eq!(result("dir/link").is_some(), skips, "{text}");
         let last = lines.last().unwrap();
         assert!(last["files"] == 1 && last["there"] == 1 && last["failed"] == 0 && last["bytes"] == 20_000, "{text}");
     }
