@@ -20,6 +20,7 @@ use super::send::pause;
 use super::source::{Came, Source};
 use super::spool::{Bounds, Spool};
 use super::state::Memory;
+use super::stdout::Stdout;
 use super::strange::Strange;
 use crate::clock::Clock;
 use crate::drive::wait;
@@ -72,6 +73,8 @@ pub struct Receiving<'a> {
     pub source: Source,
     /// What to do.
     pub sink: Sink,
+    /// Where lines and streams go; none where they do not.
+    pub output: Option<Stdout>,
     /// What to say.
     pub report: Report,
     /// Go on when a session ends.
@@ -127,12 +130,15 @@ impl Receiving<'_> {
         let mut guard = Guard::new(memory);
         let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began));
         let result = self.run_hooks(result);
-        self.report.tick(true);
         self.meter.clear();
         let closed = guard.close(&receiver);
+        // who is asked to end does not wait for a disk
+        let over = result.as_ref().map_or_else(|failure| failure.exit == Exit::Incomplete, |()| true);
+        let settled = self.output.take().filter(|_| over).map_or(Ok(()), Stdout::settle);
         self.report.line(&receiver.stats());
-        self.write_stats(&receiver, bytes, began, false)?;
-        result.and(closed)
+        let counted = self.write_stats(&receiver, bytes, began, false);
+        let reported = self.report.close();
+        result.and(settled).and(closed).and(counted).and(reported)
     }
 
     fn listen(
@@ -288,7 +294,6 @@ impl Receiving<'_> {
     }
 
     fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
-        self.report.tick(false);
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
                 let flushed = spool.flush();
@@ -419,6 +424,7 @@ impl Receiving<'_> {
             let over = if before.ended { Over::Heard } else { Over::Followed };
             self.end_session(receiver, count, &over)?;
         }
+        self.report.begin_session();
         match &mut self.sink {
             Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
             Sink::Stream(stream, _) => {

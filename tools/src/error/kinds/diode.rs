@@ -138,15 +138,15 @@ area! {
             remedy "See what the command says; run it by hand with the path in the message.";
         LEFT_OUT = "left-out";
             says ["{n} more lines of this kind were left out: {kind}"];
-            cause "A sender, or whoever holds the wire, causes so many lines that only the first of each minute are said: 10 of most kinds.";
-            remedy "See to the first of them. --report has the same lines, and the counts.";
+            cause "A sender, or whoever holds the wire, causes so many lines that four are said, and then one a minute. What is missing is named in --report in full, 65,536 things of a session.";
+            remedy "See to the first of them. --report has the counts, too.";
         STATE_OLD = "state-old";
             says ["{n} files in {folder} are of an earlier version, which knew no transfers: they are not used"];
             cause "Before version 2 of the one-way mode what was received was kept by the hash of its name and content. Such files say nothing of transfers.";
             remedy "Nothing must be done; remove them ('rm DIR/????????.*') when nothing older reads the folder.";
         REPORT_UNWRITTEN = "report-unwritten";
             says ["cannot write the report: {why}"];
-            cause "A line of --report could not be added, mostly because the disk is full. Receiving goes on.";
+            cause "A line of --report could not be added, mostly because the disk is full. Receiving goes on, and fails at its end with report-unwritable.";
             remedy "Make room.";
         STATE_UNWRITTEN = "state-unwritten";
             says ["cannot remember {what} in {folder}: {why}"];
