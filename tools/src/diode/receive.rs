@@ -201,6 +201,7 @@ impl Receiving<'_> {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick(receiver)?;
+                    self.deliver_rest(receiver, bytes)?;
                     return Err(Failure::signal(number, "interrupted"));
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
@@ -285,6 +286,15 @@ impl Receiving<'_> {
             format!("put together what came, in {} for {}", shown(state), shown(out))
         })?;
         self.tell(news, receiver, count);
+        Ok(())
+    }
+
+    /// Waits for what is on the way to its place: whoever asks for the end finds it there, and with its mark.
+    fn deliver_rest(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        while matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_delivering()) {
+            self.collect(receiver, count, false)?;
+            std::thread::sleep(BUSY);
+        }
         Ok(())
     }
 
@@ -403,9 +413,13 @@ impl Receiving<'_> {
     }
 
     /// Whether a beacon may be one of the last of a session that was over when this receiver began: nothing else was
-    /// heard, and so soon that all of it may have gone by before.
+    /// heard, and so soon that all of it may have gone by before. Not so where it is the first frame of its session, or has
+    /// fewer before it than a session that was not broken off: that one ended here.
     fn may_be_an_echo(&self, beacon: &Beacon, began: Instant) -> bool {
         if self.forever || self.session.is_some() || self.heard || !beacon.end {
+            return false;
+        }
+        if beacon.counter < u64::from(beacon.objects.max(beacon.datagrams).max(1)) {
             return false;
         }
         let farewell = Duration::from_millis(u64::from(beacon.survive_ms) * 13 / 10 + u64::from(beacon.period_ms));
@@ -435,8 +449,8 @@ impl Receiving<'_> {
                 }
             }
             Sink::Objects { spool, .. } => {
-                let (contents, before) = (spool.begin_session(beacon.session), self.session.as_ref().map(|s| s.beacon.session));
-                self.broken.iter_mut().filter(|b| Some(b.session) == before).for_each(|b| b.contents = contents.clone());
+                let (named, before) = (spool.begin_session(beacon.session), self.session.as_ref().map(|s| s.beacon.session));
+                self.broken.iter_mut().filter(|b| Some(b.session) == before).for_each(|b| b.named = named.clone());
             }
         }
         let base = (receiver.stats(), self.source.overruns());
