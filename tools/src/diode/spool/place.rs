@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use crate::beneath::Dir;
 use crate::disk;
 
-/// Moves a whole file to its place below `out` in one step, also from another file system, and has it on the disk there, with its
-/// name and the folders it lies in. What is there of the same name goes, unless it is a folder.
+/// Moves a whole file to its place below `out` in one step, also from another file system, and has it on the disk there, with
+/// its name and the folders it lies in. What is there of the same name goes, unless it is a folder.
 pub(super) fn place(from: &Path, out: &Path, name: &Path) -> io::Result<()> {
     std::fs::create_dir_all(out)?;
     let (top, within) = (Dir::named(out)?, name.parent().unwrap_or(Path::new("")));
