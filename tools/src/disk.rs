@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::IntoRawFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
 
 /// What a variable names.
 pub(crate) fn named(variable: &str) -> Option<PathBuf> {
@@ -38,5 +42,28 @@ pub(crate) fn sync_folder(of: &Path) -> io::Result<()> {
     match of.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Puts a file or a folder on its disk, if it is on one: those of /proc, or of a file system in a program, are not.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EROFS)) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Whether something of what was written to it may still fail: so it is with files and disks.
+pub(crate) fn keeps_back(file: &File) -> io::Result<bool> {
+    let kind = file.metadata()?.file_type();
+    Ok(kind.is_file() || kind.is_block_device())
+}
+
+/// Puts what was written to a file on its disk and closes it: a server's disk may say only at the close that it is full.
+pub(crate) fn settle(file: File) -> io::Result<()> {
+    sync(&file)?;
+    match nix::unistd::close(file.into_raw_fd()) {
+        Err(Errno::EINTR) => Ok(()),
+        closed => Ok(closed?),
     }
 }

@@ -39,7 +39,6 @@ pub mod port;
 pub mod progress;
 pub mod rig;
 pub mod say;
-pub mod seldom;
 pub mod signal;
 pub mod sim;
 pub mod soak;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use diode::wire::{Beacon, OPEN_END, Record, Shape, VERSION};
 use link::wire::Level;
 use link::wire::frame::frame_len;
 use nix::sys::signal::{Signal, kill};
@@ -24,7 +25,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What ends a session: beacons with 50 bytes of body.
 const FAREWELL: usize = FAREWELLS as usize * frame_len(50, Level::Plain);
 /// A beacon and a manifest with a name of three bytes: what a session of such files begins with.
-const ONE_NAME: usize = frame_len(50, Level::Plain) + frame_len(78, Level::Plain);
+const ONE_BEACON: usize = frame_len(50, Level::Plain);
+const ONE_NAME: usize = ONE_BEACON + frame_len(78, Level::Plain);
 
 #[track_caller]
 fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
@@ -272,12 +274,94 @@ fn files_of_a_session_that_broke_off_may_come_in_the_next() {
     let bench = Bench::new();
     let files = [bench.file("one", &[1; 20_000]), bench.file("two", &[2; 20_000])];
     let [one, two] = files.each_ref().map(|f| f.to_str().unwrap());
-    let (both, again, other) = (bench.record(b"", &[one, two]), bench.record(b"", &[one, two]), bench.record(b"", &[one]));
+    let both = bench.record(b"", &["--state", "kept", one, two]);
+    // what a run that is killed leaves behind: transfers that have not ended
+    let log = fs::read_to_string(bench.dir().join("kept/diode-transfers")).unwrap();
+    let killed: String = log.split_inclusive('\n').filter(|line| line.starts_with('+')).collect();
+    fs::write(bench.dir().join("kept/diode-transfers"), killed).unwrap();
+    let again = bench.record(b"", &["--state", "kept", one, two]);
     let half = &both[..ONE_NAME];
     let says = bench.recv(&[half, &again].concat(), false, &["--out", "in"]).ends(0);
     assert!(says.contains("the end of the session was not heard, and another one begins"), "{says}");
-    let says = bench.recv(&[half, &other].concat(), false, &["--out", "in2"]).ends(4);
-    assert!(says.contains("of a session that broke off, 1 object was sent of which not even the name came"), "{says}");
+    // nothing shows that these are the same: the one that was not named may have been another
+    let three = bench.file("three", &[3; 20_000]);
+    let other = [&[one][..], &[one, two], &[one, three.to_str().unwrap()], &[two, one, three.to_str().unwrap()]];
+    for (i, other) in other.into_iter().enumerate() {
+        let other = bench.record(b"", other);
+        for half in [half, &both[..ONE_BEACON]] {
+            let says = bench.recv(&[half, &other].concat(), false, &["--out", &format!("in{i}")]).ends(4);
+            let nameless = "of which not even the name came";
+            assert!(says.contains("of a session that broke off, ") && says.contains(nameless), "{says}");
+        }
+    }
+}
+
+// ---- senders that are ended ---------------------------------------------------------------------
+
+/// A sender at a slow rate that is asked to end once it has written so much; what it wrote.
+fn ended(bench: &Bench, shape: &str, input: impl Into<Stdio>, after: u64, signal: Signal) -> (Vec<u8>, String) {
+    let file = |name: &str| File::create(bench.dir().join(name)).unwrap();
+    let mut send = hardline(bench.dir(), &["-q", "diode", "send", "stdio:", shape, "--rate", "3000", "--survive", "100ms"]);
+    let mut send = send.stdin(input).stdout(file("line")).stderr(file("err")).spawn().unwrap();
+    until("it sends", || (fs::metadata(bench.dir().join("line")).unwrap().len() >= after).then_some(()));
+    kill(Pid::from_raw(i32::try_from(send.id()).unwrap()), signal).unwrap();
+    let status = until("it ends", || send.try_wait().unwrap());
+    assert_eq!(status.code(), Some(128 + signal as i32));
+    (fs::read(bench.dir().join("line")).unwrap(), fs::read_to_string(bench.dir().join("err")).unwrap())
+}
+
+#[test]
+fn a_sender_that_is_ended_in_the_midst_of_its_input_says_so() {
+    let bench = Bench::new();
+    let text: Vec<u8> = (0..20_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+    bench.file("text", &text);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&text[..60_000]).unwrap();
+    let inputs = [
+        ("--lines", Stdio::from(File::open(bench.dir().join("text")).unwrap()), Signal::SIGTERM),
+        ("--lines", Stdio::from(reader), Signal::SIGINT),
+        ("--stream", Stdio::from(File::open(bench.dir().join("text")).unwrap()), Signal::SIGTERM),
+    ];
+    for (shape, input, signal) in inputs {
+        let (wire, said) = ended(&bench, shape, input, 4000, signal);
+        assert!(said.contains("interrupted; the receiver was told that not all was sent"), "{shape}: {said}");
+        // it does not wait for what follows
+        let mut recv = bench.recv(&wire, true, &[shape]);
+        let says = recv.ends(4);
+        assert!(says.contains("the sender could not go on: what was to come after "), "{shape}: {says}");
+        assert!(recv.out().len() < text.len());
+    }
+}
+
+/// A sensor that goes on for months: where every line was sent that was read, and nothing waits, nothing is missing. Of half
+/// a line something is.
+#[test]
+fn a_sender_of_lines_that_is_ended_between_them_has_ended_in_order() {
+    let bench = Bench::new();
+    for (input, code) in [("one\ntwo\n", 0), ("one\ntwo\nthr", 4)] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(input.as_bytes()).unwrap();
+        let (wire, said) = ended(&bench, "--lines", reader, 150, Signal::SIGTERM);
+        let told = if code == 0 { "the session is over" } else { "not all was sent" };
+        assert!(said.contains(told), "{said}");
+        let mut recv = bench.recv(&wire, true, &["--lines"]);
+        let says = recv.ends(code);
+        assert_eq!(says.contains("the sender could not go on"), code == 4, "{says}");
+        let out = recv.out();
+        assert_eq!(out.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count(), 2);
+    }
+}
+
+/// A disk that fails under a recording is not its end.
+#[test]
+fn what_cannot_be_read_of_a_recording_is_told() {
+    let bench = Bench::new();
+    let mut command = hardline(bench.dir(), &["diode", "recv", "stdio:", "--lines", "--report", "report"]);
+    // nothing is at its beginning, and a read of it fails with EIO
+    let output = command.stdin(File::open("/proc/self/mem").unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let lost = common::reported(&bench.dir().join("report"), "port-lost");
+    assert!(lost[0]["cause"].as_str().unwrap().contains("Input/output error"), "{lost:?}");
 }
 
 // ---- adapters that are unplugged ----------------------------------------------------------------
@@ -523,6 +607,55 @@ fn the_end_of_another_session_is_not_taken_for_a_session() {
     assert!(says.contains("a session came that began before this receiver") && says.contains("[ended-before]"), "{says}");
     assert_eq!(fs::read(bench.dir().join("in/two")).unwrap(), [2; 2_000]);
     assert_eq!(recv.reported("missing").len(), 0);
+}
+
+/// Of a session that was broken off at once nothing but its end is heard: it did not begin before.
+#[test]
+fn a_session_of_which_only_the_end_is_heard_is_missing() {
+    let bench = Bench::new();
+    let beacons = |counter: u64, told: fn(&mut Beacon)| {
+        let mut wire = Vec::new();
+        for counter in counter..counter + 3 {
+            let mut beacon = Beacon { counter, ..end() };
+            told(&mut beacon);
+            let mut frame = vec![0; link::FRAME_MAX];
+            let len = diode::wire::write(&mut frame, counter, 7, &Record::Beacon(beacon), Level::Plain);
+            wire.extend(&frame[..len]);
+        }
+        wire
+    };
+    // its first frame; one of those behind it
+    for counter in [0, 1] {
+        let wire = beacons(counter, |beacon| beacon.datagrams = 227);
+        let mut recv = bench.recv(&wire, true, &["--lines"]);
+        let says = recv.ends(4);
+        assert!(says.contains("lines 0 to 226 are lost") && !says.contains("[ended-before]"), "{says}");
+        let wire = beacons(counter, |beacon| beacon.objects = 5);
+        let says = bench.recv(&wire, true, &["--out", "in"]).ends(4);
+        assert!(says.contains("5 objects were sent of which not even the name came"), "{says}");
+    }
+    let wire = beacons(0, |beacon| beacon.broken = true);
+    let says = bench.recv(&wire, true, &["--lines"]).ends(4);
+    assert!(says.contains("the sender could not go on: what was to come after its beginning is missing"), "{says}");
+    // 227 lines in order took more frames
+    let recv = bench.recv(&beacons(300, |beacon| beacon.datagrams = 227), true, &["--lines"]);
+    recv.said("[ended-before]");
+}
+
+fn end() -> Beacon {
+    Beacon {
+        version: VERSION,
+        session: 7,
+        counter: 0,
+        period_ms: 1000,
+        survive_ms: 2000,
+        shape: Shape::default(),
+        stream_len: OPEN_END,
+        datagrams: 0,
+        objects: 0,
+        end: true,
+        broken: false,
+    }
 }
 
 /// A file that is no recording is not written over; one that is grows.

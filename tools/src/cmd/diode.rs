@@ -16,6 +16,7 @@ use crate::diode::sealing::{Session, senders};
 use crate::diode::send::Settings;
 use crate::diode::source::Source;
 use crate::diode::spool::{Bounds, Spool};
+use crate::diode::stdout::Stdout;
 use crate::diode::target::Target;
 use crate::diode::{lines, streams};
 use crate::error::{Doing, Exit, Failure, kinds};
@@ -151,6 +152,7 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
         None if args.lines => Sink::Lines(None),
         None => Sink::Stream(None, args.on_gap),
     };
+    let output = args.out.is_none().then(Stdout::open).transpose()?;
     let report = Report::open(args.report.as_deref())?;
     let input = open(&args.port, signals, Input::open)?;
     if sealed.is_none() {
@@ -164,6 +166,7 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
         signals,
         source,
         sink,
+        output,
         report,
         forever,
         grace: args.grace,

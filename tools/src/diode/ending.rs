@@ -1,6 +1,5 @@
 //! How a session ends for its receiver: by its last beacon, or without it; and what it lacks then.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use diode::receiver::Receiver;
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::receive::{OnGap, Receiving, Session, Sink, keep};
 use super::report::cause;
 use super::source::Source;
+use super::spool::Named;
 use crate::clock::Clock;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::printable;
@@ -36,8 +36,8 @@ pub(super) enum Over {
 #[derive(Debug)]
 pub struct Broken {
     pub(super) session: u64,
-    /// What it told of: contents, whatever their transfers.
-    pub(super) contents: HashSet<[u8; 16]>,
+    /// What it told of.
+    pub(super) named: Named,
     /// Objects of which it told, and those it had.
     heard: u32,
     objects: u32,
@@ -143,7 +143,7 @@ impl Receiving<'_> {
                 json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
             self.report.missing(&what, fields);
         }
-        let goes_on = |b: &Broken| spool.told_of_all(&b.contents) && b.objects <= beacon.objects;
+        let goes_on = |b: &Broken| spool.goes_on_with(&b.named, b.objects);
         // one that is heard again lacks what it lacks itself
         let same = |b: &Broken| self.session.as_ref().is_some_and(|s| s.beacon.session == b.session);
         for broken in std::mem::take(&mut self.broken).into_iter().filter(|broken| !same(broken) && !goes_on(broken)) {
@@ -171,7 +171,7 @@ impl Receiving<'_> {
                         self.report
                             .missing(&format!("of a session that broke off, {}", nameless(objects - heard, "gap")), fields);
                     } else {
-                        self.broken.push(Broken { session, contents: HashSet::new(), heard, objects });
+                        self.broken.push(Broken { session, named: Named::new(), heard, objects });
                     }
                 }
                 Ok(())

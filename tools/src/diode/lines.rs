@@ -9,12 +9,12 @@ use link::{FRAME_MAX, Instant};
 use nix::poll::PollFlags;
 
 use super::sealing::Session;
-use super::send::{BROKEN_OFF, FAREWELLS, Sent, Settings, check, farewell_gap, farewell_in_haste, pause};
+use super::send::{BROKEN_OFF, FAREWELLS, Sent, Settings, check, farewell_gap, farewell_in_haste, is_told, pause};
 use super::stdin::Stdin;
 use super::target::Target;
 use crate::clock::Clock;
 use crate::drive::wait;
-use crate::error::{Doing, Exit, Failure, kinds};
+use crate::error::{Doing, Failure, kinds};
 use crate::progress::{self, Meter};
 use crate::signal::Signals;
 
@@ -39,7 +39,8 @@ pub fn run(target: Target, settings: &Settings, session: Session, signals: &Sign
     };
     let frame = vec![0u8; sealed_frame_max(LINE_MAX, config.level).max(FRAME_MAX)];
     let emitter = build(config, session.sealing, clock.now())?;
-    let mut sending = Sending { target, signals, clock, emitter, frame, lines: Lines::new() };
+    let input = Stdin::open()?;
+    let mut sending = Sending { target, signals, clock, emitter, frame, input, lines: Lines::new() };
     let ended = sending.all(settings).and_then(|()| sending.end(settings.survive)).and_then(|()| sending.target.drain(signals));
     let ended = ended.map_err(|failure| sending.break_off(failure));
     let (stats, lines) = (sending.emitter.stats(), &sending.lines);
@@ -76,13 +77,13 @@ struct Sending<'a> {
     clock: Clock,
     emitter: Box<LineEmitter>,
     frame: Vec<u8>,
+    input: Stdin,
     lines: Lines,
 }
 
 impl Sending<'_> {
     /// Everything that is read, and its copies.
     fn all(&mut self, settings: &Settings) -> Result<(), Failure> {
-        let mut input = Stdin::open()?;
         let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
         meter.total(progress::left_in(&io::stdin()));
         let mut buffer = vec![0u8; 4096];
@@ -95,11 +96,11 @@ impl Sending<'_> {
             // what finds no room here waits where it comes from
             let reading = self.lines.is_empty() && self.emitter.is_writable();
             let mut fds = vec![(self.signals.fd(), PollFlags::POLLIN)];
-            fds.extend(input.fd().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
+            fds.extend(self.input.fd().filter(|_| reading).map(|fd| (fd, PollFlags::POLLIN)));
             let ready = wait(&fds, Some(Duration::from_micros(due.max(1)))).doing(kinds::SYSTEM, || "wait for input".into())?;
             if ready.len() == 2 && !ready[1].is_empty() {
                 drop(fds);
-                let read = input.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
+                let read = self.input.read(&mut buffer).doing(kinds::INPUT_FAILED, || "read the input".into())?;
                 meter.add(read.unwrap_or(0) as u64);
                 if let Some(n) = read {
                     self.lines.put(&buffer[..n]);
@@ -122,18 +123,19 @@ impl Sending<'_> {
     }
 
     /// Told to end, or without its input, it says so, and how many lines there were: the receiver names what is missing
-    /// instead of waiting.
+    /// instead of waiting. Where something is left unread, or half a line was read, there should have been more; an input that
+    /// goes on some day, and of which every line was taken, has lost nothing.
     fn break_off(&mut self, failure: Failure) -> Failure {
-        let unread = failure.kind == kinds::INPUT_FAILED;
-        if !unread && !matches!(failure.exit, Exit::Signal(_)) {
+        if !is_told(&failure) {
             return failure;
         }
         let now = self.clock.now();
         // what was read is gone where it came from
         while self.lines.take(|line| _ = self.emitter.write(line, now)) {}
+        let broken = failure.kind == kinds::INPUT_FAILED || self.lines.has_half() || self.input.has_more();
         let mut frames = Vec::new();
         for _ in 0..BROKEN_OFF {
-            if unread {
+            if broken {
                 self.emitter.break_off(now);
             } else {
                 self.emitter.finish(now);
@@ -142,7 +144,7 @@ impl Sending<'_> {
             let then = self.emitter.poll_timeout().max(now);
             frames.extend(self.emitter.poll_transmit(&mut self.frame, then).map(|n| self.frame[..n].to_vec()));
         }
-        farewell_in_haste(&self.target, &frames, failure)
+        farewell_in_haste(&self.target, &frames, failure, broken)
     }
 
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
@@ -193,6 +195,10 @@ impl Lines {
     }
     fn is_done(&self) -> bool {
         self.ended && self.at == self.read.len() && self.len == 0
+    }
+    /// Whether the beginning of a line was read, and not its end.
+    fn has_half(&self) -> bool {
+        self.len > 0
     }
     /// Hands out the next line, if there is one.
     fn take(&mut self, each: impl FnOnce(&[u8])) -> bool {

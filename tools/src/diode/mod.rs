@@ -18,6 +18,7 @@ pub mod source;
 pub mod spool;
 pub mod state;
 mod stdin;
+pub mod stdout;
 mod strange;
 pub mod streams;
 mod taking;

@@ -64,7 +64,8 @@ pub fn run(target: Target, settings: &Settings, session: Session, what: &What, s
     let mut sending = Sending { line, sender, transfers, watch, meter, signals, failed };
     let verdict = sending.all().map_err(|failure| {
         let told = sending.told();
-        sending.line.break_off(failure, &told)
+        // what it promised is counted, and what lies in a watched folder is sent by the next run
+        sending.line.break_off(failure, &told, false)
     });
     let verdict = verdict.and_then(|()| match sending.failed {
         0 => Ok(()),

@@ -20,6 +20,7 @@ use super::send::pause;
 use super::source::{Came, Source};
 use super::spool::{Bounds, Spool};
 use super::state::Memory;
+use super::stdout::Stdout;
 use super::strange::Strange;
 use crate::clock::Clock;
 use crate::drive::wait;
@@ -72,6 +73,8 @@ pub struct Receiving<'a> {
     pub source: Source,
     /// What to do.
     pub sink: Sink,
+    /// Where lines and streams go; none where they do not.
+    pub output: Option<Stdout>,
     /// What to say.
     pub report: Report,
     /// Go on when a session ends.
@@ -127,12 +130,15 @@ impl Receiving<'_> {
         let mut guard = Guard::new(memory);
         let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began));
         let result = self.run_hooks(result);
-        self.report.tick(true);
         self.meter.clear();
         let closed = guard.close(&receiver);
+        // who is asked to end does not wait for a disk
+        let over = result.as_ref().map_or_else(|failure| failure.exit == Exit::Incomplete, |()| true);
+        let settled = self.output.take().filter(|_| over).map_or(Ok(()), Stdout::settle);
         self.report.line(&receiver.stats());
-        self.write_stats(&receiver, bytes, began, false)?;
-        result.and(closed)
+        let counted = self.write_stats(&receiver, bytes, began, false);
+        let reported = self.report.close();
+        result.and(settled).and(closed).and(counted).and(reported)
     }
 
     fn listen(
@@ -195,6 +201,7 @@ impl Receiving<'_> {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick(receiver)?;
+                    self.deliver_rest(receiver, bytes)?;
                     return Err(Failure::signal(number, "interrupted"));
                 }
                 None | Some(Signal::Child | Signal::Terminal) => {}
@@ -282,13 +289,21 @@ impl Receiving<'_> {
         Ok(())
     }
 
+    /// Waits for what is on the way to its place: whoever asks for the end finds it there, and with its mark.
+    fn deliver_rest(&mut self, receiver: &Receiver, count: &mut u64) -> Result<(), Failure> {
+        while matches!(&self.sink, Sink::Objects { spool, .. } if spool.is_delivering()) {
+            self.collect(receiver, count, false)?;
+            std::thread::sleep(BUSY);
+        }
+        Ok(())
+    }
+
     /// Whether a command runs for a file.
     fn has_hook(&self) -> bool {
         matches!(&self.sink, Sink::Objects { hooks: Some(hooks), .. } if hooks.is_running())
     }
 
     fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
-        self.report.tick(false);
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
                 let flushed = spool.flush();
@@ -398,9 +413,13 @@ impl Receiving<'_> {
     }
 
     /// Whether a beacon may be one of the last of a session that was over when this receiver began: nothing else was
-    /// heard, and so soon that all of it may have gone by before.
+    /// heard, and so soon that all of it may have gone by before. Not so where it is the first frame of its session, or has
+    /// fewer before it than a session that was not broken off: that one ended here.
     fn may_be_an_echo(&self, beacon: &Beacon, began: Instant) -> bool {
         if self.forever || self.session.is_some() || self.heard || !beacon.end {
+            return false;
+        }
+        if beacon.counter < u64::from(beacon.objects.max(beacon.datagrams).max(1)) {
             return false;
         }
         let farewell = Duration::from_millis(u64::from(beacon.survive_ms) * 13 / 10 + u64::from(beacon.period_ms));
@@ -419,6 +438,7 @@ impl Receiving<'_> {
             let over = if before.ended { Over::Heard } else { Over::Followed };
             self.end_session(receiver, count, &over)?;
         }
+        self.report.begin_session();
         match &mut self.sink {
             Sink::Lines(numbers) => *numbers = Some(Numbers::new(beacon)),
             Sink::Stream(stream, _) => {
@@ -429,8 +449,8 @@ impl Receiving<'_> {
                 }
             }
             Sink::Objects { spool, .. } => {
-                let (contents, before) = (spool.begin_session(beacon.session), self.session.as_ref().map(|s| s.beacon.session));
-                self.broken.iter_mut().filter(|b| Some(b.session) == before).for_each(|b| b.contents = contents.clone());
+                let (named, before) = (spool.begin_session(beacon.session), self.session.as_ref().map(|s| s.beacon.session));
+                self.broken.iter_mut().filter(|b| Some(b.session) == before).for_each(|b| b.named = named.clone());
             }
         }
         let base = (receiver.stats(), self.source.overruns());

@@ -1,7 +1,7 @@
 //! What the receiver says of what it got and what it did not: JSON lines, and a judgement.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,19 +10,24 @@ use serde_json::{Value, json};
 
 use crate::error::kinds::Entry;
 use crate::error::{Doing, Failure, kinds};
-use crate::seldom::Seldom;
+use crate::limit::{self, Limits};
 
-/// Lines a minute of each kind that a sender can cause; of what is missing, which the exit code says is named, more than a
-/// receiver has objects under way.
-const NOTICES: u32 = 10;
-const MISSING: u32 = 2048;
+/// Things missing of one session that are named in the report, each in a line; what more there is, is counted.
+const NAMED_MAX: u64 = 1 << 16;
+/// Lines on stderr that name what is missing, one after the other: more than a receiver has objects under way.
+const SHOWN: u32 = 2048;
 
 /// Where reports go.
 #[derive(Debug, Default)]
 pub struct Report {
     file: Option<File>,
-    seldom: Seldom,
+    /// Why it is not whole, and whether half a line stands at its end.
+    unwritten: Option<io::Error>,
+    torn: bool,
+    limits: Limits,
     missing: u64,
+    /// Those of the present session that are named.
+    named: u64,
     lost: u64,
 }
 
@@ -32,7 +37,7 @@ impl Report {
         let open = |p: &Path| File::options().create(true).append(true).open(p);
         let file =
             path.map(|p| open(p).doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", p.display()))).transpose()?;
-        Ok(Report { file, seldom: Seldom::default(), missing: 0, lost: 0 })
+        Ok(Report { file, ..Report::default() })
     }
     /// One line.
     pub fn say(&mut self, event: &str, mut fields: Value) {
@@ -42,39 +47,58 @@ impl Report {
             map.insert("time".into(), time.into());
         }
         tracing::debug!("{}", crate::names::printable(fields.to_string().as_bytes()));
-        if let Some(file) = &mut self.file
-            // at once: whoever reads along sees whole lines
-            && let Err(e) = file.write_all(format!("{fields}\n").as_bytes())
-        {
-            tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "cannot write the report: {e}");
+        let Some(file) = &mut self.file else { return };
+        // at once: whoever reads along sees whole lines
+        let before = if self.torn { "\n" } else { "" };
+        let written = file.write_all(format!("{before}{fields}\n").as_bytes());
+        self.torn = written.is_err();
+        if let Err(e) = written {
+            limit::warn(kinds::REPORT_UNWRITTEN, format!("cannot write the report: {e}"));
+            self.unwritten.get_or_insert(e);
         }
+    }
+    /// At the end: what was left out is counted, and all of it is on its disk.
+    pub fn close(mut self) -> Result<(), Failure> {
+        for (of, count) in self.limits.left_out() {
+            self.left_out(of, count);
+        }
+        let synced = self.file.as_ref().map_or(Ok(()), crate::disk::sync);
+        self.unwritten.map_or(synced, Err).doing(kinds::REPORT_UNWRITABLE, || "write the report".into())
+    }
+    /// Another session begins: what it lacks is named for itself.
+    pub fn begin_session(&mut self) {
+        self.named = 0;
     }
     /// One line about something that is missing for good.
     pub fn missing(&mut self, what: &str, fields: Value) {
-        self.name("missing", MISSING, what, fields);
+        self.name("missing", SHOWN, what, fields);
     }
     /// One line about something that is not accepted, and so missing for good.
     pub fn refuse(&mut self, what: &str, fields: Value) {
-        self.name("not accepted", NOTICES, what, fields);
+        self.name("not accepted", limit::BURST, what, fields);
     }
-    fn name(&mut self, kind: &'static str, most: u32, what: &str, fields: Value) {
-        self.missing += 1;
-        if self.seldom.may(kind, most, Instant::now()) {
+    /// In the report all of it, whatever stderr has: that is not to be filled by a sender.
+    fn name(&mut self, kind: &'static str, shown: u32, what: &str, fields: Value) {
+        (self.missing, self.named) = (self.missing + 1, self.named + 1);
+        if let Some(hidden) = self.limits.admit(kind, shown, Instant::now()) {
+            self.left_out(kind, hidden);
             // also where only errors are wanted: the exit code says that it is named
             tracing::error!(code = %kinds::MISSING, "{what}");
+        }
+        if self.named <= NAMED_MAX {
             self.say("missing", fields);
         }
     }
     /// A warning that a sender can cause as often as it likes, here and on stderr.
     pub fn notice(&mut self, kind: &'static Entry, what: &str, event: &'static str, fields: Value) {
-        if self.seldom.may(event, NOTICES, Instant::now()) {
+        if let Some(hidden) = self.limits.admit(event, limit::BURST, Instant::now()) {
+            self.left_out(event, hidden);
             tracing::warn!(code = %kind, "{what}");
             self.say(event, fields);
         }
     }
-    /// About once a second: what was left out, once a minute; `end`: now.
-    pub fn tick(&mut self, end: bool) {
-        for (of, count) in self.seldom.left_out(Instant::now(), end) {
+    fn left_out(&mut self, of: &str, count: u64) {
+        if count > 0 {
             tracing::warn!(code = %kinds::LEFT_OUT, "{count} more lines of this kind were left out: {of}");
             self.say("left-out", json!({"of": of, "count": count}));
         }

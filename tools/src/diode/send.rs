@@ -182,19 +182,18 @@ impl<'a> Line<'a> {
         self.target.drain(self.signals)
     }
     /// Told to end, or without its input, it says so and what was promised: the receiver names what is missing instead of
-    /// waiting.
-    pub fn break_off(&mut self, failure: Failure, told: &Told) -> Failure {
-        let unread = failure.kind == kinds::INPUT_FAILED;
-        if !unread && !matches!(failure.exit, Exit::Signal(_)) {
+    /// waiting. `broken`: that there should have been more.
+    pub fn break_off(&mut self, failure: Failure, told: &Told, broken: bool) -> Failure {
+        if !is_told(&failure) {
             return failure;
         }
         let frames: Vec<_> = (0..BROKEN_OFF)
             .map(|_| {
-                let len = self.encode(&self.beacon_record(told, true, unread));
+                let len = self.encode(&self.beacon_record(told, true, broken));
                 self.frame[..len].to_vec()
             })
             .collect();
-        farewell_in_haste(&self.target, &frames, failure)
+        farewell_in_haste(&self.target, &frames, failure, broken)
     }
     /// The counters, as the contract names them; what only a receiver can know is 0.
     pub fn stats(&self, bytes_out: u64) -> serde_json::Value {
@@ -212,8 +211,13 @@ pub fn farewell_gap(i: u32, survive: Duration) -> Duration {
     }
 }
 
-/// Writes closing beacons within the time a sender that is told to end still has; says in `failure` that the receiver knows.
-pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure) -> Failure {
+/// Whether the receiver is told of this: who was asked to end still can, and who has no input.
+pub fn is_told(failure: &Failure) -> bool {
+    failure.kind == kinds::INPUT_FAILED || matches!(failure.exit, Exit::Signal(_))
+}
+
+/// Writes closing beacons within the time a sender that is told to end still has; says in `failure` what the receiver knows.
+pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure, broken: bool) -> Failure {
     let until = Instant::now() + BREAK_OFF;
     for (i, frame) in frames.iter().enumerate() {
         if i > 0 {
@@ -224,7 +228,8 @@ pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure) 
         }
     }
     if target.drain_until(until) && matches!(failure.exit, Exit::Signal(_)) {
-        return failure.with("interrupted; the receiver was told that the session is over".into());
+        let what = if broken { "not all was sent" } else { "the session is over" };
+        return failure.with(format!("interrupted; the receiver was told that {what}"));
     }
     failure
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::away::Away;
 use super::port::Input;
+use crate::drive::user::is_hung_up_terminal;
 use crate::port::{Options, Spec};
 
 /// What a read brought.
@@ -74,8 +75,8 @@ impl Source {
                 return Came::Bytes(n);
             }
             Ok(None) => return Came::Nothing,
-            // what an unplugged adapter may say
-            Err(e) if e.raw_os_error() == Some(libc::EIO) => input.at_end().to_owned(),
+            // what an unplugged adapter may say; of anything else it is a disk that fails
+            Err(e) if e.raw_os_error() == Some(libc::EIO) && is_hung_up_terminal(input.fd()) => input.at_end().to_owned(),
             Err(e) => e.to_string(),
         };
         self.close(&why);

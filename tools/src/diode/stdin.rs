@@ -2,10 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 
+use crate::drive::user::waiting;
+use crate::drive::wait;
 use crate::error::Failure;
+use crate::progress::is_file;
 use crate::stdio;
 
 /// Our own stdin; it keeps its blocking mode, since others may share it.
@@ -19,6 +24,13 @@ impl Stdin {
     /// What to poll; none after its end.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(AsFd::as_fd)
+    }
+    /// Whether something is left in it: bytes that wait, or a file that was not read to its end.
+    pub(super) fn has_more(&self) -> bool {
+        let Some(fd) = &self.0 else { return false };
+        let ready = wait(&[(fd.as_fd(), PollFlags::POLLIN)], Some(Duration::ZERO));
+        let is_readable = ready.is_ok_and(|ready| ready[0].contains(PollFlags::POLLIN));
+        is_file(fd) || is_readable && waiting(fd.as_fd()) != Some(0)
     }
     /// Reads once; `Ok(Some(0))` is the end, after which nothing is read any more.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {

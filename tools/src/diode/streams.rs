@@ -19,8 +19,8 @@ use crate::signal::Signals;
 /// The rate a stream is shaped for when neither port nor user says one (bytes per second).
 const UNKNOWN_RATE: u32 = 1_000_000;
 
-/// Sends stdin until it ends and all its parity has gone. Ended by a signal before, it says nothing: the receiver would
-/// take the end of what came for the end of the stream.
+/// Sends stdin until it ends and all its parity has gone. Ended by a signal before, it says that
+/// there should have been more: the end of what came is not the end of the stream.
 pub fn run(target: Target, settings: &Settings, session: Session, signals: &Signals) -> Result<Sent, Failure> {
     let rate = [settings.rate, target.rate(), UNKNOWN_RATE].into_iter().find(|r| *r > 0).unwrap_or(UNKNOWN_RATE);
     let p = settings.profile;
@@ -30,11 +30,16 @@ pub fn run(target: Target, settings: &Settings, session: Session, signals: &Sign
     let mut input = Stdin::open()?;
     let meter = Meter::new(settings.shown && !io::stdin().is_terminal());
     meter.total(progress::left_in(&io::stdin()));
-    let verdict = all(&mut line, &mut sender, &mut input, &meter, (shape, signals)).map_err(|failure| match failure.kind {
-        kinds::INPUT_FAILED => line.break_off(failure, &Told { shape, ..Told::default() }),
-        _ => failure,
+    let verdict = all(&mut line, &mut sender, &mut input, &meter, (shape, signals)).map_err(|failure| {
+        let told = Told { shape, stream_len: length(&sender), ..Told::default() };
+        line.break_off(failure, &told, !sender.is_finished())
     });
     Ok(Sent { stats: line.stats(sender.written()), verdict })
+}
+
+/// What the beacons say of its length.
+fn length(sender: &StreamSender) -> u64 {
+    if sender.is_finished() { sender.written() } else { OPEN_END }
 }
 
 fn all(
@@ -47,8 +52,7 @@ fn all(
     let (mut buffer, mut pending) = (vec![0u8; 16_384], Vec::new());
     loop {
         check(signals)?;
-        let stream_len = if sender.is_finished() { sender.written() } else { OPEN_END };
-        let told = Told { shape, stream_len, ..Told::default() };
+        let told = Told { shape, stream_len: length(sender), ..Told::default() };
         line.beacon(&told)?;
         let n = sender.write(&pending, line.clock.now());
         pending.drain(..n);

@@ -1,22 +1,20 @@
 //! What becomes of what came: files, lines and streams, and the words about them.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-
 use diode::receiver::Receiver;
 use diode::stream::Out;
 use diode::wire::{Body, Record};
-use nix::poll::PollFlags;
 use serde_json::json;
 
 use super::ending::{Over, why};
 use super::receive::{OnGap, Receiving, Sink, keep};
 use super::report::line;
+use super::send::check;
 use super::spool::News;
+use super::stdout::Stdout;
 use crate::error::{Doing, Failure, kinds};
+use crate::limit;
 use crate::names::printable;
-use crate::signal::{Signal, Signals};
-use crate::stdio;
+use crate::signal::Signals;
 
 /// Most zeros that fill one gap, in bytes: a number from the wire says how long it is.
 const FILL_MAX: u64 = 1 << 30;
@@ -39,7 +37,7 @@ impl Receiving<'_> {
                 let new = numbers.is_new(number);
                 if new {
                     *count += payload.len() as u64 + 1;
-                    write_out(&[payload, b"\n"].concat())?;
+                    write_out(self.output.as_ref(), &[payload, b"\n"].concat(), self.signals)?;
                 }
             }
             (Sink::Stream(Some(stream), _), Record::Shard { group, place, pieces, offset, payload }) => {
@@ -63,7 +61,7 @@ impl Receiving<'_> {
             match out {
                 Out::Bytes(bytes) => {
                     *count += bytes.len() as u64;
-                    write_out(&bytes)?;
+                    write_out(self.output.as_ref(), &bytes, self.signals)?;
                 }
                 Out::Gap { offset, bytes } => {
                     let what = format!("{bytes} bytes of the stream are lost from byte {offset} on");
@@ -79,7 +77,7 @@ impl Receiving<'_> {
                         }
                         OnGap::Zero => {
                             *count += bytes;
-                            fill(bytes, self.signals)?;
+                            fill(self.output.as_ref(), bytes, self.signals)?;
                         }
                     }
                 }
@@ -114,7 +112,8 @@ impl Receiving<'_> {
                     self.report.say("delivered", fields);
                     if used * 2 > made {
                         // before anything is lost: the next outage or a little more noise would do it
-                        tracing::warn!(code = %kinds::MARGIN_THIN, "{name} needed {used} of {made} repair symbols: the margin is going");
+                        let what = format!("{name} needed {used} of {made} repair symbols: the margin is going");
+                        limit::warn(kinds::MARGIN_THIN, what);
                     }
                     if let Sink::Objects { hooks: Some(hooks), .. } = &mut self.sink {
                         hooks.add(d.owed, d.path);
@@ -125,27 +124,18 @@ impl Receiving<'_> {
     }
 }
 
-fn write_out(bytes: &[u8]) -> Result<(), Failure> {
-    stdio::check_output()?;
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).doing(kinds::OUTPUT_FAILED, || "write the output".into())
+fn write_out(output: Option<&Stdout>, bytes: &[u8], signals: &Signals) -> Result<(), Failure> {
+    output.map_or(Ok(()), |output| output.write(bytes, signals))
 }
 
 /// Writes zeros, as long as nobody asks for the end.
-fn fill(mut left: u64, signals: &Signals) -> Result<(), Failure> {
+fn fill(output: Option<&Stdout>, mut left: u64, signals: &Signals) -> Result<(), Failure> {
     let zeros = [0u8; 4096];
-    let out = stdio::output()?;
     while left > 0 {
-        if let Some(Signal::End(number)) = signals.take() {
-            return Err(Failure::signal(number, "interrupted"));
-        }
-        let fds = [(out.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
-        let ready = crate::drive::wait(&fds, None).doing(kinds::SYSTEM, || "wait for the output".into())?;
-        if !ready[0].is_empty() {
-            let n = left.min(zeros.len() as u64);
-            write_out(&zeros[..n as usize])?;
-            left -= n;
-        }
+        check(signals).map_err(|failure| failure.with("interrupted".into()))?;
+        let n = left.min(zeros.len() as u64);
+        write_out(output, &zeros[..n as usize], signals)?;
+        left -= n;
     }
     Ok(())
 }

@@ -206,26 +206,29 @@ pub(super) fn read_once(input: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option
 }
 
 /// Not so one that must not be read from the background.
-fn is_hung_up_terminal(input: &OwnedFd) -> bool {
+pub(crate) fn is_hung_up_terminal(input: impl AsFd) -> bool {
     let mut fds = [PollFd::new(input.as_fd(), PollFlags::empty())];
     let _ = poll(&mut fds, PollTimeout::ZERO);
     let hung_up = fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
     // of one that is hung up the kernel says no more than EIO
-    hung_up && matches!(nix::unistd::isatty(input), Ok(true) | Err(Errno::EIO))
+    hung_up && matches!(nix::unistd::isatty(input.as_fd()), Ok(true) | Err(Errno::EIO))
 }
 
 /// What a blocking descriptor takes for sure once it polls writable.
-pub(super) fn piece_of(output: &OwnedFd) -> usize {
+pub(crate) fn piece_of(output: &OwnedFd) -> usize {
     if nix::unistd::isatty(output) == Ok(true) { TTY_PIECE } else { PIPE_PIECE }
 }
 
 /// Bytes in a pipe.
-#[allow(unsafe_code)]
 pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
+    waiting(pipe).unwrap_or(0)
+}
+
+/// Bytes that can be read of a pipe, a socket or a terminal; none where nobody knows.
+#[allow(unsafe_code)]
+pub(crate) fn waiting(fd: BorrowedFd<'_>) -> Option<usize> {
     let mut n = 0;
     // SAFETY: FIONREAD writes one int
-    match unsafe { ioctl::fionread(pipe.as_raw_fd(), &raw mut n) } {
-        Ok(_) => n.max(0) as usize,
-        Err(_) => 0,
-    }
+    unsafe { ioctl::fionread(fd.as_raw_fd(), &raw mut n) }.ok()?;
+    usize::try_from(n).ok()
 }

@@ -1,6 +1,6 @@
 //! What the object numbers of the present session stand for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use diode::wire::Manifest;
 
@@ -39,6 +39,9 @@ pub(super) enum Said {
     Contradiction,
 }
 
+/// What a session told of: its numbers, and what they stood for.
+pub type Named = HashMap<u32, Key>;
+
 /// The numbers of one session.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
@@ -48,11 +51,11 @@ pub(super) struct Bindings {
 }
 
 impl Bindings {
-    /// Another session begins, of which these numbers were delivered already. Returns the contents that the one before told of.
-    pub(super) fn begin(&mut self, session: u64, delivered: Vec<u32>) -> HashSet<[u8; 16]> {
+    /// Another session begins, of which these numbers were delivered already. Returns what the one before told of.
+    pub(super) fn begin(&mut self, session: u64, delivered: Vec<u32>) -> Named {
         (self.session, self.heard) = (session, Heard::default());
         delivered.into_iter().for_each(|number| self.heard.insert(number));
-        self.bound.drain().map(|(_, bound)| bound.key.content).collect()
+        self.bound.drain().map(|(number, bound)| (number, bound.key)).collect()
     }
     pub(super) fn session(&self) -> u64 {
         self.session
@@ -61,10 +64,20 @@ impl Bindings {
     pub(super) fn heard(&self) -> u32 {
         self.heard.count()
     }
-    /// Whether the session told of all these contents.
-    pub(super) fn told_of_all(&self, contents: &HashSet<[u8; 16]>) -> bool {
-        let told: HashSet<_> = self.bound.values().map(|bound| bound.key.content).collect();
-        contents.is_subset(&told)
+    /// Whether this session goes on with all of one that told of `objects`, and of these by name. A sender that keeps its
+    /// sequence goes on with a transfer under its number, and numbers those that it begins one after the other: so it shows for
+    /// those whose name was not heard.
+    pub(super) fn goes_on_with(&self, named: &Named, objects: u32) -> bool {
+        let Some((first, key)) = named.iter().min_by_key(|(number, _)| **number) else { return false };
+        let expected = |number: u32| match named.get(&number) {
+            Some(key) => key.transfer,
+            None => key.transfer.wrapping_sub(u64::from(*first)).wrapping_add(u64::from(number)),
+        };
+        let is_same = |number: u32| {
+            let here = self.bound.get(&number).map(|bound| bound.key);
+            here.is_some_and(|here| here.transfer == expected(number) && named.get(&number).is_none_or(|key| *key == here))
+        };
+        objects as usize <= self.bound.len() && (0..objects).all(is_same)
     }
     /// A manifest came.
     pub(super) fn hear(&mut self, m: &Manifest<'_>, key: Key) -> Said {

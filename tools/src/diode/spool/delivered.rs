@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::partial::Key;
+use crate::disk;
 
 /// Transfers that are remembered: the newest. One that was forgotten would be taken again if it were still sent.
 const KEPT: usize = 1 << 17;
@@ -91,25 +92,21 @@ impl Delivered {
         self.before.take_if(|(before, _)| *before == session).map_or_else(Vec::new, |(_, numbers)| numbers)
     }
 
-    /// One was delivered; with a name if a command is to run for it.
-    pub(super) fn add(&mut self, key: Key, session: u64, number: u32, owed: Option<&str>) -> io::Result<()> {
-        self.insert(key);
+    /// What is to be written once this one is delivered; with a name if a command is to run for it.
+    pub(super) fn mark(&self, key: Key, session: u64, number: u32, owed: Option<&str>) -> Mark {
         let mut lines = line("+", &key, &format!("{session} {number}"));
         if let Some(name) = owed {
             lines.push_str(&line("?", &key, name));
         }
-        self.append(&lines)
+        Mark { path: self.path.clone(), lines }
     }
-    /// Its command has run.
+    /// One was delivered, and its mark is written.
+    pub(super) fn add(&mut self, key: Key) {
+        self.insert(key);
+    }
+    /// Its command has run. Not on disk at once: after a loss of power it runs again.
     pub(super) fn settle(&mut self, key: &Key) -> io::Result<()> {
-        self.append(&line("!", key, ""))
-    }
-    /// Where the folder is gone by now, it is remembered until the end of this process.
-    fn append(&self, lines: &str) -> io::Result<()> {
-        match File::options().create(true).append(true).open(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            file => file?.write_all(lines.as_bytes()),
-        }
+        Mark { path: self.path.clone(), lines: line("!", key, "") }.append().map(drop)
     }
     fn write_anew(&self, owed: &[Owed]) -> io::Result<()> {
         let session = self.before.as_ref().map_or(0, |(session, _)| *session);
@@ -127,6 +124,34 @@ impl Delivered {
         newest.reverse();
         newest.extend(owed.iter().map(|owed| line("?", &owed.key, &owed.name)));
         super::kept::write_whole(&self.path, newest.concat().as_bytes())
+    }
+}
+
+/// Lines that say what was delivered.
+#[derive(Debug)]
+pub(super) struct Mark {
+    path: PathBuf,
+    lines: String,
+}
+
+impl Mark {
+    /// Has it on the disk when it returns.
+    pub(super) fn write(&self) -> io::Result<()> {
+        let is_new = !self.path.exists();
+        let Some(file) = self.append()? else { return Ok(()) };
+        disk::sync(&file)?;
+        if is_new { disk::sync_folder(&self.path) } else { Ok(()) }
+    }
+    /// Where the folder is gone by now, it is remembered until the end of this process.
+    fn append(&self) -> io::Result<Option<File>> {
+        match File::options().create(true).append(true).open(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            file => {
+                let mut file = file?;
+                file.write_all(self.lines.as_bytes())?;
+                Ok(Some(file))
+            }
+        }
     }
 }
 
@@ -156,9 +181,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut all, owed) = Delivered::open(dir.path()).unwrap();
         assert!(owed.is_empty());
-        all.add(key(1), 5, 0, None).unwrap();
-        all.add(key(2), 6, 0, Some("with a blank")).unwrap();
-        all.add(key(3), 6, 7, Some("done")).unwrap();
+        for (n, session, number, owed) in [(1, 5, 0, None), (2, 6, 0, Some("with a blank")), (3, 6, 7, Some("done"))] {
+            all.mark(key(n), session, number, owed).write().unwrap();
+            all.add(key(n));
+        }
         all.settle(&key(3)).unwrap();
         let path = dir.path().join("delivered");
         let mut text = std::fs::read_to_string(&path).unwrap();

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use diode::object::Ledger;
 use diode::wire::{Manifest, Record};
 
+pub use self::bindings::Named;
 pub use self::bounds::{Bounds, MEMORY, MEMORY_MIN};
 pub use self::delivered::Owed;
 pub use self::partial::Partial;
@@ -41,9 +42,8 @@ use self::bounds::{BLOCKS_MAX, disk};
 use self::early::Early;
 use self::kept::Kept;
 use self::partial::{Key, cut};
-use self::worker::{Job, Worker};
-use crate::names::{objection, safe, shown};
-use place::{is_of_name, place};
+use self::worker::{Decode, Delivery, Done, Job, Worker};
+use crate::names::{objection, safe};
 
 /// Objects under way at once.
 const OBJECTS_MAX: usize = 1024;
@@ -99,6 +99,8 @@ pub struct Spool {
     worker: Worker,
     /// Blocks that are being decoded.
     decoding: HashSet<(u32, u64)>,
+    /// Objects that are whole, and on the way to their places: nothing touches them meanwhile.
+    delivering: HashSet<u32>,
     early: Early,
     /// Bytes of memory that notes of symbols take, and of how many blocks there are some.
     notes: (u64, usize),
@@ -123,6 +125,7 @@ impl Spool {
             numbers: Bindings::default(),
             worker: Worker::start(),
             decoding: HashSet::new(),
+            delivering: HashSet::new(),
             early: Early::new(bounds.early()),
             notes: (0, 0),
             anew: BTreeMap::new(),
@@ -131,8 +134,8 @@ impl Spool {
         Ok((spool, if hooked { owed } else { Vec::new() }))
     }
 
-    /// Another session begins: its numbers mean something else. Returns the contents that the one before told of.
-    pub fn begin_session(&mut self, session: u64) -> HashSet<[u8; 16]> {
+    /// Another session begins: its numbers mean something else. Returns what the one before told of.
+    pub fn begin_session(&mut self, session: u64) -> Named {
         self.early.clear();
         self.objects.values_mut().for_each(|partial| partial.number = None);
         let delivered = self.delivered.take_before(session);
@@ -142,9 +145,9 @@ impl Spool {
     pub fn heard(&self) -> u32 {
         self.numbers.heard()
     }
-    /// Whether the session told of all these contents.
-    pub fn told_of_all(&self, contents: &HashSet<[u8; 16]>) -> bool {
-        self.numbers.told_of_all(contents)
+    /// Whether the session goes on with all of one that told of `objects`, and of these by name.
+    pub fn goes_on_with(&self, named: &Named, objects: u32) -> bool {
+        self.numbers.goes_on_with(named, objects)
     }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
@@ -203,6 +206,10 @@ impl Spool {
             self.bind(m, key, Place::Delivered);
             return Ok(());
         }
+        if let Some(slot) = self.delivering.iter().copied().find(|slot| self.objects.get(slot).is_some_and(|p| p.key == key)) {
+            self.bind(m, key, Place::Slot(slot));
+            return Ok(());
+        }
         let objection = objection(m.name.as_bytes()).filter(|_| !m.message);
         if let Some(why) = objection.or_else(|| self.bounds.objection(m)) {
             self.bind(m, key, Place::Refused);
@@ -222,7 +229,7 @@ impl Spool {
         }
         // an empty one, or one whose last block was decoded by a run that was stopped then
         if self.objects.get(&slot).is_some_and(|partial| partial.blocks_done.len() as u64 == partial.blocks) {
-            news.extend(self.deliver(slot)?);
+            self.deliver(slot);
         }
         for (block, symbol, payload) in self.early.take(m.object) {
             news.extend(self.handle_symbol(m.object, block, symbol, &payload)?);
@@ -248,8 +255,8 @@ impl Spool {
         let mut frame = vec![0u8; link::FRAME_MAX];
         let n = diode::wire::write(&mut frame, STORED.0, STORED.1, &Record::Manifest(*m), link::wire::Level::Plain);
         let body = frame[4..n - 4].to_vec();
-        let waits = |p: &Partial| p.number.is_none() && p.key.content == key.content;
-        let found: Vec<u32> = self.objects.iter().filter(|(_, p)| waits(p)).map(|(slot, _)| *slot).collect();
+        let waits = |slot: &u32, p: &Partial| self.is_waiting(*slot) && p.key.content == key.content;
+        let found: Vec<u32> = self.objects.iter().filter(|(slot, p)| waits(slot, p)).map(|(slot, _)| *slot).collect();
         let fits = |slot: &&u32| self.objects.get(slot).is_some_and(|p| p.cut == cut(m));
         let same = |slot: &&u32| self.objects.get(slot).is_some_and(|p| p.key == key);
         let best = found.iter().filter(fits).find(same).or_else(|| found.iter().find(fits)).copied();
@@ -269,6 +276,10 @@ impl Spool {
         self.objects.insert(slot, Partial::new(m, body));
         Ok(Some(slot))
     }
+    /// Whether the present session has not announced it, and nobody works at it.
+    fn is_waiting(&self, slot: u32) -> bool {
+        !self.delivering.contains(&slot) && self.objects.get(&slot).is_some_and(|p| p.number.is_none())
+    }
     /// Objects that the present session has not announced give way, the smallest transfer number first.
     fn make_room(&mut self, m: &Manifest<'_>, news: &mut Vec<News>) -> bool {
         let quota = self.bounds.quota.unwrap_or(u64::MAX);
@@ -277,7 +288,7 @@ impl Spool {
             if self.objects.len() < OBJECTS_MAX && used.saturating_add(disk(m)) <= quota {
                 return true;
             }
-            let waiting = self.objects.iter().filter(|(_, p)| p.number.is_none());
+            let waiting = self.objects.iter().filter(|(slot, _)| self.is_waiting(**slot));
             let Some(slot) = waiting.min_by_key(|(_, p)| p.key.transfer).map(|(slot, _)| *slot) else { return false };
             if let Some(partial) = self.remove(slot) {
                 news.push(self.note_anew(&partial, "others need its room"));
@@ -337,26 +348,38 @@ impl Spool {
         let Some(partial) = self.objects.get(&slot) else { return Ok(()) };
         let (symbols, data) = (self.kept.block(slot, block), self.kept.path(slot, "data"));
         self.decoding.insert((slot, block));
-        self.worker.give(Job { object: slot, block, manifest: partial.body().to_vec(), symbols, data });
+        self.worker.give(slot, Job::Decode(Decode { block, manifest: partial.body().to_vec(), symbols, data }));
         Ok(())
     }
 
-    /// Whether a block is being decoded.
+    /// Whether a block is being decoded, or an object delivered.
     pub fn is_busy(&self) -> bool {
-        !self.decoding.is_empty()
+        !self.decoding.is_empty() || self.is_delivering()
+    }
+    /// Whether an object is on the way to its place.
+    pub fn is_delivering(&self) -> bool {
+        !self.delivering.is_empty()
     }
 
-    /// What was decoded meanwhile; with `all` waits until nothing is left to decode.
+    /// What was decoded and delivered meanwhile; with `all` waits until nothing is left to do.
     pub fn poll(&mut self, all: bool) -> io::Result<Vec<News>> {
         let mut news = Vec::new();
-        while let Some((slot, block, decoded)) = self.worker.take(all && !self.decoding.is_empty()) {
-            self.decoding.remove(&(slot, block));
-            if !self.objects.contains_key(&slot) {
-                // it was given up meanwhile
-                let _ = std::fs::remove_file(self.kept.path(slot, "data"));
-                continue;
-            }
-            let more = decoded.and_then(|whole| if whole { self.block_done(slot, block) } else { Ok(Vec::new()) });
+        while let Some((slot, done)) = self.worker.take(all && self.is_busy()) {
+            let more = match done {
+                Done::Decoded(block, whole) => {
+                    self.decoding.remove(&(slot, block));
+                    if !self.objects.contains_key(&slot) {
+                        // it was given up meanwhile
+                        let _ = std::fs::remove_file(self.kept.path(slot, "data"));
+                        continue;
+                    }
+                    whole.and_then(|whole| if whole { self.block_done(slot, block) } else { Ok(()) }).map(|()| Vec::new())
+                }
+                Done::Delivered(place) => {
+                    self.delivering.remove(&slot);
+                    place.map(|place| self.delivered(slot, place))
+                }
+            };
             news.extend(self.unless_gone(slot, more)?);
         }
         Ok(news)
@@ -397,58 +420,58 @@ impl Spool {
         Some(ledger)
     }
 
-    fn block_done(&mut self, slot: u32, block: u64) -> io::Result<Vec<News>> {
+    fn block_done(&mut self, slot: u32, block: u64) -> io::Result<()> {
         self.kept.settle(slot, block)?;
         let ledger = self.forget_block(slot, block);
-        let Some(partial) = self.objects.get_mut(&slot) else { return Ok(Vec::new()) };
-        let Some((symbols, repair)) = partial.manifest().map(|m| (m.symbols(block) as u32, m.repair)) else {
-            return Ok(Vec::new());
-        };
+        let Some(partial) = self.objects.get_mut(&slot) else { return Ok(()) };
+        let Some((symbols, repair)) = partial.manifest().map(|m| (m.symbols(block) as u32, m.repair)) else { return Ok(()) };
         if let Some(ledger) = ledger {
             let used = symbols.saturating_sub(ledger.source());
             partial.margin = (partial.margin.0.max(used), repair);
         }
         partial.blocks_done.insert(block);
-        if partial.blocks_done.len() as u64 == partial.blocks { self.deliver(slot) } else { Ok(Vec::new()) }
+        if partial.blocks_done.len() as u64 == partial.blocks {
+            self.deliver(slot);
+        }
+        Ok(())
     }
 
-    /// All blocks are there: checks the hash and moves the object to its place.
-    fn deliver(&mut self, slot: u32) -> io::Result<Vec<News>> {
-        let data = self.kept.path(slot, "data");
-        let Some(m) = self.objects.get(&slot).and_then(Partial::manifest) else { return Ok(Vec::new()) };
-        let (modified, message, transfer) = (m.modified, m.message, m.transfer);
-        let wire_name = m.name.to_owned();
-        let file = File::open(&data)?;
-        if crate::digest::of(&file)? != m.sha256 {
-            // cannot come from noise: every frame was checked; begin again
-            let partial = self.remove(slot);
-            return Ok(partial.map(|partial| self.note_anew(&partial, "its SHA-256 is wrong")).into_iter().collect());
-        }
-        if modified > 0 {
-            let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(modified));
-        }
-        let name = match message {
-            true => PathBuf::from(format!("message-{transfer:016x}")),
-            false => safe(wire_name.as_bytes()).unwrap_or_default(),
+    /// All blocks are there: has the hash checked and the object moved to its place, beside the receiving.
+    fn deliver(&mut self, slot: u32) {
+        let Some(partial) = self.objects.get(&slot) else { return };
+        let (key, number, Some(m)) = (partial.key, partial.number, partial.manifest()) else { return };
+        let name = match m.message {
+            true => PathBuf::from(format!("message-{:016x}", m.transfer)),
+            false => safe(m.name.as_bytes()).unwrap_or_default(),
         };
-        let path = self.out.join(&name);
-        if let Err(e) = place(&data, &self.out, &name) {
-            // a name that cannot be had here is the sender's fault, and must not end the receiver
-            if is_of_name(&e, &name) {
-                let why = format!("cannot be put at {}: {e}", shown(&path));
-                return Ok(self.refuse(slot, &why).into_iter().collect());
+        let owed = self.hooked.then(|| name.to_string_lossy().into_owned());
+        let mark = self.delivered.mark(key, self.numbers.session(), number.unwrap_or(u32::MAX), owed.as_deref());
+        let (data, out) = (self.kept.path(slot, "data"), self.out.clone());
+        let delivery = Delivery { data, sha256: m.sha256, modified: m.modified, out, name, mark };
+        self.delivering.insert(slot);
+        self.worker.give(slot, Job::Deliver(delivery));
+    }
+
+    /// What became of a delivery.
+    fn delivered(&mut self, slot: u32, place: worker::Place) -> Vec<News> {
+        let path = match place {
+            worker::Place::There(path) => path,
+            // cannot come from noise: every frame was checked; begin again
+            worker::Place::Damaged => {
+                let partial = self.remove(slot);
+                return partial.map(|partial| self.note_anew(&partial, "its SHA-256 is wrong")).into_iter().collect();
             }
-            return Err(e);
-        }
-        let Some(Partial { name: told, key, cut, number, size, margin, .. }) = self.remove(slot) else { return Ok(Vec::new()) };
+            worker::Place::Refused(why) => return self.refuse(slot, &why).into_iter().collect(),
+        };
+        let Some(Partial { name, key, cut, number, size, margin, .. }) = self.remove(slot) else { return Vec::new() };
         if let Some(number) = number {
             self.numbers.bind(number, key, cut, Place::Delivered);
         }
         self.anew.remove(&key.transfer);
-        let owed = Owed { key, name: name.to_string_lossy().into_owned() };
-        let told_of = self.hooked.then_some(owed.name.as_str());
-        self.delivered.add(key, self.numbers.session(), number.unwrap_or(u32::MAX), told_of)?;
-        Ok(vec![News::Delivered(Delivered { path, name: told, transfer, size, margin, owed })])
+        self.delivered.add(key);
+        let within = path.strip_prefix(&self.out).unwrap_or(&path);
+        let owed = Owed { key, name: within.to_string_lossy().into_owned() };
+        vec![News::Delivered(Delivered { path, name, transfer: key.transfer, size, margin, owed })]
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// What is sent by a transfer: its number, and name, kind, size and SHA-256 of the object as one value. The number alone
 /// would not do: another sender may have it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
+pub struct Key {
     pub(super) transfer: u64,
     pub(super) content: [u8; 16],
 }

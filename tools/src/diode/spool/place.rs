@@ -8,17 +8,23 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::beneath::Dir;
+use crate::disk;
 
-/// Moves a whole file to its place below `out` in one step, also from another file system. What is there of the same name goes,
-/// unless it is a folder.
+/// Moves a whole file to its place below `out` in one step, also from another file system, and has it on the disk there, with
+/// its name and the folders it lies in. What is there of the same name goes, unless it is a folder.
 pub(super) fn place(from: &Path, out: &Path, name: &Path) -> io::Result<()> {
     std::fs::create_dir_all(out)?;
-    let folder = Dir::named(out)?.make(name.parent().unwrap_or(Path::new("")), 0o777)?;
+    let (top, within) = (Dir::named(out)?, name.parent().unwrap_or(Path::new("")));
+    let folder = top.make(within, 0o777)?;
     let name = name.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    disk::sync(&File::open(from)?)?;
     match folder.take(from, name) {
-        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => copy(from, &folder, name),
-        moved => moved,
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => copy(from, &folder, name)?,
+        moved => moved?,
     }
+    disk::sync(folder.file())?;
+    // a folder that was made for it is a name in the one above
+    within.ancestors().skip(1).try_for_each(|above| disk::sync(top.walk(above)?.file()))
 }
 
 /// Under a short name that was nobody's until it is whole and on disk.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::settling::settle;
+use crate::disk::settle;
 use crate::error::{Doing, Failure, kinds};
 
 /// A file that is appended to.

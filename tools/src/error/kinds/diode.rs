@@ -114,7 +114,7 @@ area! {
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
             says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "the sender could not go on: what was to come after {place} is missing", "the stream is not accepted: {why}", "line {n} is lost ({why})", "lines {n} to {n} are lost ({why})", "the first {n} bytes of the stream were sent before anything was heard (late)", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
-            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room), sender (its input failed) or gap (none of these: the sender was ended).";
+            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room), sender (its input failed, or it was ended in the midst of it) or gap (none of these: the sender was killed).";
             remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
         END_UNHEARD = "end-unheard";
             says ["nothing of the session came for {n} s: it is over", "the end of the session was not heard; all that it announced is here", "the end of the session was not heard, and another one begins"];
@@ -138,15 +138,15 @@ area! {
             remedy "See what the command says; run it by hand with the path in the message.";
         LEFT_OUT = "left-out";
             says ["{n} more lines of this kind were left out: {kind}"];
-            cause "A sender, or whoever holds the wire, causes so many lines that only the first of each minute are said: 10 of most kinds.";
-            remedy "See to the first of them. --report has the same lines, and the counts.";
+            cause "A sender, or whoever holds the wire, causes so many lines that four are said, and then one a minute. What is missing is named in --report in full, 65,536 things of a session.";
+            remedy "See to the first of them. --report has the counts, too.";
         STATE_OLD = "state-old";
             says ["{n} files in {folder} are of an earlier version, which knew no transfers: they are not used"];
             cause "Before version 2 of the one-way mode what was received was kept by the hash of its name and content. Such files say nothing of transfers.";
             remedy "Nothing must be done; remove them ('rm DIR/????????.*') when nothing older reads the folder.";
         REPORT_UNWRITTEN = "report-unwritten";
             says ["cannot write the report: {why}"];
-            cause "A line of --report could not be added, mostly because the disk is full. Receiving goes on.";
+            cause "A line of --report could not be added, mostly because the disk is full. Receiving goes on, and fails at its end with report-unwritable.";
             remedy "Make room.";
         STATE_UNWRITTEN = "state-unwritten";
             says ["cannot remember {what} in {folder}: {why}"];

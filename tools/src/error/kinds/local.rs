@@ -54,8 +54,8 @@ area! {
             cause "The file of 'console --log' cannot be opened, or the disk became full; the console went on.";
             remedy "Make room, or name another file. What was shown before is in it.";
         REPORT_UNWRITABLE = "report-unwritable", Exit::Failed;
-            says ["cannot open the report {file}: {why}", "cannot write {file}: {why}"];
-            cause "The file of --report, or of 'test --plot', cannot be made: its folder is not there or may not be written.";
+            says ["cannot open the report {file}: {why}", "cannot write the report: {why}", "cannot write {file}: {why}"];
+            cause "The file of --report, or of 'test --plot', cannot be made (its folder is not there or may not be written), or could not be written to its end: lines are missing in it.";
             remedy "Make the folder, or name another file.";
         TERMINAL_FAILED = "terminal-failed", Exit::Failed;
             says ["the terminal is gone", "cannot set the terminal: {why}", "cannot use the terminal: {why}", "cannot restore the terminal: {why}", "cannot draw: {why}"];

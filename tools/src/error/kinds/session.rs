@@ -60,6 +60,7 @@ area! {
                 "ended by signal {n}",
                 "interrupted; the receiver does not know",
                 "interrupted; the receiver was told that the session is over",
+                "interrupted; the receiver was told that not all was sent",
                 "interrupted; {port} could not be opened yet",
                 "interrupted",
             ];
