@@ -87,7 +87,9 @@ impl Receiving<'_> {
                 let known = numbers.as_ref().map_or(0, |n| n.known(beacon.datagrams));
                 let gaps = numbers.as_mut().map_or_else(Vec::new, |n| n.end(known));
                 self.name_lines(gaps, receiver, Some(over));
-                let place = known.checked_sub(1).map_or("its beginning".into(), |last| format!("line {last}"));
+                // a sender says the same of a line that it had to cut
+                let cut = if beacon.broken { ", or the end of a line that was too long," } else { "" };
+                let place = known.checked_sub(1).map_or("its beginning".into(), |last| format!("line {last}{cut}"));
                 ("after_lines", known.into(), place, Ok(()))
             }
             Sink::Stream(stream, _) => {

@@ -135,11 +135,7 @@ impl Sending<'_> {
         let broken = failure.kind == kinds::INPUT_FAILED || self.lines.has_half() || self.input.has_more();
         let mut frames = Vec::new();
         for _ in 0..BROKEN_OFF {
-            if broken {
-                self.emitter.break_off(now);
-            } else {
-                self.emitter.finish(now);
-            }
+            self.finish(broken, now);
             // the wire is free by then
             let then = self.emitter.poll_timeout().max(now);
             frames.extend(self.emitter.poll_transmit(&mut self.frame, then).map(|n| self.frame[..n].to_vec()));
@@ -147,11 +143,20 @@ impl Sending<'_> {
         farewell_in_haste(&self.target, &frames, failure, broken)
     }
 
+    /// No line will follow; where one was cut, or more was to come (`broken`), not all is there.
+    fn finish(&mut self, broken: bool, now: Instant) {
+        if broken || self.lines.cut > 0 {
+            self.emitter.break_off(now);
+        } else {
+            self.emitter.finish(now);
+        }
+    }
+
     /// Says that the session ends, apart in time so that an outage cannot swallow all of it.
     fn end(&mut self, survive: Duration) -> Result<(), Failure> {
         for i in 0..FAREWELLS {
             pause(self.signals, farewell_gap(i, survive))?;
-            self.emitter.finish(self.clock.now());
+            self.finish(false, self.clock.now());
             loop {
                 let now = self.clock.now();
                 if let Some(n) = self.emitter.poll_transmit(&mut self.frame, now) {
