@@ -377,8 +377,10 @@ fn greet<B: Bytes, const N: usize, const C: usize, H: Handshake>(
         return;
     }
     match door.handle(&hello, &ours, now) {
-        Heard::Nothing => {}
+        // who calls is there, though not proved yet
+        Heard::Nothing => endpoint.stats.frames_taken += u64::from(!hello.answer && endpoint.state() != State::Open),
         Heard::Echo => endpoint.handle_echo(),
+        Heard::Version(version) => endpoint.refused(Event::Version(version)),
         Heard::Refused => endpoint.refused(Event::Refused),
         Heard::Opened(opened) => endpoint.handle_opened(mux, opened, now),
     }

@@ -14,6 +14,8 @@ pub struct Stats {
     pub wire_out: u64,
     /// Good frames received.
     pub frames_in: u64,
+    /// Of those the ones that were new, and of this session; calls as well, while there is none.
+    pub frames_taken: u64,
     /// Frames sent.
     pub frames_out: u64,
     /// Frames whose check failed beyond repair, or whose contents made no sense.
@@ -30,7 +32,7 @@ pub struct Stats {
     pub forged: u64,
     /// Frames of this end's own that came back.
     pub echoes: u64,
-    /// Handshakes refused, and plain calls to a sealed end.
+    /// Handshakes refused, those of another version, and plain calls to a sealed end.
     pub refused: u64,
     /// Pieces of the stream sent again, or parts of them.
     pub resends: u64,
@@ -49,6 +51,7 @@ impl Stats {
             wire_in: self.wire_in + other.wire_in,
             wire_out: self.wire_out + other.wire_out,
             frames_in: self.frames_in + other.frames_in,
+            frames_taken: self.frames_taken + other.frames_taken,
             frames_out: self.frames_out + other.frames_out,
             frames_bad: self.frames_bad + other.frames_bad,
             alien: self.alien + other.alien,

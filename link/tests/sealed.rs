@@ -13,7 +13,7 @@ use link::wire::frame::{body_at, frame_len};
 use link::wire::record::Hello;
 use link::wire::segment::Writer;
 use link::wire::{Binding, Deframer, Head, Level, write_frame};
-use link::{Config, Event, FRAME_MAX, Instant, Link, Loss, Noise};
+use link::{Config, Event, FRAME_MAX, Instant, Link, Loss, Noise, VERSION};
 
 const SECRETS: ([u8; 32], [u8; 32]) = ([1; 32], [2; 32]);
 
@@ -182,6 +182,30 @@ fn strangers_are_refused() {
     let (a, b) = open(None, Some(secret(2)));
     assert_eq!((a.lost, b.lost), (Some(Event::Lost(Loss::Sealed)), None));
     assert_eq!(b.link.state(), link::State::Opening);
+}
+
+/// A call of another version proves nothing, and so ends nothing; but its user is told which one it is.
+#[test]
+fn another_version_is_told_of() {
+    for version in [VERSION - 1, VERSION + 1] {
+        let mut end = End::sealed(Some(Noise::psk([1; 32])), Config::for_baud(115_200), 7, 4096, (1, 2), (0, 0)).link;
+        let mut now = Instant::from_micros(1_000_000);
+        let mut said = |end: &mut Link<Vec<u8>, 1024, 1, Option<Noise>>, us| {
+            now = now.after(us);
+            end.handle_timeout(now);
+            end.poll_transmit(&mut [0; FRAME_MAX], now).is_some()
+        };
+        assert!(said(&mut end, 0), "it calls");
+        let mut wire = vec![0; FRAME_MAX];
+        let mut writer = Writer::new(&mut wire[body_at(Level::Plain)..], 0);
+        writer.hello(&Hello { answer: false, version, pattern: 1, caller: 9, message: &[3; 40] });
+        let head = Head::open(writer.len(), Level::Plain);
+        let len = write_frame(&mut wire, head, Binding::NONE);
+        end.handle_bytes(&wire[..len], Instant::from_micros(1_000_100));
+        assert_eq!(end.poll_event(), Some(Event::Version(version)));
+        assert_eq!((end.poll_event(), end.state(), end.stats().refused), (None, link::State::Opening, 1));
+        assert!(said(&mut end, 2_000_000), "it calls on");
+    }
 }
 
 /// The man in the middle: whole frames pass him, and he knows all checks but no key.

@@ -97,12 +97,17 @@ fn opening_calls_and_goes_on_calling() {
     end.wait(0);
     assert_eq!(end.said(), ["OPEN 5 0 answer"]);
     assert!(end.said().is_empty());
-    for us in [250_000, 500_000, 1_000_000, 1_000_000] {
+    let mut stray = Vec::new();
+    for us in [250_000, 500_000, 1_000_000, 1_000_000, 1_000_000] {
         end.wait(us - 1);
         assert!(end.said().is_empty());
-        end.wait(1);
+        let due = end.link.poll_timeout().expect("a next call").since(end.now);
+        assert!(due <= us / 4, "{due} beyond {us}");
+        end.wait(due);
         assert_eq!(end.said(), ["OPEN 5 0 answer"]);
+        stray.push(due);
     }
+    assert!(stray[2] != stray[3] && stray[3] != stray[4], "{stray:?}");
     end.wait(3_600_000_000);
     assert_eq!(end.link.state(), State::Opening);
 }
@@ -264,13 +269,52 @@ fn silence_and_close_end_an_open_session() {
 
 #[test]
 fn another_version_is_refused_but_cannot_end_an_open_session() {
+    for version in [VERSION - 1, VERSION + 1] {
+        for mut end in [End::opening(), End::greeting()] {
+            end.said();
+            end.hear(&open(PEER, 0, version));
+            assert_eq!(end.events(), [Event::Lost(Loss::Version(version))]);
+            assert_eq!(end.said(), ["CLOSE 1", "CLOSE 1"]);
+        }
+        let mut end = End::open();
+        end.hear(&open(OTHER, 0, version));
+        assert_eq!(end.link.state(), State::Open);
+    }
+}
+
+/// It answered our call so: its CLOSE says which one it is.
+#[test]
+fn another_version_that_refuses_is_named() {
+    for version in [VERSION - 1, VERSION + 1] {
+        let mut end = End::opening();
+        end.wait(0);
+        end.hear(&segment(Binding::NONE, 0, |w| w.close(&Close { version, me: PEER, you: ME, code: CloseCode::Version })));
+        assert_eq!(end.events(), [Event::Lost(Loss::Version(version))]);
+    }
+}
+
+/// Whoever else is heard: by that nobody knows that the peer is there.
+#[test]
+fn frames_of_the_session_are_counted_apart() {
+    let taken = |end: &End| end.link.stats().frames_taken;
     let mut end = End::opening();
-    end.hear(&open(PEER, 0, VERSION + 1));
-    assert_eq!(end.events(), [Event::Lost(Loss::Version(VERSION + 1))]);
-    assert_eq!(end.said(), ["CLOSE 1", "CLOSE 1"]);
+    end.hear(&open(ME, 0, VERSION));
+    assert_eq!(taken(&end), 0, "an echo");
+    end.hear(&open(OTHER, 0, VERSION));
+    end.hear(&open(PEER, ME, VERSION));
+    assert_eq!(taken(&end), 2, "calls");
     let mut end = End::open();
-    end.hear(&open(PEER, 0, VERSION + 1));
-    assert_eq!(end.link.state(), State::Open);
+    let before = taken(&end);
+    end.link.write(b"x");
+    end.said();
+    for tx in 0..9 {
+        end.hear(&data_of(Binding::of(OTHER, ME), tx));
+    }
+    end.hear(&data_of(Binding::of(ME, PEER), 0));
+    assert_eq!((taken(&end), end.link.stats().frames_in > 3), (before, true), "a stranger, and an echo");
+    end.hear(&data(0));
+    end.hear(&data(0));
+    assert_eq!(taken(&end), before + 1, "the peer, and a copy");
 }
 
 #[test]

@@ -201,6 +201,16 @@ pub(crate) fn ended(child: &Child) -> io::Result<Option<ExitStatus>> {
     }
 }
 
+/// Whether a command is on its way out: the kernel has closed what it had open before anybody can learn how it ended.
+pub(crate) fn is_ending(child: &Child) -> bool {
+    /// PF_EXITING of the kernel.
+    const EXITING: u32 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // the name, in brackets, may have any character in it
+    let flags = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(6)?.parse().ok());
+    flags.is_some_and(|flags: u32| flags & EXITING != 0)
+}
+
 /// Gives up the number of a command that has ended: nothing is signalled by it from now on.
 pub(crate) fn reap(child: &mut Child) {
     forget(child);

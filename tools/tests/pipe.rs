@@ -143,6 +143,32 @@ fn a_failed_command_is_told() {
     assert_exit(&b.output(), 1, "exit status: 9");
 }
 
+/// It may fail to store the last of what it was given.
+#[test]
+fn a_command_is_waited_for_however_long_it_takes() {
+    let rig = rig(&[]);
+    let b = end(&rig, "b", b"", &["--", "sh", "-c", "cat >/dev/null; exec >&-; sleep 2; exit 9"]);
+    assert_exit(&end(&rig, "a", b"hello", &[]).output(), 0, "");
+    assert_exit(&b.output(), 1, "exit status: 9");
+}
+
+#[test]
+fn a_command_that_never_ends_is_said_and_can_be_ended() {
+    let rig = rig(&[]);
+    let mut b = end(&rig, "b", b"", &["--", "sh", "-c", "cat >/dev/null; exec >&-; exec sleep 1000"]);
+    let mut said = BufReader::new(b.child().stderr.take().unwrap()).lines();
+    assert_exit(&end(&rig, "a", b"hello", &[]).output(), 0, "");
+    let line = said.find(|line| line.as_ref().unwrap().contains("[command-runs]")).expect("a word of it").unwrap();
+    assert!(line.contains("has not ended; waiting for it"), "{line}");
+    // others may have the port meanwhile
+    let next = end(&rig, "b", b"", &[]);
+    assert_exit(&end(&rig, "a", b"", &[]).output(), 0, "");
+    assert_exit(&next.output(), 0, "");
+    b.signal(Signal::SIGTERM);
+    assert_eq!(b.output().status.code(), Some(143));
+    assert!(said.next().unwrap().unwrap().contains("ended by signal 15, while"));
+}
+
 /// A pair with a stream that never ends, once data has come through.
 fn endless(rig: &Rig, args: &[&str]) -> (Running, Running) {
     let mut a = rig.pipe("a", BAUD);

@@ -118,6 +118,31 @@ fn a_plain_end_is_told_that_keys_are_asked_for() {
     assert!(said(&b).contains("--key FILE or --psk FILE"), "{}", said(&b));
 }
 
+/// Nor is one ended by a call of another version, but its user is told.
+#[test]
+fn a_call_of_another_version_is_told() {
+    let wire = Keyed::new(&[]);
+    let listener = UnixListener::bind(wire.0.path("old")).unwrap();
+    let mut a = Command::new(HARDLINE);
+    a.arg("pipe").arg(format!("unix:{}", wire.0.text("old"))).args(["--psk", &wire.0.text("psk")]);
+    let mut a = a.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut frame = forged(false);
+    let body = link::wire::frame::body_at(link::wire::Level::Plain);
+    // behind the number and the tag
+    frame[body + 3] = 1;
+    let len = frame.len() - body - 4;
+    let head = link::wire::Head::open(len, link::wire::Level::Plain);
+    link::wire::write_frame(&mut frame, head, link::wire::Binding::NONE);
+    let forger = forge(listener.accept().unwrap().0, vec![frame], Duration::from_secs(3));
+    let mut line = String::new();
+    BufReader::new(a.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("somebody calls in version 1 of the protocol") && line.contains("[version-mismatch]"), "{line}");
+    let _ = forger.join();
+    assert!(a.try_wait().unwrap().is_none(), "it goes on calling");
+    a.kill().unwrap();
+    a.wait().unwrap();
+}
+
 /// Without consent nobody is let in, and the remedy that is named works while the link waits.
 #[test]
 fn a_link_waits_for_its_peer_to_be_trusted() {

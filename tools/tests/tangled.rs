@@ -3,11 +3,14 @@
 #![allow(missing_docs)]
 
 mod common;
+mod terminal;
 
 use std::fs;
+use std::process::Command;
 
 use common::tangle::{Tangle, Ways};
-use common::{Ended, bytes, until};
+use common::{Ended, HARDLINE, bytes, until};
+use terminal::Terminal;
 
 const STRAIGHT: Ways = &[(0, 1), (1, 0)];
 const ECHO_AT_ONE: Ways = &[(0, 1), (1, 0), (0, 0)];
@@ -123,4 +126,35 @@ fn services_are_used_over_an_echo() {
     let input = bytes(30_000, 6);
     let mut open = std::process::Command::new(common::HARDLINE);
     tangle.run("open", open.arg("open").arg(tangle.path("near.sock")).arg("echo"), &input).assert_wrote(&input);
+}
+
+#[test]
+fn a_console_is_used_over_an_echo() {
+    let tangle = Tangle::new(2, ECHO_AT_BOTH);
+    let _far = tangle.start("far", tangle.at(1, "link").args(["--service", "console=pty:exec sh -i"]));
+    let mut command = Command::new("setsid");
+    command.args(["-c", HARDLINE, "console"]).arg(tangle.path("0")).args(["--plain", "-b", "1000000"]);
+    let mut console = Terminal::start(command.env("TERM", "vt220"));
+    for number in 1..=3 {
+        console.greets(number);
+    }
+    console.types("exit 3\r");
+    console.ends_with(1, "the service ended with exit code 3");
+}
+
+/// Both wires of a bond lead to the same peer, whichever leads where.
+#[test]
+fn the_wires_of_a_bond_may_change_places() {
+    let tangle = Tangle::new(4, TWO);
+    let inputs = [bytes(400_000, 7), bytes(300_000, 8)];
+    let pipe = |at: usize| {
+        let mut command = tangle.at(at, "pipe");
+        command.arg("--also").arg(tangle.path(&(at + 2).to_string()));
+        tangle.feed(&format!("pipe{at}"), &mut command, &inputs[at])
+    };
+    let (a, b) = (pipe(0), pipe(1));
+    tangle.await_bytes(200_000);
+    tangle.rewire(EXCHANGED);
+    a.end().assert_wrote(&inputs[1]);
+    b.end().assert_wrote(&inputs[0]);
 }

@@ -306,7 +306,9 @@ fn an_end_can_be_used_again_without_privileges() {
         once.assert_wrote(b"again");
         assert_eq!(far.wait(), 0);
         let held = wire.start(&format!("held{i}"), &mut plain(&["link", "./a", "--plain", "--control", "./held"]));
-        until("the link", || wire.path("held").exists().then_some(()));
+        // its socket is there before it has the port: it answers behind that
+        let answers = || plain(&["status", "./held"]).output().is_ok_and(|output| output.status.success());
+        until("the link", || answers().then_some(()));
         wire.feed(&format!("busy{i}"), &mut plain(&["pipe", "./a", "--plain"]), b"").end().assert(6, "busy, in use by hardline");
         held.signal(kill);
         held.wait();

@@ -80,6 +80,8 @@ pub enum Event {
     Refused,
     /// A sealed end: somebody talks plain.
     Plain,
+    /// A sealed end: somebody calls or answers in this other version of the protocol.
+    Version(u8),
     /// Our own frames come back: a loopback plug, or the peer echoes (a terminal in echo mode).
     Echo,
     /// Frames of another session come in, and none of the peer: cables or adapters have changed places.

@@ -15,7 +15,7 @@ use crate::wire::segment::Writer;
 const BURST: u8 = 5;
 const REFILL_US: u64 = 200_000;
 /// About what a call takes on the wire, in bytes.
-const CALL_FRAME: usize = 110;
+pub(crate) const CALL_FRAME: usize = 110;
 /// Answered callers that have not proved themselves yet: at five a second each has two seconds for it,
 /// however many copies of old calls come.
 const CALLERS: usize = 10;
@@ -47,6 +47,8 @@ pub(crate) enum Heard {
     Nothing,
     /// It came from this end.
     Echo,
+    /// It is of this other version of the protocol.
+    Version(u8),
     /// It was not from a known peer.
     Refused,
     Opened(Opened),
@@ -59,8 +61,11 @@ pub(crate) struct Door<H> {
     answer_due: Option<u64>,
     call_due: bool,
     called: Option<Instant>,
-    /// Shortest time between calls that were asked for.
+    /// When the peer last asked for a call, and the shortest time between such calls.
+    asked: Option<Instant>,
     gap_us: u64,
+    /// A call that left so recently may cross that of the peer.
+    crossing_us: u64,
     tokens: u8,
     refilled: Instant,
     /// The latest last.
@@ -93,7 +98,9 @@ impl<H: Handshake> Door<H> {
             answer_due: None,
             call_due: false,
             called: None,
+            asked: None,
             gap_us: REFILL_US.max(4 * config.wire_us(CALL_FRAME)),
+            crossing_us: 2 * config.wire_us(CALL_FRAME),
             tokens: BURST,
             refilled: now,
             callers: Vec::new(),
@@ -107,7 +114,9 @@ impl<H: Handshake> Door<H> {
             answer_due: self.answer_due,
             call_due: self.call_due,
             called: self.called,
+            asked: self.asked,
             gap_us: self.gap_us,
+            crossing_us: self.crossing_us,
             tokens: self.tokens,
             refilled: self.refilled,
             callers: self.callers,
@@ -124,16 +133,24 @@ impl<H: Handshake> Door<H> {
         may
     }
 
+    /// Whether the peer may ask for a call: not too often, and not for one that is on its way.
+    fn may_be_asked(&self, now: Instant) -> bool {
+        let is_old = |at: Option<Instant>, us| at.is_none_or(|at| now.since(at) >= us);
+        is_old(self.called, self.crossing_us) && is_old(self.asked, self.gap_us)
+    }
+
     /// A call or an answer came; `ours` is what we say of ourselves.
     pub(crate) fn handle(&mut self, hello: &Hello<'_>, ours: &Open, now: Instant) -> Heard {
         if hello.version != VERSION {
-            return Heard::Nothing;
+            return Heard::Version(hello.version);
         }
         match (hello.answer, hello.caller == ours.me) {
             (false, true) => Heard::Echo,
             (false, false) if hello.caller < ours.me => {
                 // the higher id calls: let it be soon
-                self.call_due |= self.called.is_none_or(|at| now.since(at) >= self.gap_us);
+                if self.may_be_asked(now) {
+                    (self.call_due, self.asked) = (true, Some(now));
+                }
                 if self.handshake.glance(hello.pattern, hello.message) { Heard::Refused } else { Heard::Nothing }
             }
             (false, false) => self.answer(hello, ours, now),
@@ -239,8 +256,9 @@ pub(crate) fn introduce(me: u64, limit: u64, payload_max: u16, features: u16) ->
 impl<H> crate::explore::Digested for Door<H> {
     fn digest(&self, to: &mut crate::explore::Digest) {
         // what the handshake knows is the search's own
-        let Door { handshake: _, answer_due, call_due, called, gap_us, tokens, refilled, callers } = self;
-        to.add((answer_due, call_due, called.is_none_or(|at| to.now().since(at) >= *gap_us)));
+        let Door { handshake: _, answer_due, call_due, called, asked, gap_us, crossing_us, tokens, refilled, callers } = self;
+        let is_old = |at: &Option<Instant>, us: &u64| at.is_none_or(|at| to.now().since(at) >= *us);
+        to.add((answer_due, call_due, is_old(called, crossing_us), is_old(asked, gap_us)));
         let earned = to.now().since(*refilled) / REFILL_US;
         let tokens = (u64::from(*tokens) + earned).min(u64::from(BURST));
         to.add(tokens);

@@ -5,7 +5,7 @@ mod door;
 #[cfg(feature = "noise")]
 mod noise;
 
-pub(crate) use door::{Door, Heard, Opened, introduce};
+pub(crate) use door::{CALL_FRAME, Door, Heard, Opened, introduce};
 #[cfg(feature = "noise")]
 pub use noise::{Noise, PATTERN_IX, PATTERN_KK, PATTERN_PSK};
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,6 +20,9 @@ use crate::stdio;
 /// What a blocking descriptor takes for sure once it polls writable.
 const PIPE_PIECE: usize = 4096;
 const TTY_PIECE: usize = 256;
+/// A command that has closed its output goes on, if it has not ended after so long; or is ending, but not after so long.
+const ENDS: Duration = Duration::from_millis(50);
+const ENDS_LATE: Duration = Duration::from_secs(5);
 
 /// Where the stream comes from and goes to. Both descriptors keep their blocking mode: others may
 /// share them.
@@ -143,36 +147,39 @@ impl User {
         let hung_up = fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
         hung_up && kind.is_ok_and(|k| k.is_fifo() || k.is_socket())
     }
-    /// The signal that killed the command, if one did; waits for its end for a moment.
-    pub fn killed_by(&self) -> Option<i32> {
-        let (_, running) = self.command.as_ref()?;
-        for _ in 0..50 {
-            match guard::ended(&running.child) {
-                Ok(Some(status)) => return status.signal(),
-                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(1)),
-                Err(_) => return None,
+    /// The signal that killed the command, if one did; waits for its end for a moment, and while it is ending.
+    ///
+    /// # Errors
+    /// Nobody can know.
+    pub fn killed_by(&self) -> io::Result<Option<i32>> {
+        let Some((_, running)) = &self.command else { return Ok(None) };
+        let began = Instant::now();
+        loop {
+            if let Some(status) = guard::ended(&running.child)? {
+                return Ok(status.signal());
             }
+            if began.elapsed() > if guard::is_ending(&running.child) { ENDS_LATE } else { ENDS } {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        None
     }
 
-    /// Closes the pipes and waits for the command to end, at most about a second by itself. Where its input was `lost` it
-    /// hears a signal before that ends: half of it is not the whole.
-    pub fn end(mut self, lost: bool) -> Option<(String, io::Result<ExitStatus>)> {
+    /// Closes the pipes. Where the command's input was `lost` it hears a signal before that ends: half of it is not the whole.
+    pub fn close(&mut self, lost: bool) {
         if let (Some((_, running)), Some(_), true) = (&self.command, &self.output, lost) {
             guard::signal(&running.child, running.reach, Some(Signal::SIGTERM));
         }
         (self.input, self.output) = (None, None);
-        let (name, running) = self.command.take()?;
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
-        while std::time::Instant::now() < until {
-            match guard::ended(&running.child) {
-                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),
-                Ok(Some(status)) => return Some((name, Ok(status))),
-                Err(e) => return Some((name, Err(e))),
-            }
-        }
-        None // still running: dropping it makes it end
+    }
+    /// How the command ended; none while it runs, or where there is none. Dropping it makes it end.
+    pub fn ended(&self) -> Option<(&str, io::Result<ExitStatus>)> {
+        let (name, running) = self.command.as_ref()?;
+        guard::ended(&running.child).transpose().map(|ended| (name.as_str(), ended))
+    }
+    /// The command, if it has not ended.
+    pub fn running(&self) -> Option<&str> {
+        self.command.as_ref().map(|(name, _)| name.as_str()).filter(|_| self.ended().is_none())
     }
 }
 

@@ -1,12 +1,16 @@
 //! TCP and Unix sockets, connecting and listening.
 
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, setsockopt, sockopt};
 
 use super::{Kind, Port, Spec};
 use crate::error::{Doing, Failure, kinds};
@@ -106,10 +110,19 @@ pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
 }
 
 /// Connects to the first address of a name that answers in time.
-pub(crate) fn connect_tcp(address: &str, limit: Duration) -> io::Result<TcpStream> {
+fn connect_tcp(address: &str, limit: Duration) -> io::Result<TcpStream> {
+    connect_first(address, |address| TcpStream::connect_timeout(address, limit))
+}
+
+/// The same, but closing the connection resets it, from its first moment on, whatever closes it: see [`reset_on_close`].
+pub(crate) fn connect_tcp_to_reset(address: &str, limit: Duration) -> io::Result<TcpStream> {
+    connect_first(address, |address| connect_to_reset(address, limit))
+}
+
+fn connect_first(name: &str, connect: impl Fn(&SocketAddr) -> io::Result<TcpStream>) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, limit) {
+    for address in name.to_socket_addrs()? {
+        match connect(&address) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
@@ -120,6 +133,49 @@ pub(crate) fn connect_tcp(address: &str, limit: Duration) -> io::Result<TcpStrea
     Err(last)
 }
 
+/// The library connects first and sets options then: a process that ends in between would close in order.
+fn connect_to_reset(address: &SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    reset_on_close(&socket, true);
+    let connected = match *address {
+        SocketAddr::V4(v4) => socket::connect(socket.as_raw_fd(), &SockaddrIn::from(v4)),
+        SocketAddr::V6(v6) => socket::connect(socket.as_raw_fd(), &SockaddrIn6::from(v6)),
+    };
+    match connected {
+        Ok(()) => {}
+        Err(Errno::EINPROGRESS | Errno::EINTR) => await_connection(socket.as_fd(), limit)?,
+        Err(e) => return Err(e.into()),
+    }
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+fn await_connection(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
+    let until = Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(socket, PollFlags::POLLOUT)], timeout) {
+            Ok(0) if left.is_zero() => return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out")),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match socket::getsockopt(&socket, sockopt::SocketError)? {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Whether a TCP connection is reset when it is closed, be it by SIGKILL, so that nobody takes a loss for the end of the
+/// stream. What a listener accepts takes this over from it. (Others have no such end.)
+pub(crate) fn reset_on_close(socket: &impl AsFd, resets: bool) {
+    let _ = setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: i32::from(resets), l_linger: 0 });
+}
+
 fn tcp(stream: TcpStream) -> io::Result<Port> {
     stream.set_nodelay(true)?;
     port(stream.into())
@@ -128,4 +184,29 @@ fn tcp(stream: TcpStream) -> io::Result<Port> {
 fn port(socket: OwnedFd) -> io::Result<Port> {
     let writer = socket.try_clone()?;
     Port::new(socket, writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_nobody_has_taken_yet_is_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connected = connect_tcp_to_reset(&listener.local_addr().unwrap().to_string(), CONNECT).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        drop(connected);
+        assert_eq!(server.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn who_refuses_is_told_from_who_is_slow() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let refused = connect_tcp_to_reset(&address, CONNECT).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
@@ -304,4 +305,22 @@ fn who_is_killed_resets_its_tcp_connections() {
     assert_eq!(server.join().unwrap(), Err(std::io::ErrorKind::ConnectionReset), "the service");
     near.kill();
     assert_eq!(client.read(&mut [0]).map_err(|e| e.kind()), Err(std::io::ErrorKind::ConnectionReset), "the client");
+}
+
+/// The kernel closes the pipes of who is killed before anybody can signal: a command that waits a moment hears of it.
+#[test]
+fn a_command_of_a_link_that_is_killed_need_not_finish() {
+    let wire = Wire::with(&[]);
+    let (part, whole, id) = (wire.text("part"), wire.text("whole"), wire.text("id"));
+    let service = format!("s=exec:echo $$ > {id}; cat > {part} && sleep 1 && mv {part} {whole}");
+    let [_near, far] = wire.linked(&[], &["--service", &service]);
+    let mut open = wire.start("open", wire.open("a", "s").stdin(Stdio::piped()));
+    open.child.stdin.as_mut().unwrap().write_all(b"half").unwrap();
+    until("half of it is there", || (std::fs::read(&part).ok()? == b"half").then_some(()));
+    let shell = std::fs::read_to_string(&id).unwrap();
+    far.kill();
+    // of one that nobody waits for the kernel keeps the number, but no words
+    let words = || std::fs::read(format!("/proc/{}/cmdline", shell.trim())).unwrap_or_default();
+    until("the shell is gone", || words().is_empty().then_some(()));
+    assert!(!std::path::Path::new(&whole).exists(), "half of it passes for the whole");
 }

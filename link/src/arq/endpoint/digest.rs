@@ -12,12 +12,13 @@ impl<const N: usize> Endpoint<N> {
 impl<const N: usize> Digested for Endpoint<N> {
     fn digest(&self, to: &mut Digest) {
         // settings, counters, and estimates of noise: they choose armour, which says nothing to an end that can read it;
+        // how far the calls to come stray says little, when the next is due is a timer;
         // and no search sends so many that it needs a plea
         #[rustfmt::skip]
         let Endpoint {
             config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, state, me, peer, channels, sealed, seal,
             peer_key, unsure, member, heard, damaged, asked, damage, sent, newest_acked, last_left, peer_damage,
-            unacked, unacked_bytes, ack_now, call_us, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
+            unacked, unacked_bytes, ack_now, call_us, calls: _, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
             strays, strays_told, plea: _,
         } = self;
         to.add((state, me, peer, channels, sealed, farewells, closing, echo_told));

@@ -94,6 +94,7 @@ impl<const N: usize> Endpoint<N> {
             return;
         }
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
+        self.stats.frames_taken += 1;
         self.strays = self.stats.forged;
         if wants_ack {
             self.unacked = self.unacked.saturating_add(1);
@@ -185,6 +186,7 @@ impl<const N: usize> Endpoint<N> {
             return;
         }
         self.timers.set(Timer::Silence, now.after(self.config.grace_us));
+        self.stats.frames_taken += 1;
         if open.me != self.peer {
             self.peer = open.me;
             self.state = State::Greeting;
@@ -247,6 +249,7 @@ impl<const N: usize> Endpoint<N> {
         (self.next_tx, self.newest_acked, self.plea, self.unsure) = (0, None, None, false);
         (self.unacked, self.unacked_bytes, self.ack_now, self.probe) = (0, 0, false, false);
         self.peer_damage = (0, 0);
+        self.calls = 0;
         self.timers.clear_all();
     }
 

@@ -115,7 +115,7 @@ impl<const N: usize> Endpoint<N> {
         self.timers.set(Timer::Open, calls_at);
         (self.state, self.me, self.peer) = (State::Opening, session.max(1), 0);
         (self.seal, self.peer_key, self.owe_open, self.closing, self.farewells) = (None, None, false, None, 0);
-        self.call_us = super::CALL_US.max(4 * self.config.wire_us(super::SHORT_FRAME));
+        self.call_us = self.first_call_us();
         self.rtt.answered();
         self.events.clear();
         if let Some(member) = &mut self.member {

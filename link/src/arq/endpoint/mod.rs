@@ -20,6 +20,7 @@ use super::rtt::Rtt;
 use super::timer::{Timer, Timers};
 use super::{Event, Loss, State};
 use crate::config::Config;
+use crate::hello::CALL_FRAME;
 use crate::mux::{Bytes, Load, Mux};
 use crate::stats::Stats;
 use crate::time::Instant;
@@ -71,6 +72,11 @@ pub(crate) struct Damage {
     pub(crate) slips: u64,
 }
 
+/// How long a first call of so many bytes waits for an answer (µs): on a slow wire calls must not fill it.
+fn first_call_us(config: &Config, call: usize) -> u64 {
+    CALL_US.max(4 * config.wire_us(call))
+}
+
 /// `N`: most transmissions under way at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint<const N: usize> {
@@ -107,6 +113,8 @@ pub(crate) struct Endpoint<const N: usize> {
     unacked_bytes: u16,
     ack_now: bool,
     call_us: u64,
+    /// How many calls there were, as far as that tells their distances apart.
+    calls: u8,
     owe_open: bool,
     probe: bool,
     farewells: u8,
@@ -129,8 +137,7 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn new(config: Config, session: u64, now: Instant, channels: bool) -> Self {
         const { assert!(N > 2 * RESERVE, "a link needs room for more than 16 transmissions under way") };
         let frame_us = config.wire_us(usize::from(config.payload_max));
-        // on a slow wire calls and signs of life must not fill it
-        let call_us = CALL_US.max(4 * config.wire_us(SHORT_FRAME));
+        // on a slow wire signs of life must not fill it
         let idle_us = (20 * config.wire_us(SHORT_FRAME)).min(config.grace_us / 4);
         let keepalive_us = u64::from(config.keepalive_us).max(idle_us).min(u64::from(u32::MAX)) as u32;
         let config = Config { keepalive_us, ..config };
@@ -160,7 +167,8 @@ impl<const N: usize> Endpoint<N> {
             unacked: 0,
             unacked_bytes: 0,
             ack_now: false,
-            call_us,
+            call_us: first_call_us(&config, SHORT_FRAME),
+            calls: 0,
             owe_open: false,
             probe: false,
             farewells: 0,
@@ -176,6 +184,11 @@ impl<const N: usize> Endpoint<N> {
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// How long the first call of a session waits for an answer.
+    fn first_call_us(&self) -> u64 {
+        first_call_us(&self.config, if self.sealed { CALL_FRAME } else { SHORT_FRAME })
     }
 
     /// This session's id, before it has called.
@@ -312,7 +325,7 @@ impl<const N: usize> Endpoint<N> {
             }
             Timer::Silence if self.state == State::Greeting => {
                 (self.state, self.peer) = (State::Opening, 0);
-                self.call_us = CALL_US.max(4 * self.config.wire_us(SHORT_FRAME));
+                self.call_us = self.first_call_us();
             }
             Timer::Silence => match &mut self.member {
                 Some(member) => member.over = true,

@@ -74,6 +74,7 @@ impl<const N: usize> Endpoint<N> {
     /// This session is sealed: nothing is said before a peer has proved itself.
     pub(crate) fn set_sealed(&mut self) {
         self.sealed = true;
+        self.call_us = self.first_call_us();
         self.config.payload_max = self.config.payload_max.min((segment::PAYLOAD_MAX - SEAL) as u16);
         self.adapt = super::Adapt::new(&self.config, SEAL);
     }

@@ -2,6 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use link::ResetCode;
 
@@ -47,4 +49,23 @@ pub(super) fn reset_failure(code: ResetCode) -> Failure {
         ResetCode::Other(_) => (kinds::CHANNEL_ABORTED, "the peer ended the channel for a reason this version does not know"),
     };
     Failure::new(kind, words)
+}
+
+/// Commands that are being made to end.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends a command beside the wire.
+pub(super) fn ending(end: impl FnOnce() + Send + 'static) {
+    ENDING.fetch_add(1, Ordering::SeqCst);
+    std::thread::spawn(move || {
+        end();
+        ENDING.fetch_sub(1, Ordering::SeqCst);
+    });
+}
+
+/// Waits until no command is left; they are given about a second.
+pub(super) fn await_ends() {
+    while ENDING.load(Ordering::SeqCst) > 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

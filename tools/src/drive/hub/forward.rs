@@ -11,7 +11,7 @@ use super::local::Local;
 use super::service::name_of;
 use crate::error::{Doing, Failure, kinds};
 use crate::port::has_port;
-use crate::port::socket::bind_unix;
+use crate::port::socket::{bind_unix, reset_on_close};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ pub(super) struct Listener {
 impl Listener {
     pub(super) fn bind(forward: &Forward) -> Result<Listener, Failure> {
         let socket = match &forward.listen {
-            Listen::Tcp(address) => TcpListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Tcp(l))),
+            Listen::Tcp(address) => TcpListener::bind(address).and_then(|l| {
+                // all that it accepts, from the first moment on
+                reset_on_close(&l, true);
+                l.set_nonblocking(true).map(|()| Socket::Tcp(l))
+            }),
             Listen::Unix(path) => bind_unix(path).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Unix(l, path.clone()))),
         };
         let socket = socket.doing(kinds::FORWARD_LISTEN, || format!("listen for --forward {forward}"))?;
@@ -118,7 +122,20 @@ impl std::fmt::Display for Forward {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+
     use super::*;
+
+    #[test]
+    fn a_connection_nobody_has_taken_yet_is_reset() {
+        let listener = Listener::bind(&"tcp:127.0.0.1:0=x".parse().unwrap()).unwrap();
+        let Socket::Tcp(socket) = &listener.socket else { unreachable!() };
+        let mut client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        // as if this process had been ended here
+        drop(socket.accept().unwrap());
+        assert_eq!(client.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
 
     #[test]
     fn forwards_are_read_and_printed() {

@@ -64,7 +64,7 @@ impl Hub {
                 Event::Noted(id, note, value) => self.noted(id, note, value),
                 Event::Closed(id) => self.closed(id),
                 Event::Reset(id, code) => self.was_reset(id, code),
-                Event::Finished | Event::Refused | Event::Plain => {}
+                Event::Finished | Event::Refused | Event::Version(_) | Event::Plain => {}
                 Event::Lost(loss) => self.session_lost(loss),
             }
         }

@@ -4,21 +4,21 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use link::Note;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{Shutdown, shutdown};
 
 use super::super::settling::Settling;
 use super::super::user::{piece_of, read_once, unread, unwritten};
-use super::ended::{how_ended, status_value};
+use super::ended::{ending, how_ended, status_value};
 use crate::error::{Failure, kinds};
 use crate::guard::{self, Orphans, Reach};
 use crate::port::exec::Running;
+use crate::port::socket::reset_on_close;
 
 /// A channel of the link.
 pub(super) type Channel = link::Channel<Box<[u8]>>;
@@ -69,6 +69,8 @@ pub(super) struct Local {
     ending: Option<Instant>,
     /// The signal that killed the command before it had said everything.
     killed: Option<i32>,
+    /// Why it cannot be known how the command ended, which may be ill.
+    unknown: Option<io::Error>,
     failed_output: Option<io::Error>,
     /// The output was a file: it is being put on its disk.
     settling: Option<Settling>,
@@ -94,6 +96,7 @@ impl Local {
             failed_input: None,
             ending: None,
             killed: None,
+            unknown: None,
             failed_output: None,
             settling: None,
             noted: false,
@@ -106,7 +109,7 @@ impl Local {
     pub(super) fn socket(socket: OwnedFd) -> io::Result<Local> {
         crate::port::set_nonblocking(socket.as_fd())?;
         // until all has come, whatever ends this process resets the connection, be it SIGKILL
-        resets(&socket, true);
+        reset_on_close(&socket, true);
         Ok(Local::new(socket.try_clone()?, socket, Kind::Socket, PIECE))
     }
     /// The pipes of a command: what it writes, what it reads.
@@ -152,7 +155,8 @@ impl Local {
     }
     /// Whether its state must be looked at again soon, for nothing will say that it changed.
     pub(super) fn needs_look(&self, channel: &Channel) -> bool {
-        self.ending.is_some() || (channel.at_end() && self.pending.is_empty() && (self.unread() > 0 || self.settling.is_some()))
+        let ends = channel.at_end() && self.pending.is_empty();
+        self.ending.is_some() || (ends && (self.unread() > 0 || self.settling.is_some() || self.owes_end()))
     }
 
     // ---- moving bytes -------------------------------------------------------------------------
@@ -218,6 +222,9 @@ impl Local {
         if let Some(signal) = self.killed {
             return Failure::new(kinds::SERVICE_FAILED, format!("the service was ended by signal {signal}"));
         }
+        if let Some(why) = &self.unknown {
+            return Failure::new(kinds::SERVICE_FAILED, format!("cannot wait for the service: {why}"));
+        }
         match (&self.failed_input, &self.failed_output) {
             (Some(why), _) => Failure::new(kinds::INPUT_FAILED, format!("cannot read the input: {why}")),
             (None, Some(why)) if why.kind() != io::ErrorKind::BrokenPipe => unwritten(why, self.pending.len()),
@@ -230,7 +237,7 @@ impl Local {
         self.end_command(channel);
         if self.broken {
             // what it still had to say goes first
-            let over = match self.failed_input.is_some() || self.killed.is_some() {
+            let over = match self.failed_input.is_some() || self.killed.is_some() || self.unknown.is_some() {
                 true => channel.queued() == 0,
                 false => self.input_ended && channel.is_sent(),
             };
@@ -254,7 +261,7 @@ impl Local {
                     return Fate::Broken;
                 }
             }
-            if self.note_status(channel) {
+            if self.note_status(channel) && !self.broken {
                 channel.confirm();
             }
         }
@@ -263,11 +270,12 @@ impl Local {
     /// Ends the stream of a command whose output has ended, unless it was killed: then it is broken off.
     fn end_command(&mut self, channel: &mut Channel) {
         let (Kind::Command(child), Some(since)) = (&self.kind, self.ending) else { return };
-        match guard::ended(child).ok().flatten() {
-            Some(status) if status.signal().is_some() => (self.killed, self.broken) = (status.signal(), true),
+        match guard::ended(child) {
+            Ok(Some(status)) if status.signal().is_some() => (self.killed, self.broken) = (status.signal(), true),
+            Ok(None) if since.elapsed() < ENDS || guard::is_ending(child) => return,
             // it goes on without its output
-            None if since.elapsed() < ENDS => return,
-            _ => channel.finish(),
+            Ok(_) => channel.finish(),
+            Err(why) => (self.unknown, self.broken) = (Some(why), true),
         }
         self.ending = None;
     }
@@ -276,11 +284,16 @@ impl Local {
         if let Some(output) = self.output.take() {
             match &self.kind {
                 Kind::Socket => {
-                    resets(&output, false);
+                    reset_on_close(&output, false);
                     let _ = shutdown(output.as_raw_fd(), Shutdown::Write);
                 }
-                // a terminal has no half close, but a character that says so (VEOF)
-                Kind::Terminal(_) => drop(nix::unistd::write(&output, &[0x04])),
+                // a terminal has no half close, but a character that says so (VEOF); of one that has hung up nobody reads
+                Kind::Terminal(_) => {
+                    if let Err(Errno::EAGAIN | Errno::EINTR) = nix::unistd::write(&output, &[0x04]) {
+                        self.output = Some(output);
+                        return None;
+                    }
+                }
                 Kind::Command(_) => {}
                 Kind::Handed => match Settling::begin(output) {
                     Ok(settling) => self.settling = settling,
@@ -309,7 +322,7 @@ impl Local {
                     self.words = Some(format!("{} {words}", self.label));
                 }
             }
-            Err(_) => {}
+            Err(why) => (self.unknown, self.broken) = (Some(why), true),
         }
         self.noted = true;
         true
@@ -324,7 +337,7 @@ impl Local {
                     guard::signal(child, Reach::Session, Some(Signal::SIGTERM));
                 }
             }
-            (Kind::Socket, Some(socket)) if !in_order => resets(socket, true),
+            (Kind::Socket, Some(socket)) if !in_order => reset_on_close(socket, true),
             _ => {}
         }
     }
@@ -343,6 +356,10 @@ impl Local {
     }
     fn reach(&self) -> Reach {
         if matches!(self.kind, Kind::Terminal(_)) { Reach::Group } else { Reach::Session }
+    }
+    /// Whether a terminal has not taken the end of the stream yet.
+    fn owes_end(&self) -> bool {
+        matches!(self.kind, Kind::Terminal(_)) && self.output.is_some()
     }
     /// Bytes a command has not read from its pipe.
     fn unread(&self) -> usize {
@@ -386,11 +403,6 @@ impl Local {
     }
 }
 
-/// Whether a TCP connection is reset when it is closed. (Others have no such end.)
-fn resets(socket: &OwnedFd, resets: bool) {
-    let _ = setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: i32::from(resets), l_linger: 0 });
-}
-
 impl Drop for Local {
     /// A command is made to end with its channel, without keeping the wire waiting.
     fn drop(&mut self) {
@@ -403,21 +415,5 @@ impl Drop for Local {
     }
 }
 
-/// Commands that are being made to end.
-static ENDING: AtomicUsize = AtomicUsize::new(0);
-
-/// Ends a command beside the wire.
-fn ending(end: impl FnOnce() + Send + 'static) {
-    ENDING.fetch_add(1, Ordering::SeqCst);
-    std::thread::spawn(move || {
-        end();
-        ENDING.fetch_sub(1, Ordering::SeqCst);
-    });
-}
-
-/// Waits until no command is left; they are given about a second.
-pub(super) fn await_ends() {
-    while ENDING.load(Ordering::SeqCst) > 0 {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+#[cfg(test)]
+mod tests;

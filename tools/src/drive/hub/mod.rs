@@ -191,7 +191,7 @@ impl Hub {
         self.end_clients(result.as_ref().copied());
         // threads end with this process: nobody else would see to it that commands end
         self.locals.clear();
-        local::await_ends();
+        ended::await_ends();
         result.and(self.wire.write_stats())
     }
 

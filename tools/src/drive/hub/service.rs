@@ -18,7 +18,7 @@ use super::terminal;
 use crate::cleanse;
 use crate::guard::{self, Reach};
 use crate::port::has_port;
-use crate::port::socket::connect_tcp;
+use crate::port::socket::connect_tcp_to_reset;
 
 /// Longest wait for a TCP service to answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ impl Service {
         match &self.target {
             Target::Tcp(address) => {
                 let address = address.clone();
-                later(Box::new(move || connect_tcp(&address, CONNECT).map(OwnedFd::from)))
+                later(Box::new(move || connect_tcp_to_reset(&address, CONNECT).map(OwnedFd::from)))
             }
             Target::Unix(path) => {
                 let path = path.clone();

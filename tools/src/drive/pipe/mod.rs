@@ -1,9 +1,9 @@
 //! One stream each way: joins a wire and a user until the session is over.
 
+mod command;
 mod user;
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use link::{CloseCode, Event, Link, State};
@@ -110,20 +110,12 @@ impl Session {
         drop(meter);
         self.wire.farewell();
         let result = result.and(self.wire.write_stats());
-        let lost = result.is_err();
-        match (result, self.user.end(lost)) {
-            (Ok(()), Some((name, Ok(status)))) if !status.success() => Err(Failure::new(
-                kinds::COMMAND_FAILED,
-                format!("'{name}' ended with {status}; everything it sent was delivered"),
-            )),
-            (Ok(()), Some((name, Err(e)))) => Err(Failure::new(kinds::COMMAND_FAILED, format!("cannot wait for '{name}': {e}"))),
-            // that it was told to end is no news
-            (Err(failure), Some((name, Ok(status)))) if !status.success() && status.signal() != Some(libc::SIGTERM) => {
-                let message = format!("{failure}; '{name}' ended with {status}");
-                Err(failure.with(message))
-            }
-            (result, _) => result,
-        }
+        let Session { wire, mut user, mut signals, .. } = self;
+        // others may have the port
+        drop(wire);
+        user.close(result.is_err());
+        let result = result.and_then(|()| command::outlast(&user, &mut signals));
+        command::judge(&user, result)
     }
 
     fn poll(&mut self) -> io::Result<Ready> {
@@ -202,6 +194,7 @@ impl Session {
                 | Event::Closed(_)
                 | Event::Reset(..)
                 | Event::Refused
+                | Event::Version(_)
                 | Event::Plain => {}
                 Event::Echo => {
                     let words = format!("{spec}: our own frames come back; a loopback plug, or a terminal that echoes?");

@@ -19,14 +19,14 @@ impl Session {
         match self.user.read(&mut buffer[..room]) {
             Ok(Some(0)) => {
                 self.input_ended = true;
-                match self.user.killed_by() {
-                    // half of what it had to say is not the whole
-                    Some(signal) => {
-                        self.wire.link.close(CloseCode::Failed);
-                        self.wire.fail(kinds::COMMAND_FAILED, format!("the command was killed by signal {signal}"));
-                    }
-                    None => self.wire.link.finish(),
-                }
+                // half of what it had to say is not the whole
+                let why = match self.user.killed_by() {
+                    Ok(None) => return self.wire.link.finish(),
+                    Ok(Some(signal)) => format!("the command was killed by signal {signal}"),
+                    Err(why) => format!("cannot wait for the command: {why}"),
+                };
+                self.wire.link.close(CloseCode::Failed);
+                self.wire.fail(kinds::COMMAND_FAILED, why);
             }
             Ok(Some(n)) => {
                 self.wire.link.write(&buffer[..n]);

@@ -137,6 +137,14 @@ impl<const C: usize> Wire<C> {
         match event {
             Event::Opened { .. } => self.peer_proved(),
             Event::Refused => self.peer_refused(),
+            Event::Version(version) => self.complain(
+                &kinds::VERSION_MISMATCH,
+                format!(
+                    "{}: somebody calls in version {version} of the protocol, this is version {}; update the older",
+                    self.spec(),
+                    link::VERSION
+                ),
+            ),
             Event::Plain => self.complain(
                 kinds::PEER_PLAIN,
                 format!("{}: the peer talks plain, this end has a key: give it one too", self.spec()),

@@ -277,7 +277,7 @@ impl<const C: usize> Wire<C> {
             );
         } else {
             // a port that comes and goes without a frame in between never came back
-            let frames = self.link.paths()[at].stats().frames_in;
+            let frames = self.link.paths()[at].stats().frames_taken;
             if line.lost_at.is_none() || frames > line.lost_frames {
                 limit::warn_at(&kinds::PORT_LOST, &spec, format!("{spec} is gone ({why}); looking for it{}", self.how_long()));
                 let line = &mut self.lines[at];

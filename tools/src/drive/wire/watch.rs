@@ -129,11 +129,11 @@ impl<const C: usize> Wire<C> {
         NO_ANSWER.max(Duration::from_millis(calls))
     }
 
-    /// A lost port is back once a frame has come through it; one of several once it carries again.
+    /// A lost port is back once a frame of the session has come through it, or a call; one of several once it carries again.
     fn watch_return(&mut self) {
         let bond = self.is_bond();
         for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
-            let back = if bond { path.is_up() } else { path.stats().frames_in > line.lost_frames };
+            let back = if bond { path.is_up() } else { path.stats().frames_taken > line.lost_frames };
             if line.port.is_some()
                 && back
                 && let Some(at) = line.lost_at.take()

@@ -38,7 +38,7 @@ area! {
             cause "The command behind -- is not there, not in PATH, or may not be run.";
             remedy "Try it by hand; write its whole path.";
         COMMAND_FAILED = "command-failed", Exit::Failed;
-            says ["'{command}' ended with {status}; everything it sent was delivered", "the command was killed by signal {n}", "cannot wait for '{command}': {why}"];
+            says ["'{command}' ended with {status}; everything it sent was delivered", "the command was killed by signal {n}", "cannot wait for '{command}': {why}", "cannot wait for the command: {why}"];
             cause "The command behind -- ended with an error or was killed. Everything it wrote before was delivered, unless it was killed: then the peer is told that it is not the whole.";
             remedy "The status is the command's own: see its manual and its stderr.";
         STATS_UNWRITABLE = "stats-unwritable", Exit::Failed;
@@ -99,5 +99,10 @@ area! {
             remedy "Please report it with the command line (--seed repeats the same noise).";
     }
 
-    notices {}
+    notices {
+        COMMAND_RUNS = "command-runs";
+            says ["everything was delivered, but '{command}' has not ended; waiting for it (Ctrl-C ends it)"];
+            cause "The command behind -- has had the end of its input for 5 s and goes on. How it ends is part of the outcome of pipe: it may yet fail to store what it was given.";
+            remedy "Wait, or end it: SIGINT and SIGTERM end pipe and its command. One that is to outlive pipe is started by a service manager, or with setsid and & behind it.";
+    }
 }

@@ -27,7 +27,7 @@ area! {
             cause "This end has no room for another channel (260 at once), or the name is longer than can be asked for.";
             remedy "End some channels ('hardline status SOCKET' lists them), or shorten the name.";
         SERVICE_FAILED = "service-failed", Exit::Failed;
-            says ["the service ended with exit code {n}", "the service was ended by signal {n}"];
+            says ["the service ended with exit code {n}", "the service was ended by signal {n}", "cannot wait for the service: {why}"];
             cause "The far exec: or pty: command ended with an error. What it wrote was delivered, unless it was killed: then the last of it may be missing, and connections of forwards are reset.";
             remedy "The exit code is the command's own: see its manual, and its output.";
         SERVICE_TAKEN = "service-taken", Exit::Refused;

@@ -37,6 +37,7 @@ area! {
         VERSION_MISMATCH = "version-mismatch", Exit::Refused;
             says [
                 "the peer speaks version {n} of the protocol, this is version {n}; update the older",
+                "{port}: somebody calls in version {n} of the protocol, this is version {n}; update the older; calling on",
                 "the other end speaks version {n} of file transfer, this is version {n}; update the older",
                 "the sender speaks version {n} of the one-way mode, this is version {n}",
             ];
@@ -58,6 +59,7 @@ area! {
             says [
                 "interrupted by signal {n}; {n} bytes sent and acknowledged, {n} received",
                 "ended by signal {n}",
+                "ended by signal {n}, while '{command}' had not ended",
                 "interrupted; the receiver does not know",
                 "interrupted; the receiver was told that the session is over",
                 "interrupted; the receiver was told that not all was sent",
