@@ -131,6 +131,27 @@ fn a_terminal_that_is_gone_has_ended() {
     assert_ends(&wire, &far, 0, "");
 }
 
+/// Not so the terminal that somebody sits at: what was typed may not have been all.
+#[test]
+fn a_user_who_is_gone_has_not_ended() {
+    let wire = Wire::with(&[]);
+    let pty = nix::pty::openpty(None, None).unwrap();
+    // nobody else keeps it open
+    fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    let far = start(&wire, "far", &mut pipe(&wire, "b"), Stdio::null(), File::create(wire.path("got")).unwrap());
+    let seated = |command: &Command| {
+        let mut session = common::command("setsid");
+        session.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        session
+    };
+    let near = start(&wire, "near", &mut seated(&pipe(&wire, "a")), pty.slave, Stdio::null());
+    nix::unistd::write(&pty.master, b"typed\nhalf a li").unwrap();
+    until("it was read", || fs::read(wire.path("got")).ok().filter(|got| got == b"typed\n"));
+    drop(pty.master);
+    assert_ends(&wire, &near, 129, "");
+    assert_ends(&wire, &far, 3, "the peer was interrupted");
+}
+
 #[test]
 fn what_cannot_be_read_is_no_end_of_lines_or_a_stream() {
     for shape in ["--lines", "--stream"] {

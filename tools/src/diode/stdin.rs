@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
-use crate::drive::user::waiting;
+use crate::drive::user::{is_hung_up_terminal, waiting};
 use crate::drive::wait;
 use crate::error::Failure;
 use crate::progress::is_file;
@@ -36,6 +36,8 @@ impl Stdin {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(fd) = &self.0 else { return Ok(None) };
         match nix::unistd::read(fd, buffer) {
+            // what was typed may not have been all
+            Ok(0) if is_hung_up_terminal(fd) => Err(Errno::EIO.into()),
             Ok(0) => {
                 self.0 = None;
                 Ok(Some(0))

@@ -6,8 +6,8 @@ use link::{CloseCode, State};
 use nix::poll::PollFlags;
 
 use super::super::wait;
-use super::{HAND_OVER, Session};
-use crate::drive::user::unwritten;
+use super::{HAND_OVER, HANGUP_SIGNAL, Session};
+use crate::drive::user::{is_hung_up_terminal, unwritten};
 use crate::error::kinds;
 
 impl Session {
@@ -16,8 +16,14 @@ impl Session {
             return;
         }
         let room = self.wire.link.writable().min(buffer.len());
+        let hung_up = self.user.input().is_some_and(is_hung_up_terminal);
         match self.user.read(&mut buffer[..room]) {
             Ok(Some(0)) => {
+                // the signal came first: what was typed may not have been all
+                self.serve_signals();
+                if hung_up && self.hung_up.is_some() {
+                    return self.interrupted(HANGUP_SIGNAL);
+                }
                 self.input_ended = true;
                 // half of what it had to say is not the whole
                 let why = match self.user.killed_by() {
