@@ -85,6 +85,8 @@ pub struct Pair {
     heard_foreign: bool,
     told: Option<Alone>,
     hello_at: Instant,
+    /// Hellos said so far.
+    hellos: u32,
     /// The leading end: what is left to do, what is asked.
     jobs: VecDeque<Job>,
     number: u32,
@@ -119,6 +121,7 @@ impl Pair {
             heard_foreign: false,
             told: None,
             hello_at: now,
+            hellos: 0,
             jobs: VecDeque::new(),
             number: 0,
             asked: None,
@@ -133,6 +136,13 @@ impl Pair {
 
     fn again_us(&self) -> u64 {
         AGAIN_US + LONG * 10_000_000 / u64::from(self.setup.base.max(1))
+    }
+    /// What is added to the wait for a hello, up to half of it: two ends that began together must not speak together for ever,
+    /// where what they say at once is mingled (the wire has an echo).
+    fn stray_us(&self) -> u64 {
+        let mixed = (self.setup.me ^ u64::from(self.hellos) << 32).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+        (self.again_us() / 2 * (mixed >> 54)) >> 10
     }
     fn say(&mut self, message: &Message) {
         self.out.extend(frame(self.setup.me, message, Level::Sixteen));
@@ -448,7 +458,8 @@ impl Measuring for Pair {
 impl Pair {
     fn wait_for_peer(&mut self, now: Instant) {
         if now >= self.hello_at {
-            self.hello_at = now.after(self.again_us());
+            self.hello_at = now.after(self.again_us() + self.stray_us());
+            self.hellos = self.hellos.wrapping_add(1);
             self.hello();
         }
         let alone = self.alone(now);
