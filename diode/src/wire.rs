@@ -268,6 +268,7 @@ impl<'a> Reader<'a> {
 impl Shape {
     /// Bytes of memory a receiver of such a stream needs at most: for each shard its bytes and 96 for its keeping, of the
     /// groups it keeps and the one that begins.
+    #[cfg(feature = "alloc")]
     pub fn memory(&self) -> u64 {
         let shards = (u64::from(self.data) + u64::from(self.parity)) * u64::from(self.depth);
         shards * (u64::from(self.len) + 96) * (u64::from(crate::stream::GROUPS) + 1)

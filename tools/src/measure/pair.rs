@@ -14,6 +14,8 @@ use super::{Alone, Ending, Measuring, News, Order};
 
 /// Between two hellos, or two repetitions of what is asked, beside the time it takes on the wire (µs).
 const AGAIN_US: u64 = 250_000;
+/// Hellos after which those of both ends are taken for being said at the same time.
+const PATIENT: u32 = 4;
 /// Bytes of the longest usual message.
 const LONG: u64 = 700;
 /// When it is said that nobody answers (µs).
@@ -137,9 +139,12 @@ impl Pair {
     fn again_us(&self) -> u64 {
         AGAIN_US + LONG * 10_000_000 / u64::from(self.setup.base.max(1))
     }
-    /// What is added to the wait for a hello, up to half of it: two ends that began together must not speak together for ever,
-    /// where what they say at once is mingled (the wire has an echo).
+    /// What is added to the wait for a hello, up to half of it, once some were said in vain: two ends must not speak together
+    /// for ever, where what they say at once is mingled (the wire has an echo).
     fn stray_us(&self) -> u64 {
+        if self.hellos < PATIENT {
+            return 0;
+        }
         let mixed = (self.setup.me ^ u64::from(self.hellos) << 32).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
         (self.again_us() / 2 * (mixed >> 54)) >> 10
