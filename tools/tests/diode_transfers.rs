@@ -272,6 +272,119 @@ fn a_sender_that_remembers_goes_on_with_its_transfer() {
     assert_eq!((a[0], b[0]), (kept[0], kept[0].wrapping_add(1)), "numbers follow each other");
 }
 
+/// A carousel of one file that is asked to end, when it had rounds of it.
+fn broken_off(bench: &Bench, args: &[&str], signal: Signal) -> Vec<u8> {
+    let all = [&["-q", "diode", "send", "./line", "--rate", "1M", "--survive", "0ms", "--profile", "cable"], args].concat();
+    fs::write(bench.path("line"), b"").unwrap();
+    let mut send = bench.hardline(&all).spawn().unwrap();
+    common::until_within(LIMIT, "some rounds", || {
+        let symbols = |body: &Vec<u8>| Body::parse(body).is_some_and(|b| matches!(b.record, Record::Symbol { .. }));
+        (frames(&fs::read(bench.path("line")).unwrap()).iter().filter(|f| symbols(f)).count() > 20).then_some(())
+    });
+    kill(Pid::from_raw(send.id() as i32), signal).unwrap();
+    send.wait().unwrap();
+    fs::read(bench.path("line")).unwrap()
+}
+
+#[test]
+fn a_broken_off_sending_does_not_take_in_a_later_one_of_the_same_content() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let bench = Bench::new();
+        let mut numbers = Vec::new();
+        for content in ["one", "two", "one"] {
+            let file = bench.file("cfg", content.as_bytes());
+            let wire = broken_off(&bench, &[&file, "--rounds", "forever", "--state", "sender"], signal);
+            numbers.extend(transfers(&wire));
+            let output = bench.recv_command(&wire, &["--out", "out", "--state", "state"]).output().unwrap();
+            assert!(signal == Signal::SIGKILL || output.status.success(), "{output:?}");
+            bench.has("cfg", content.as_bytes());
+        }
+        let one = numbers[0];
+        assert_eq!(numbers, [one, one.wrapping_add(1), one.wrapping_add(2)]);
+    }
+}
+
+#[test]
+fn a_signal_after_a_round_of_everything_ends_the_transfer() {
+    let bench = Bench::new();
+    let file = bench.file("cfg", b"one");
+    let run = || transfers(&broken_off(&bench, &[&file, "--rounds", "forever", "--state", "sender"], Signal::SIGTERM));
+    assert_eq!(run()[0].wrapping_add(1), run()[0]);
+}
+
+#[test]
+fn equal_messages_of_senders_that_were_killed_all_arrive() {
+    let bench = Bench::new();
+    bench.file("message", b"alarm");
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let all =
+            ["-q", "diode", "send", "./line", "-", "--rounds", "forever", "--rate", "100k", "--survive", "0ms", "--state", "s"];
+        fs::write(bench.path("line"), b"").unwrap();
+        let mut send = bench.hardline(&all).stdin(File::open(bench.path("message")).unwrap()).spawn().unwrap();
+        numbers.push(common::until_within(LIMIT, "a manifest", || {
+            transfers(&fs::read(bench.path("line")).unwrap()).first().copied()
+        }));
+        send.kill().unwrap();
+        send.wait().unwrap();
+    }
+    assert_ne!(numbers[0], numbers[1]);
+}
+
+/// What somebody took out of `sending/` does not go on when it comes again.
+#[test]
+fn a_watched_folder_goes_on_only_with_what_it_was_sending() {
+    let bench = Bench::new();
+    let run = |content: &str| {
+        if !content.is_empty() {
+            bench.file("in/.new", content.as_bytes());
+            fs::rename(bench.path("in/.new"), bench.path("in/cfg")).unwrap();
+        }
+        transfers(&broken_off(&bench, &["--watch", "in", "--rounds", "forever"], Signal::SIGKILL))[0]
+    };
+    let first = run("one");
+    assert_eq!(run(""), first, "it still lies there");
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("one"), first.wrapping_add(1));
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("two"), first.wrapping_add(2));
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("one"), first.wrapping_add(3));
+}
+
+/// Who may put files into a watched folder leads the sender nowhere by the name of its notes.
+#[test]
+fn the_numbers_of_a_watched_folder_are_a_file_of_its_own() {
+    let refused = |bench: &Bench, why: &str| {
+        let args = ["-q", "diode", "send", "./line", "--watch", "in", "--survive", "0ms"];
+        let mut send = bench.hardline(&args).stderr(Stdio::piped()).spawn().unwrap();
+        common::until_within(LIMIT, "it is refused", || send.try_wait().unwrap());
+        let says = said(&send.wait_with_output().unwrap(), 1);
+        assert!(says.contains("cannot number a transfer") && says.contains(why), "{says}");
+    };
+    let bench = Bench::new();
+    bench.file("line", b"");
+    let victim = bench.file("victim", b"no newline at its end");
+    fs::create_dir(bench.path("in")).unwrap();
+    let notes = bench.path("in/.transfers");
+    std::os::unix::fs::symlink("../victim", &notes).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    fs::remove_file(&notes).unwrap();
+    std::os::unix::fs::symlink("../new", &notes).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    assert!(!bench.path("new").exists());
+    fs::remove_file(&notes).unwrap();
+    fs::hard_link(&victim, &notes).unwrap();
+    refused(&bench, "has another name too");
+    fs::remove_file(&notes).unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"no newline at its end");
+    nix::unistd::mkfifo(&notes, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    fs::remove_file(&notes).unwrap();
+    File::create(&notes).unwrap().set_len(1 << 40).unwrap();
+    refused(&bench, "is longer than 64 MiB");
+}
+
 #[test]
 fn what_came_of_a_transfer_serves_the_next_of_the_same_content() {
     let bench = Bench::new();
