@@ -385,6 +385,129 @@ fn the_numbers_of_a_watched_folder_are_a_file_of_its_own() {
     refused(&bench, "is longer than 64 MiB");
 }
 
+/// Whatever numbers a sender gives: what came last is what is there.
+#[test]
+fn a_transfer_that_is_announced_after_another_of_its_name_is_delivered_again() {
+    let bench = Bench::new();
+    let contents = [b"one".as_slice(), b"two"];
+    for (session, which) in [(1, 0), (2, 1), (3, 0), (4, 0), (5, 1)] {
+        let mut forger = Forger::new(session);
+        forger.beacon(told(0, false));
+        let content = contents[which];
+        let manifest = Manifest {
+            object: 0,
+            transfer: which as u64,
+            size: 3,
+            symbol_len: 3,
+            block_symbols: 1,
+            repair: 0,
+            modified: 0,
+            sha256: Sha256::digest(content).into(),
+            message: false,
+            name: "cfg",
+        };
+        forger.send(&Record::Manifest(manifest));
+        forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: content });
+        forger.beacon(told(1, true));
+        bench.recv(&forger.wire, 0, &[]);
+        bench.has("cfg", content);
+    }
+    assert_eq!(bench.reported("delivered").len(), 4, "the same again is one");
+}
+
+/// A file that was delivered while none of the session had announced it takes nobody's place in the count.
+#[test]
+fn what_an_earlier_session_completed_counts_for_no_other() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.file(0, "a", b"first");
+    bench.recv(&forger.wire, 4, &[]);
+    let path = bench.path("state/delivered");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(" 7 0 ", " 7 4294967295 ")).unwrap();
+    let mut rest = Forger { wire: Vec::new(), ..forger };
+    rest.file(1, "b", b"second");
+    rest.beacon(told(2, true));
+    let says = bench.recv(&rest.wire, 4, &[]);
+    assert!(says.contains("1 object was sent of which not even the name came"), "{says}");
+}
+
+#[test]
+fn what_came_of_an_older_file_is_not_missed_when_a_newer_one_is_whole() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.manifest(0, "cfg", (4, 2, 2), b"old!");
+    forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"ol" });
+    forger.manifest(1, "other", (4, 2, 2), b"else");
+    forger.beacon(told(2, true));
+    assert!(bench.recv(&forger.wire, 4, &[]).contains("cfg is incomplete"));
+    for session in [8, 9] {
+        let mut forger = Forger::new(session);
+        forger.beacon(told(0, false));
+        forger.file(0, "cfg", b"new");
+        forger.beacon(told(1, true));
+        let says = bench.recv(&forger.wire, 4, &[]);
+        assert!(!says.contains("cfg is incomplete") && says.contains("other is incomplete"), "{says}");
+        bench.has("cfg", b"new");
+    }
+    let superseded = bench.reported("superseded");
+    assert!(superseded.len() == 1 && superseded[0]["name"] == "cfg", "{superseded:?}");
+}
+
+/// A command gets the file it is run for: not a newer one in the stead of an older one.
+#[test]
+fn a_command_that_is_owed_for_an_older_file_is_not_run_for_a_newer_one() {
+    let bench = Bench::new();
+    for content in ["one", "two"] {
+        let file = bench.file("cfg", content.as_bytes());
+        let mut recv = bench.recv_command(&bench.record(&[&file]), &["--out", "out", "--state", "state", "--exec", "exit 1; :"]);
+        let mut recv = recv.stderr(Stdio::null()).spawn().unwrap();
+        common::until_within(LIMIT, "it fails", || bench.reported("hook").iter().any(|hook| hook["done"] == false).then_some(()));
+        kill(Pid::from_raw(recv.id() as i32), Signal::SIGTERM).unwrap();
+        common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
+        bench.has("cfg", content.as_bytes());
+        if content == "one" {
+            fs::remove_file(bench.path("report")).unwrap();
+        }
+    }
+    let other = bench.file("other", b"other");
+    let wire = bench.record(&[&other]);
+    bench.recv(&wire, 0, &["--exec", "echo >> ran; cat >> ran"]);
+    assert_eq!(fs::read_to_string(bench.path("ran")).unwrap(), "\ntwo\nother", "once each");
+    let hooks = bench.reported("hook");
+    assert!(hooks.iter().all(|hook| hook["transfer"].as_str().is_some_and(|t| t.len() == 16)), "{hooks:?}");
+    assert_eq!(bench.reported("superseded").len(), 1);
+}
+
+/// A command ends with its receiver, and the next start runs it alone.
+#[test]
+fn a_command_ends_with_its_receiver() {
+    for (command, signal) in
+        [("sleep 1000; :", Signal::SIGTERM), ("trap '' TERM; sleep 1000; :", Signal::SIGTERM), ("sleep 1000; :", Signal::SIGKILL)]
+    {
+        let bench = Bench::new();
+        let file = bench.file("cfg", b"one");
+        let wire = bench.record(&[&file]);
+        let command = format!("echo $$ >> pid; {command}");
+        let mut recv = bench.recv_command(&wire, &["--out", "out", "--state", "state", "--exec", &command]);
+        let mut recv = recv.stderr(Stdio::null()).spawn().unwrap();
+        let id: i32 = common::until_within(LIMIT, "it runs", || {
+            fs::read_to_string(bench.path("pid")).ok()?.strip_suffix('\n')?.parse().ok()
+        });
+        kill(Pid::from_raw(recv.id() as i32), signal).unwrap();
+        let status = common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
+        if signal == Signal::SIGTERM {
+            assert_eq!(status.code(), Some(143));
+            assert!(kill(Pid::from_raw(id), None).is_err(), "{command}");
+        }
+        common::until_within(LIMIT, "the command is gone", || kill(Pid::from_raw(id), None).is_err().then_some(()));
+        bench.recv(&wire, 0, &["--exec", "echo again >> ran; :"]);
+        assert_eq!(fs::read_to_string(bench.path("ran")).unwrap(), "again\n", "it is owed");
+    }
+}
+
 #[test]
 fn what_came_of_a_transfer_serves_the_next_of_the_same_content() {
     let bench = Bench::new();

@@ -124,6 +124,10 @@ area! {
             says ["'{name}' is thrown away: {why}; waiting for it anew"];
             cause "All of a file came, but its SHA-256 is not the one that was announced (it changed while it was sent, or somebody altered it), or what was kept of it was removed from --out or --state, or had to give way (--quota, or more than 1024 files under way).";
             remedy "Nothing if the sender goes on (--rounds, or started again); what has not come anew when the session ends is named as missing.";
+        SUPERSEDED = "superseded";
+            says ["what came of an older '{name}' is thrown away: a newer one is whole", "'{command}' is not run for an older {file}: a newer one came"];
+            cause "An earlier session announced a file and broke off, or --exec was not done for a file, and then another content came whole under its name: that is what --out has.";
+            remedy "Nothing, if the newer one is all that matters; else have the sender send the older one under another name.";
         MARGIN_THIN = "margin-thin";
             says ["{name} needed {n} of {n} repair symbols: the margin is going"];
             cause "The file arrived whole, but more than half of what was sent to make losses good was needed.";
