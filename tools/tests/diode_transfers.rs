@@ -508,6 +508,39 @@ fn a_command_ends_with_its_receiver() {
     }
 }
 
+/// A session that may have had more is not over because another begins, unless that shows that nothing came in between.
+#[test]
+fn a_session_without_its_end_is_not_made_whole_by_another() {
+    for (number, code) in [(9, 4), (1, 0), (2, 4)] {
+        let bench = Bench::new();
+        let mut forger = Forger::new(7);
+        forger.beacon(told(0, false));
+        forger.file(0, "a", b"first");
+        forger.beacon(told(1, false));
+        forger.session = 8;
+        forger.beacon(told(0, false));
+        let content = b"second";
+        forger.send(&Record::Manifest(Manifest {
+            object: 0,
+            transfer: number,
+            size: 6,
+            symbol_len: 6,
+            block_symbols: 1,
+            repair: 0,
+            modified: 0,
+            sha256: Sha256::digest(content).into(),
+            message: false,
+            name: "b",
+        }));
+        forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: content });
+        forger.beacon(told(1, true));
+        let says = bench.recv(&forger.wire, code, &[]);
+        bench.has("b", content);
+        let said = says.contains("of a session that broke off, what came after 1 object is missing");
+        assert_eq!(said, code == 4, "{says}");
+    }
+}
+
 #[test]
 fn what_came_of_a_transfer_serves_the_next_of_the_same_content() {
     let bench = Bench::new();
@@ -550,7 +583,7 @@ fn another_object_with_a_number_of_the_session_is_told() {
 fn symbols_of_another_session_are_of_no_use_to_a_number() {
     let bench = Bench::new();
     let mut forger = Forger::new(7);
-    forger.beacon(told(0, false));
+    forger.beacon(Beacon { stream_len: 0, ..told(0, false) });
     forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"other" });
     forger.session = 8;
     forger.beacon(told(0, false));

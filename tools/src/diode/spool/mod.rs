@@ -156,6 +156,10 @@ impl Spool {
     pub fn goes_on_with(&self, named: &Named, objects: u32) -> bool {
         self.numbers.goes_on_with(named, objects)
     }
+    /// Whether the session begins where one ended that told of these.
+    pub fn follows(&self, named: &Named) -> bool {
+        self.numbers.follows(named)
+    }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
         self.objects.values().map(|p| (p, p.manifest()))
