@@ -221,6 +221,14 @@ impl<S: Source> ObjectSender<S> {
     pub fn pending(&self) -> usize {
         self.list.iter().filter(|s| !s.done).count()
     }
+    /// Whether each object that was not taken out had a whole round at least.
+    pub fn had_a_round(&self) -> bool {
+        self.list.iter().all(|s| s.round > 0)
+    }
+    /// The numbers of the transfers that were not taken out.
+    pub fn transfers(&self) -> impl Iterator<Item = u64> {
+        self.list.iter().map(|s| s.transfer)
+    }
     /// Bytes of the objects that had all their rounds, and of the others as much as they had of them; with rounds
     /// without end, of the first.
     pub fn progress(&self) -> u64 {

@@ -272,6 +272,275 @@ fn a_sender_that_remembers_goes_on_with_its_transfer() {
     assert_eq!((a[0], b[0]), (kept[0], kept[0].wrapping_add(1)), "numbers follow each other");
 }
 
+/// A carousel of one file that is asked to end, when it had rounds of it.
+fn broken_off(bench: &Bench, args: &[&str], signal: Signal) -> Vec<u8> {
+    let all = [&["-q", "diode", "send", "./line", "--rate", "1M", "--survive", "0ms", "--profile", "cable"], args].concat();
+    fs::write(bench.path("line"), b"").unwrap();
+    let mut send = bench.hardline(&all).spawn().unwrap();
+    common::until_within(LIMIT, "some rounds", || {
+        let symbols = |body: &Vec<u8>| Body::parse(body).is_some_and(|b| matches!(b.record, Record::Symbol { .. }));
+        (frames(&fs::read(bench.path("line")).unwrap()).iter().filter(|f| symbols(f)).count() > 20).then_some(())
+    });
+    kill(Pid::from_raw(send.id() as i32), signal).unwrap();
+    send.wait().unwrap();
+    fs::read(bench.path("line")).unwrap()
+}
+
+#[test]
+fn a_broken_off_sending_does_not_take_in_a_later_one_of_the_same_content() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let bench = Bench::new();
+        let mut numbers = Vec::new();
+        for content in ["one", "two", "one"] {
+            let file = bench.file("cfg", content.as_bytes());
+            let wire = broken_off(&bench, &[&file, "--rounds", "forever", "--state", "sender"], signal);
+            numbers.extend(transfers(&wire));
+            let output = bench.recv_command(&wire, &["--out", "out", "--state", "state"]).output().unwrap();
+            assert!(signal == Signal::SIGKILL || output.status.success(), "{output:?}");
+            bench.has("cfg", content.as_bytes());
+        }
+        let one = numbers[0];
+        assert_eq!(numbers, [one, one.wrapping_add(1), one.wrapping_add(2)]);
+    }
+}
+
+#[test]
+fn a_signal_after_a_round_of_everything_ends_the_transfer() {
+    let bench = Bench::new();
+    let file = bench.file("cfg", b"one");
+    let run = || transfers(&broken_off(&bench, &[&file, "--rounds", "forever", "--state", "sender"], Signal::SIGTERM));
+    assert_eq!(run()[0].wrapping_add(1), run()[0]);
+}
+
+#[test]
+fn equal_messages_of_senders_that_were_killed_all_arrive() {
+    let bench = Bench::new();
+    bench.file("message", b"alarm");
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let all =
+            ["-q", "diode", "send", "./line", "-", "--rounds", "forever", "--rate", "100k", "--survive", "0ms", "--state", "s"];
+        fs::write(bench.path("line"), b"").unwrap();
+        let mut send = bench.hardline(&all).stdin(File::open(bench.path("message")).unwrap()).spawn().unwrap();
+        numbers.push(common::until_within(LIMIT, "a manifest", || {
+            transfers(&fs::read(bench.path("line")).unwrap()).first().copied()
+        }));
+        send.kill().unwrap();
+        send.wait().unwrap();
+    }
+    assert_ne!(numbers[0], numbers[1]);
+}
+
+/// What somebody took out of `sending/` does not go on when it comes again.
+#[test]
+fn a_watched_folder_goes_on_only_with_what_it_was_sending() {
+    let bench = Bench::new();
+    let run = |content: &str| {
+        if !content.is_empty() {
+            bench.file("in/.new", content.as_bytes());
+            fs::rename(bench.path("in/.new"), bench.path("in/cfg")).unwrap();
+        }
+        transfers(&broken_off(&bench, &["--watch", "in", "--rounds", "forever"], Signal::SIGKILL))[0]
+    };
+    let first = run("one");
+    assert_eq!(run(""), first, "it still lies there");
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("one"), first.wrapping_add(1));
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("two"), first.wrapping_add(2));
+    fs::remove_file(bench.path("in/sending/cfg")).unwrap();
+    assert_eq!(run("one"), first.wrapping_add(3));
+}
+
+/// Who may put files into a watched folder leads the sender nowhere by the name of its notes.
+#[test]
+fn the_numbers_of_a_watched_folder_are_a_file_of_its_own() {
+    let refused = |bench: &Bench, why: &str| {
+        let args = ["-q", "diode", "send", "./line", "--watch", "in", "--survive", "0ms"];
+        let mut send = bench.hardline(&args).stderr(Stdio::piped()).spawn().unwrap();
+        common::until_within(LIMIT, "it is refused", || send.try_wait().unwrap());
+        let says = said(&send.wait_with_output().unwrap(), 1);
+        assert!(says.contains("cannot number a transfer") && says.contains(why), "{says}");
+    };
+    let bench = Bench::new();
+    bench.file("line", b"");
+    let victim = bench.file("victim", b"no newline at its end");
+    fs::create_dir(bench.path("in")).unwrap();
+    let notes = bench.path("in/.transfers");
+    std::os::unix::fs::symlink("../victim", &notes).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    fs::remove_file(&notes).unwrap();
+    std::os::unix::fs::symlink("../new", &notes).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    assert!(!bench.path("new").exists());
+    fs::remove_file(&notes).unwrap();
+    fs::hard_link(&victim, &notes).unwrap();
+    refused(&bench, "has another name too");
+    fs::remove_file(&notes).unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"no newline at its end");
+    nix::unistd::mkfifo(&notes, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused(&bench, "'.transfers' is no file");
+    fs::remove_file(&notes).unwrap();
+    File::create(&notes).unwrap().set_len(1 << 40).unwrap();
+    refused(&bench, "is longer than 64 MiB");
+}
+
+/// Whatever numbers a sender gives: what came last is what is there.
+#[test]
+fn a_transfer_that_is_announced_after_another_of_its_name_is_delivered_again() {
+    let bench = Bench::new();
+    let contents = [b"one".as_slice(), b"two"];
+    for (session, which) in [(1, 0), (2, 1), (3, 0), (4, 0), (5, 1)] {
+        let mut forger = Forger::new(session);
+        forger.beacon(told(0, false));
+        let content = contents[which];
+        let manifest = Manifest {
+            object: 0,
+            transfer: which as u64,
+            size: 3,
+            symbol_len: 3,
+            block_symbols: 1,
+            repair: 0,
+            modified: 0,
+            sha256: Sha256::digest(content).into(),
+            message: false,
+            name: "cfg",
+        };
+        forger.send(&Record::Manifest(manifest));
+        forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: content });
+        forger.beacon(told(1, true));
+        bench.recv(&forger.wire, 0, &[]);
+        bench.has("cfg", content);
+    }
+    assert_eq!(bench.reported("delivered").len(), 4, "the same again is one");
+}
+
+/// A file that was delivered while none of the session had announced it takes nobody's place in the count.
+#[test]
+fn what_an_earlier_session_completed_counts_for_no_other() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.file(0, "a", b"first");
+    bench.recv(&forger.wire, 4, &[]);
+    let path = bench.path("state/delivered");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(" 7 0 ", " 7 4294967295 ")).unwrap();
+    let mut rest = Forger { wire: Vec::new(), ..forger };
+    rest.file(1, "b", b"second");
+    rest.beacon(told(2, true));
+    let says = bench.recv(&rest.wire, 4, &[]);
+    assert!(says.contains("1 object was sent of which not even the name came"), "{says}");
+}
+
+#[test]
+fn what_came_of_an_older_file_is_not_missed_when_a_newer_one_is_whole() {
+    let bench = Bench::new();
+    let mut forger = Forger::new(7);
+    forger.beacon(told(0, false));
+    forger.manifest(0, "cfg", (4, 2, 2), b"old!");
+    forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"ol" });
+    forger.manifest(1, "other", (4, 2, 2), b"else");
+    forger.beacon(told(2, true));
+    assert!(bench.recv(&forger.wire, 4, &[]).contains("cfg is incomplete"));
+    for session in [8, 9] {
+        let mut forger = Forger::new(session);
+        forger.beacon(told(0, false));
+        forger.file(0, "cfg", b"new");
+        forger.beacon(told(1, true));
+        let says = bench.recv(&forger.wire, 4, &[]);
+        assert!(!says.contains("cfg is incomplete") && says.contains("other is incomplete"), "{says}");
+        bench.has("cfg", b"new");
+    }
+    let superseded = bench.reported("superseded");
+    assert!(superseded.len() == 1 && superseded[0]["name"] == "cfg", "{superseded:?}");
+}
+
+/// A command gets the file it is run for: not a newer one in the stead of an older one.
+#[test]
+fn a_command_that_is_owed_for_an_older_file_is_not_run_for_a_newer_one() {
+    let bench = Bench::new();
+    for content in ["one", "two"] {
+        let file = bench.file("cfg", content.as_bytes());
+        let mut recv = bench.recv_command(&bench.record(&[&file]), &["--out", "out", "--state", "state", "--exec", "exit 1; :"]);
+        let mut recv = recv.stderr(Stdio::null()).spawn().unwrap();
+        common::until_within(LIMIT, "it fails", || bench.reported("hook").iter().any(|hook| hook["done"] == false).then_some(()));
+        kill(Pid::from_raw(recv.id() as i32), Signal::SIGTERM).unwrap();
+        common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
+        bench.has("cfg", content.as_bytes());
+        if content == "one" {
+            fs::remove_file(bench.path("report")).unwrap();
+        }
+    }
+    let other = bench.file("other", b"other");
+    let wire = bench.record(&[&other]);
+    bench.recv(&wire, 0, &["--exec", "echo >> ran; cat >> ran"]);
+    assert_eq!(fs::read_to_string(bench.path("ran")).unwrap(), "\ntwo\nother", "once each");
+    let hooks = bench.reported("hook");
+    assert!(hooks.iter().all(|hook| hook["transfer"].as_str().is_some_and(|t| t.len() == 16)), "{hooks:?}");
+    assert_eq!(bench.reported("superseded").len(), 1);
+}
+
+/// A command ends with its receiver, and the next start runs it alone.
+#[test]
+fn a_command_ends_with_its_receiver() {
+    for (command, signal) in
+        [("sleep 1000; :", Signal::SIGTERM), ("trap '' TERM; sleep 1000; :", Signal::SIGTERM), ("sleep 1000; :", Signal::SIGKILL)]
+    {
+        let bench = Bench::new();
+        let file = bench.file("cfg", b"one");
+        let wire = bench.record(&[&file]);
+        let command = format!("echo $$ >> pid; {command}");
+        let mut recv = bench.recv_command(&wire, &["--out", "out", "--state", "state", "--exec", &command]);
+        let mut recv = recv.stderr(Stdio::null()).spawn().unwrap();
+        let id: i32 = common::until_within(LIMIT, "it runs", || {
+            fs::read_to_string(bench.path("pid")).ok()?.strip_suffix('\n')?.parse().ok()
+        });
+        kill(Pid::from_raw(recv.id() as i32), signal).unwrap();
+        let status = common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
+        if signal == Signal::SIGTERM {
+            assert_eq!(status.code(), Some(143));
+            assert!(kill(Pid::from_raw(id), None).is_err(), "{command}");
+        }
+        common::until_within(LIMIT, "the command is gone", || kill(Pid::from_raw(id), None).is_err().then_some(()));
+        bench.recv(&wire, 0, &["--exec", "echo again >> ran; :"]);
+        assert_eq!(fs::read_to_string(bench.path("ran")).unwrap(), "again\n", "it is owed");
+    }
+}
+
+/// A session that may have had more is not over because another begins, unless that shows that nothing came in between.
+#[test]
+fn a_session_without_its_end_is_not_made_whole_by_another() {
+    for (number, code) in [(9, 4), (1, 0), (2, 4)] {
+        let bench = Bench::new();
+        let mut forger = Forger::new(7);
+        forger.beacon(told(0, false));
+        forger.file(0, "a", b"first");
+        forger.beacon(told(1, false));
+        forger.session = 8;
+        forger.beacon(told(0, false));
+        let content = b"second";
+        forger.send(&Record::Manifest(Manifest {
+            object: 0,
+            transfer: number,
+            size: 6,
+            symbol_len: 6,
+            block_symbols: 1,
+            repair: 0,
+            modified: 0,
+            sha256: Sha256::digest(content).into(),
+            message: false,
+            name: "b",
+        }));
+        forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: content });
+        forger.beacon(told(1, true));
+        let says = bench.recv(&forger.wire, code, &[]);
+        bench.has("b", content);
+        let said = says.contains("of a session that broke off, what came after 1 object is missing");
+        assert_eq!(said, code == 4, "{says}");
+    }
+}
+
 #[test]
 fn what_came_of_a_transfer_serves_the_next_of_the_same_content() {
     let bench = Bench::new();
@@ -314,7 +583,7 @@ fn another_object_with_a_number_of_the_session_is_told() {
 fn symbols_of_another_session_are_of_no_use_to_a_number() {
     let bench = Bench::new();
     let mut forger = Forger::new(7);
-    forger.beacon(told(0, false));
+    forger.beacon(Beacon { stream_len: 0, ..told(0, false) });
     forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"other" });
     forger.session = 8;
     forger.beacon(told(0, false));

@@ -145,8 +145,8 @@ fn recv(common: &Common, args: &DiodeRecvArgs, signals: &Signals) -> Result<(), 
                 }
             };
             let opened = Spool::open(&state, out, bounds, args.exec.is_some());
-            let (spool, owed) = opened.doing(kinds::FOLDER_UNUSABLE, keep)?;
-            let hooks = args.exec.as_ref().map(|command| Hooks::new(command, owed, out));
+            let (spool, owed, superseded) = opened.doing(kinds::FOLDER_UNUSABLE, keep)?;
+            let hooks = args.exec.as_ref().map(|command| Hooks::new(command, owed, superseded, out));
             Sink::Objects { spool: Box::new(spool), hooks }
         }
         None if args.lines => Sink::Lines(None),

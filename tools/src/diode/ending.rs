@@ -7,7 +7,7 @@ use diode::wire::{Beacon, OPEN_END};
 use serde_json::{Map, Value, json};
 
 use super::receive::{OnGap, Receiving, Session, Sink, keep};
-use super::report::cause;
+use super::report::{Report, cause};
 use super::source::Source;
 use super::spool::Named;
 use crate::clock::Clock;
@@ -41,6 +41,8 @@ pub struct Broken {
     /// Objects of which it told, and those it had.
     heard: u32,
     objects: u32,
+    /// Whether there may have been more than it told of.
+    open: bool,
 }
 
 /// Why something is missing, in a word.
@@ -145,13 +147,14 @@ impl Receiving<'_> {
                 json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
             self.report.missing(&what, fields);
         }
-        let goes_on = |b: &Broken| spool.goes_on_with(&b.named, b.objects);
+        let goes_on = |b: &Broken| {
+            let follows = b.heard >= b.objects && spool.follows(&b.named);
+            follows || spool.goes_on_with(&b.named, b.objects)
+        };
         // one that is heard again lacks what it lacks itself
         let same = |b: &Broken| self.session.as_ref().is_some_and(|s| s.beacon.session == b.session);
         for broken in std::mem::take(&mut self.broken).into_iter().filter(|broken| !same(broken) && !goes_on(broken)) {
-            let unknown = broken.objects - broken.heard;
-            let fields = json!({"objects": unknown, "cause": "gap"});
-            self.report.missing(&format!("of a session that broke off, {}", nameless(unknown, "gap")), fields);
+            lacks(&broken, &mut self.report);
         }
         Ok(())
     }
@@ -166,14 +169,13 @@ impl Receiving<'_> {
                 let fields = json!({"session": beacon.session, "objects": beacon.objects});
                 self.report.notice(kinds::END_UNHEARD, what, "broken", fields);
                 let (session, heard, objects) = (beacon.session, spool.heard(), beacon.objects);
+                let broken = Broken { session, named: Named::new(), heard, objects, open: !beacon.is_complete() };
                 self.broken.retain(|broken| broken.session != session);
-                if objects > heard {
+                if objects > heard || broken.open {
                     if self.broken.len() >= BROKEN_MAX {
-                        let fields = json!({"objects": objects - heard, "cause": "gap"});
-                        self.report
-                            .missing(&format!("of a session that broke off, {}", nameless(objects - heard, "gap")), fields);
+                        lacks(&broken, &mut self.report);
                     } else {
-                        self.broken.push(Broken { session, named: Named::new(), heard, objects });
+                        self.broken.push(broken);
                     }
                 }
                 Ok(())
@@ -242,6 +244,18 @@ impl Receiving<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Says what a session lacks that broke off and did not go on.
+fn lacks(broken: &Broken, report: &mut Report) {
+    let (what, fields) = match broken.objects.saturating_sub(broken.heard) {
+        0 => (
+            format!("what came after {} is missing (gap)", counted(broken.objects)),
+            json!({"end": "unheard", "after_objects": broken.objects, "cause": "gap"}),
+        ),
+        unknown => (nameless(unknown, "gap"), json!({"objects": unknown, "cause": "gap"})),
+    };
+    report.missing(&format!("of a session that broke off, {what}"), fields);
 }
 
 /// What is said of objects of which nothing but their number came.

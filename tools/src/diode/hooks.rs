@@ -1,20 +1,25 @@
 //! `--exec`: a command for each file that was delivered. It runs beside the receiver, one at a time, and is tried again when it
-//! fails; what it has not done for a file is owed, and with `--state` done by the next run.
+//! fails; what it has not done for a file is owed, and with `--state` done by the next run. It ends with the receiver.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use super::report::Report;
 use super::spool::{Owed, Spool};
 use crate::error::{Doing, Failure, kinds};
+use crate::guard::{self, Orphans, Reach};
 use crate::names::shown;
 
 /// When a command that failed is run again, after each try; then it is given up until the next run.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+/// How long a command may take to end when the receiver does; then it is killed.
+const END: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
 /// Files that may wait; for more, the command is not run before the next start.
 const WAITING_MAX: usize = 1 << 16;
 
@@ -26,20 +31,33 @@ struct Task {
     due: Instant,
 }
 
+impl Task {
+    fn fields(&self, status: &str, done: bool, again: bool) -> Value {
+        json!({
+            "name": self.owed.name, "transfer": self.owed.transfer(), "path": self.path.to_string_lossy(), "status": status,
+            "done": done, "try": self.tried, "again": again,
+        })
+    }
+}
+
 /// The commands that are to run.
 #[derive(Debug)]
 pub struct Hooks {
     command: String,
     waiting: VecDeque<Task>,
     running: Option<(Task, Child)>,
+    /// For whose file there is a newer one.
+    superseded: Vec<Owed>,
+    out: PathBuf,
     /// Files for which it was given up.
     failed: u64,
 }
 
 impl Hooks {
-    /// Runs `command`, at first for what an earlier run delivered to `out` and owes.
-    pub fn new(command: &str, owed: Vec<Owed>, out: &Path) -> Hooks {
-        let mut hooks = Hooks { command: command.to_owned(), waiting: VecDeque::new(), running: None, failed: 0 };
+    /// Runs `command`, at first for what an earlier run delivered to `out` and owes; it does not for what is superseded.
+    pub fn new(command: &str, owed: Vec<Owed>, superseded: Vec<Owed>, out: &Path) -> Hooks {
+        let (command, out_dir) = (command.to_owned(), out.to_owned());
+        let mut hooks = Hooks { command, waiting: VecDeque::new(), running: None, superseded, out: out_dir, failed: 0 };
         for owed in owed {
             let path = out.join(&owed.name);
             // somebody took it away: nothing is owed to it any more
@@ -49,8 +67,11 @@ impl Hooks {
         }
         hooks
     }
-    /// A file was delivered.
+    /// A file was delivered. Where one waits that was at its place before, the command would get this one in its stead.
     pub fn add(&mut self, owed: Owed, path: PathBuf) {
+        let (older, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|task| task.path == path);
+        self.waiting = waiting;
+        self.superseded.extend(VecDeque::into_iter(older).map(|task: Task| task.owed));
         if self.waiting.len() >= WAITING_MAX {
             self.failed += 1;
             return;
@@ -68,15 +89,18 @@ impl Hooks {
 
     /// Sees what ended and begins what is due; waits for nobody.
     pub fn poll(&mut self, spool: &mut Spool, report: &mut Report) -> Result<(), Failure> {
-        if let Some((_, child)) = &mut self.running {
-            let (done, status) = match child.try_wait() {
+        self.drop_superseded(spool, report)?;
+        if let Some((_, child)) = &self.running {
+            let (done, status) = match guard::ended(child) {
                 Ok(None) => return Ok(()),
                 Ok(Some(status)) => (status.success(), status.to_string()),
                 Err(e) => (false, e.to_string()),
             };
-            if let Some((task, _)) = self.running.take() {
+            if let Some((task, mut child)) = self.running.take() {
+                guard::reap(&mut child);
                 let what = format!("'{}' for {} ended with {status}", self.command, shown(&task.path));
                 self.ended(task, done, (&status, &what), spool, report)?;
+                self.drop_superseded(spool, report)?;
             }
         }
         let now = Instant::now();
@@ -85,12 +109,50 @@ impl Hooks {
         // with the path as its first argument: a name never reaches a shell
         let mut shell = crate::cleanse::shell(&format!("{} \"$1\"", self.command));
         // stdin may be the wire
-        match shell.arg("hardline").arg(&task.path).stdin(Stdio::null()).spawn() {
+        match guard::spawn(shell.arg("hardline").arg(&task.path).stdin(Stdio::null()), Reach::Session) {
             Ok(child) => self.running = Some((task, child)),
             Err(e) => {
                 let what = format!("cannot run '{}': {e}", self.command);
                 self.ended(task, false, (&e.to_string(), &what), spool, report)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the command that runs: it, and what waits, is owed to the next start.
+    pub fn stop(&mut self, spool: &mut Spool, report: &mut Report) -> Result<(), Failure> {
+        self.drop_superseded(spool, report)?;
+        let Some((mut task, mut child)) = self.running.take() else { return Ok(()) };
+        let until = Instant::now() + END;
+        guard::signal(&child, Reach::Session, Some(Signal::SIGTERM));
+        while guard::signal(&child, Reach::Session, None) && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        let ended = guard::ended(&child);
+        Orphans::of(&child, Reach::Session).end();
+        guard::reap(&mut child);
+        let (done, status) = match ended {
+            Ok(Some(status)) => (status.success(), status.to_string()),
+            Ok(None) => (false, "signal: 9 (SIGKILL)".to_owned()),
+            Err(e) => (false, e.to_string()),
+        };
+        let what = format!("'{}' for {} ended with {status}", self.command, shown(&task.path));
+        if done {
+            return self.ended(task, true, (&status, &what), spool, report);
+        }
+        task.tried += 1;
+        report.notice(kinds::HOOK_FAILED, &what, "hook", task.fields(&status, false, false));
+        Ok(())
+    }
+
+    /// For an older file the command is owed to nobody.
+    fn drop_superseded(&mut self, spool: &mut Spool, report: &mut Report) -> Result<(), Failure> {
+        for owed in std::mem::take(&mut self.superseded) {
+            let file = self.out.join(&owed.name);
+            let what = format!("'{}' is not run for an older {}: a newer one came", self.command, shown(&file));
+            let fields = json!({"name": owed.name, "transfer": owed.transfer(), "path": file.to_string_lossy()});
+            report.notice(kinds::SUPERSEDED, &what, "superseded", fields);
+            spool.settle(&owed).doing(kinds::SPOOL_FAILED, || super::receive::keep(spool))?;
         }
         Ok(())
     }
@@ -103,22 +165,20 @@ impl Hooks {
         spool: &mut Spool,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let again = if done { None } else { AGAIN.get(task.tried) };
         task.tried += 1;
-        let fields = json!({
-            "name": task.owed.name, "path": task.path.to_string_lossy(), "status": status, "done": done,
-            "try": task.tried, "again": again.is_some(),
-        });
         if done {
-            report.say("hook", fields);
+            report.say("hook", task.fields(status, true, false));
             return spool.settle(&task.owed).doing(kinds::SPOOL_FAILED, || super::receive::keep(spool));
         }
-        report.notice(kinds::HOOK_FAILED, what, "hook", fields);
+        let is_older = self.waiting.iter().any(|newer| newer.path == task.path);
+        let again = AGAIN.get(task.tried - 1).filter(|_| !is_older);
+        report.notice(kinds::HOOK_FAILED, what, "hook", task.fields(status, false, again.is_some()));
         match again {
             Some(again) => {
                 task.due = Instant::now() + *again;
                 self.waiting.push_back(task);
             }
+            None if is_older => self.superseded.push(task.owed),
             None => self.failed += 1,
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::send::{Line, Sent, Settings, Told, check, pause};
 use super::target::Target;
 use super::transfers::Transfers;
 use super::watch::Watch;
-use crate::error::{Doing, Failure, kinds};
+use crate::error::{Doing, Exit, Failure, kinds};
 use crate::names::shown;
 use crate::progress::Meter;
 use crate::signal::Signals;
@@ -64,6 +64,8 @@ pub fn run(target: Target, settings: &Settings, session: Session, what: &What, s
     let mut sending = Sending { line, sender, transfers, watch, meter, signals, failed };
     let verdict = sending.all().map_err(|failure| {
         let told = sending.told();
+        let is_asked = matches!(failure.exit, Exit::Signal(_));
+        let failure = if is_asked { sending.end_what_had_a_round().err().unwrap_or(failure) } else { failure };
         // what it promised is counted, and what lies in a watched folder is sent by the next run
         sending.line.break_off(failure, &told, false)
     });
@@ -114,7 +116,7 @@ impl What {
         // what lies there goes on under its number
         let kept = self.watch.as_ref().map(|dir| (dir.clone(), ".transfers"));
         let transfers = match kept.or_else(|| self.state.clone().map(|state| (state, "diode-transfers"))) {
-            Some((folder, name)) => std::fs::create_dir_all(&folder).and_then(|()| Transfers::open(&folder.join(name))),
+            Some((folder, name)) => std::fs::create_dir_all(&folder).and_then(|()| Transfers::open(&folder, name)),
             None => Transfers::unkept(),
         };
         transfers.doing(kinds::STATE_FAILED, numbering)
@@ -212,6 +214,16 @@ impl Sending<'_> {
                 tracing::error!(code = %kinds::FILE_UNSENT, "{} is not sent: {e}", shown(&reading.path));
             }
         }
+    }
+
+    /// Once every symbol of everything was handed out, whoever ends this sending ends its transfers: the next is another. What
+    /// lies in a watched folder goes on.
+    fn end_what_had_a_round(&mut self) -> Result<(), Failure> {
+        if self.watch.is_some() || !self.sender.had_a_round() {
+            return Ok(());
+        }
+        let ended = self.sender.transfers().try_for_each(|number| self.transfers.end(number));
+        ended.doing(kinds::STATE_FAILED, numbering)
     }
 
     /// What had its rounds.

@@ -130,6 +130,7 @@ impl Receiving<'_> {
         let mut guard = Guard::new(memory);
         let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began));
         let result = self.run_hooks(result);
+        let stopped = self.stop_hooks();
         self.meter.clear();
         let closed = guard.close(&receiver);
         // who is asked to end does not wait for a disk
@@ -138,7 +139,7 @@ impl Receiving<'_> {
         self.report.line(&receiver.stats());
         let counted = self.write_stats(&receiver, bytes, began, false);
         let reported = self.report.close();
-        result.and(settled).and(closed).and(counted).and(reported)
+        result.and(stopped).and(settled).and(closed).and(counted).and(reported)
     }
 
     fn listen(
@@ -204,7 +205,8 @@ impl Receiving<'_> {
                     self.deliver_rest(receiver, bytes)?;
                     return Err(Failure::signal(number, "interrupted"));
                 }
-                None | Some(Signal::Child | Signal::Terminal) => {}
+                Some(Signal::Child) => crate::guard::tend(),
+                None | Some(Signal::Terminal) => {}
             }
             if let Some(over) = over {
                 if self.session.is_none() {
@@ -269,6 +271,14 @@ impl Receiving<'_> {
                 return result.and(hooks.verdict());
             }
             pause(self.signals, BUSY)?;
+        }
+    }
+
+    /// No command goes on when this is over.
+    fn stop_hooks(&mut self) -> Result<(), Failure> {
+        match &mut self.sink {
+            Sink::Objects { spool, hooks: Some(hooks) } => hooks.stop(spool, &mut self.report),
+            _ => Ok(()),
         }
     }
 

@@ -101,6 +101,12 @@ impl Receiving<'_> {
                     let what = format!("'{shown}' is thrown away: {why}; waiting for it anew");
                     self.report.notice(kinds::BEGUN_ANEW, &what, "anew", json!({"name": name, "cause": why}));
                 }
+                News::Superseded { name, transfer } => {
+                    let shown = printable(name.as_bytes());
+                    let what = format!("what came of an older '{shown}' is thrown away: a newer one is whole");
+                    let fields = json!({"name": name, "transfer": format!("{transfer:016x}")});
+                    self.report.notice(kinds::SUPERSEDED, &what, "superseded", fields);
+                }
                 News::Delivered(d) => {
                     *count += d.size;
                     let (name, (used, made)) = (printable(d.name.as_bytes()), d.margin);

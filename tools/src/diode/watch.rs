@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use diode::object::ObjectSender;
+use diode::object::{Description, ObjectSender};
 
 use super::files::{Reading, Stamp, describe_in, name_of, stamp};
 use super::objects::numbering;
@@ -42,6 +42,8 @@ pub struct Watch {
     /// What cannot be sent, and was told.
     refused: HashSet<PathBuf>,
     told_of_folders: bool,
+    /// What an earlier run left in `sending/` was found: all else begins.
+    looked: bool,
 }
 
 /// The folder and those in it, open. Who may write to it may rename and link as he likes: nothing of that is followed.
@@ -96,6 +98,7 @@ impl Watch {
             seen: HashMap::new(),
             refused: HashSet::new(),
             told_of_folders: false,
+            looked: false,
         }
     }
 
@@ -113,10 +116,15 @@ impl Watch {
         let Folders { dir, sending, .. } = self.folders()?;
         let in_sending = self.dir.join(SENDING);
         let mut there = HashSet::new();
-        for name in self.files_in(&sending, &in_sending)? {
+        let names = self.files_in(&sending, &in_sending)?;
+        if !std::mem::replace(&mut self.looked, true) {
+            let left = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
+            transfers.goes_on_only(&left).doing(kinds::STATE_FAILED, numbering)?;
+        }
+        for name in names {
             let path = in_sending.join(&name);
             if !self.under_way.contains(&path) && self.is_ready(&sending, &path) {
-                self.add(&sending, path.clone(), sender, transfers)?;
+                self.add(&sending, path.clone(), sender, |what| transfers.begin(what))?;
             }
             there.insert(path);
         }
@@ -125,7 +133,7 @@ impl Watch {
             // one of the same name goes first
             if !there.contains(&taken) && self.is_ready(&dir, &path) {
                 match dir.rename(&name, &sending, &name) {
-                    Ok(()) => self.add(&sending, taken, sender, transfers)?,
+                    Ok(()) => self.add(&sending, taken, sender, |what| transfers.begin_new(what))?,
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
                     moved => moved.doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?,
@@ -169,11 +177,11 @@ impl Watch {
         dir: &Rc<Dir>,
         path: PathBuf,
         sender: &mut ObjectSender<Reading>,
-        transfers: &mut Transfers,
+        begin: impl FnOnce(&Description) -> io::Result<u64>,
     ) -> Result<(), Failure> {
         match describe_in(dir, &path) {
             Ok((description, reading)) => {
-                let number = transfers.begin(&description).doing(kinds::STATE_FAILED, numbering)?;
+                let number = begin(&description).doing(kinds::STATE_FAILED, numbering)?;
                 sender.add(description, number, reading);
                 self.under_way.insert(path);
             }

@@ -79,6 +79,12 @@ impl Bindings {
         };
         objects as usize <= self.bound.len() && (0..objects).all(is_same)
     }
+    /// Whether this session has the transfer after the last of one that told of these: a sender that keeps its sequence had begun
+    /// no other in between.
+    pub(super) fn follows(&self, named: &Named) -> bool {
+        let last = named.iter().max_by_key(|(number, _)| **number);
+        last.is_some_and(|(_, key)| self.bound.values().any(|bound| bound.key.transfer == key.transfer.wrapping_add(1)))
+    }
     /// A manifest came.
     pub(super) fn hear(&mut self, m: &Manifest<'_>, key: Key) -> Said {
         self.heard.insert(m.object);

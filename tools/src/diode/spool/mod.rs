@@ -81,6 +81,13 @@ pub enum News {
     Delivered(Delivered),
     /// An object cannot be accepted, and why.
     Refused(String, String),
+    /// What came of an older object is thrown away: a newer one of its name is whole.
+    Superseded {
+        /// Its name on the wire.
+        name: String,
+        /// The number of its transfer.
+        transfer: u64,
+    },
     /// What came of an object is thrown away, and why; it may come anew.
     Anew(String, String),
 }
@@ -110,11 +117,11 @@ pub struct Spool {
 
 impl Spool {
     /// Objects go to `out`; what is not whole is kept in `state`, and found there again. Returns what is owed to the files
-    /// that were delivered before, if a command is to run for each.
-    pub fn open(state: &Path, out: &Path, bounds: Bounds, hooked: bool) -> io::Result<(Spool, Vec<Owed>)> {
+    /// that were delivered before, if a command is to run for each, and what is not any more, as newer ones came.
+    pub fn open(state: &Path, out: &Path, bounds: Bounds, hooked: bool) -> io::Result<(Spool, Vec<Owed>, Vec<Owed>)> {
         std::fs::create_dir_all(state)?;
         std::fs::create_dir_all(out)?;
-        let (delivered, owed) = delivered::Delivered::open(state)?;
+        let (delivered, owed, superseded) = delivered::Delivered::open(state)?;
         let mut spool = Spool {
             kept: Kept::new(state),
             out: out.to_owned(),
@@ -131,7 +138,7 @@ impl Spool {
             anew: BTreeMap::new(),
         };
         spool.restore()?;
-        Ok((spool, if hooked { owed } else { Vec::new() }))
+        Ok(if hooked { (spool, owed, superseded) } else { (spool, Vec::new(), Vec::new()) })
     }
 
     /// Another session begins: its numbers mean something else. Returns what the one before told of.
@@ -148,6 +155,10 @@ impl Spool {
     /// Whether the session goes on with all of one that told of `objects`, and of these by name.
     pub fn goes_on_with(&self, named: &Named, objects: u32) -> bool {
         self.numbers.goes_on_with(named, objects)
+    }
+    /// Whether the session begins where one ended that told of these.
+    pub fn follows(&self, named: &Named) -> bool {
+        self.numbers.follows(named)
     }
     /// Objects that are not whole.
     pub fn partial(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
@@ -202,7 +213,7 @@ impl Spool {
                 return Ok(());
             }
         }
-        if self.delivered.contains(&key) {
+        if self.delivered.contains(&key, self.numbers.session()) {
             self.bind(m, key, Place::Delivered);
             return Ok(());
         }
@@ -444,8 +455,8 @@ impl Spool {
             true => PathBuf::from(format!("message-{:016x}", m.transfer)),
             false => safe(m.name.as_bytes()).unwrap_or_default(),
         };
-        let owed = self.hooked.then(|| name.to_string_lossy().into_owned());
-        let mark = self.delivered.mark(key, self.numbers.session(), number.unwrap_or(u32::MAX), owed.as_deref());
+        let number = (self.numbers.session(), number.unwrap_or(delivered::NO_NUMBER));
+        let mark = self.delivered.mark(key, number, &name, self.hooked);
         let (data, out) = (self.kept.path(slot, "data"), self.out.clone());
         let delivery = Delivery { data, sha256: m.sha256, modified: m.modified, out, name, mark };
         self.delivering.insert(slot);
@@ -468,10 +479,19 @@ impl Spool {
             self.numbers.bind(number, key, cut, Place::Delivered);
         }
         self.anew.remove(&key.transfer);
-        self.delivered.add(key);
         let within = path.strip_prefix(&self.out).unwrap_or(&path);
+        self.delivered.add(key, self.numbers.session(), within);
         let owed = Owed { key, name: within.to_string_lossy().into_owned() };
-        vec![News::Delivered(Delivered { path, name, transfer: key.transfer, size, margin, owed })]
+        let mut news = self.supersede(&name);
+        news.push(News::Delivered(Delivered { path, name, transfer: key.transfer, size, margin, owed }));
+        news
+    }
+    /// What earlier sessions announced under this name (messages have none) will not be sent on, and is not missed any more.
+    fn supersede(&mut self, name: &str) -> Vec<News> {
+        let is_older = |slot: &u32, p: &Partial| !name.is_empty() && p.name == name && self.is_waiting(*slot);
+        let older: Vec<u32> = self.objects.iter().filter(|(slot, p)| is_older(slot, p)).map(|(slot, _)| *slot).collect();
+        let removed = older.into_iter().filter_map(|slot| self.remove(slot));
+        removed.map(|p| News::Superseded { name: p.name, transfer: p.key.transfer }).collect()
     }
 }
 

@@ -39,7 +39,7 @@ impl Spool {
         }
         // what was put into its place by a run that did not get to say so
         let whole =
-            |p: &Partial| self.delivered.contains(&p.key) || p.manifest().is_some_and(|m| self.bounds.objection(&m).is_some());
+            |p: &Partial| self.delivered.contains(&p.key, 0) || p.manifest().is_some_and(|m| self.bounds.objection(&m).is_some());
         let whole: Vec<u32> = self.objects.iter().filter(|(_, p)| whole(p)).map(|(slot, _)| *slot).collect();
         whole.into_iter().for_each(|slot| _ = self.remove(slot));
         // blocks that were decoded have no symbol file any more, but a mark

@@ -113,7 +113,7 @@ area! {
             cause "Frames of the sender come again.";
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
-            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "the sender could not go on: what was to come after {place} is missing", "the stream is not accepted: {why}", "line {n} is lost ({why})", "lines {n} to {n} are lost ({why})", "the first {n} bytes of the stream were sent before anything was heard (late)", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
+            says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "of a session that broke off, what came after {place} is missing ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "the sender could not go on: what was to come after {place} is missing", "the stream is not accepted: {why}", "line {n} is lost ({why})", "lines {n} to {n} are lost ({why})", "the first {n} bytes of the stream were sent before anything was heard (late)", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
             cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room), sender (its input failed, or it was ended in the midst of it) or gap (none of these: the sender was killed).";
             remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
         END_UNHEARD = "end-unheard";
@@ -124,6 +124,10 @@ area! {
             says ["'{name}' is thrown away: {why}; waiting for it anew"];
             cause "All of a file came, but its SHA-256 is not the one that was announced (it changed while it was sent, or somebody altered it), or what was kept of it was removed from --out or --state, or had to give way (--quota, or more than 1024 files under way).";
             remedy "Nothing if the sender goes on (--rounds, or started again); what has not come anew when the session ends is named as missing.";
+        SUPERSEDED = "superseded";
+            says ["what came of an older '{name}' is thrown away: a newer one is whole", "'{command}' is not run for an older {file}: a newer one came"];
+            cause "An earlier session announced a file and broke off, or --exec was not done for a file, and then another content came whole under its name: that is what --out has.";
+            remedy "Nothing, if the newer one is all that matters; else have the sender send the older one under another name.";
         MARGIN_THIN = "margin-thin";
             says ["{name} needed {n} of {n} repair symbols: the margin is going"];
             cause "The file arrived whole, but more than half of what was sent to make losses good was needed.";
