@@ -104,7 +104,9 @@ impl User {
                 .map(|mut writer| std::thread::spawn(move || writer.write_all(&bytes).and_then(|()| writer.finish())));
             let mut stream = stream;
             let result = user.gather(&mut stream, || {});
-            user.end(if result.is_ok() && writer.is_ok() { Ended::Clean } else { Ended::Broken });
+            // a reset is told once, to the one or the other
+            let written = writer.ok().and_then(|writer| writer.join().ok()).is_some_and(|written| written.is_ok());
+            user.end(if result.is_ok() && written { Ended::Clean } else { Ended::Broken });
         });
     }
     /// Connects by TCP, and asks.
