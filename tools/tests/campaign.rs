@@ -2,7 +2,6 @@
 #![allow(missing_docs)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,9 +39,11 @@ fn found_in(script: &str) -> Vec<Kind> {
     };
     let plan = (0..).map(Plan::draw).find(quiet).expect("there is such a seed");
     let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("program");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let [text, program] = ["text", "program"].map(|name| dir.path().join(name));
+    fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+    // by a process of its own: what another test starts meanwhile would keep a file of ours open for writing
+    let install = std::process::Command::new("install").args(["-m", "755"]).args([&text, &program]).status();
+    assert!(install.unwrap().success());
     let options = Options { hardline: program, psk: ["none", "none"].map(PathBuf::from), hangs: Duration::from_secs(4) };
     let outcome = play(&options, plan.seed).unwrap();
     if let Some(kept) = &outcome.kept {
