@@ -163,8 +163,11 @@ fn a_link_that_was_left_behind_is_taken_over() {
     // the number of one of them has gone to another terminal by now
     let other = openpty(None, None).unwrap();
     let name = nix::unistd::ttyname(&other.slave).unwrap();
-    fs::remove_file(ends.path("b")).unwrap();
-    symlink(&name, ends.path("b")).unwrap();
+    // and the other one is nobody's: what it was may be that of another test's wire
+    for (end, to) in [("a", Path::new("/dev/pts/999999")), ("b", &name)] {
+        fs::remove_file(ends.path(end)).unwrap();
+        symlink(to, ends.path(end)).unwrap();
+    }
     let mut sim = Sim(ends.command().spawn().unwrap());
     until("both ends", || ends.path("a").exists() && fs::read_link(ends.path("b")).is_ok_and(|to| to != name));
     assert_carries(&ends);
