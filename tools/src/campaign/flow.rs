@@ -154,7 +154,7 @@ impl Place {
             Place::GatheredLines(came) => {
                 came.lock().map_or(Carried::Part("its thread failed".into()), |came| lines(sent, &came, times))
             }
-            Place::Message(dir) => message(sent, dir),
+            Place::Message(dir) => message(sent, dir, times),
             Place::Folder(_) => Carried::Wrong("bytes have no name".into()),
         }
     }
@@ -204,13 +204,13 @@ fn folder(sent: &Files, dir: &Path) -> Carried {
     if missing == 0 { Carried::Whole } else { Carried::Part(format!("{missing} of {} files are missing", sent.len())) }
 }
 
-fn message(sent: &[u8], dir: &Path) -> Carried {
+/// Each sending of a message is one of its own: at least one, at most as many as were sent.
+fn message(sent: &[u8], dir: &Path, times: i64) -> Carried {
     let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let all: Vec<Vec<u8>> = files.filter(|path| path.is_file()).map(|path| read(&path)).collect();
     match &all[..] {
         [] => Carried::Part("no message".into()),
-        // a sender that was started anew sends another
-        all if all.iter().all(|came| came == sent) => Carried::Whole,
+        all if all.len() as i64 <= times && all.iter().all(|came| came == sent) => Carried::Whole,
         more => Carried::Wrong(format!("{} files, the first of {} bytes", more.len(), more[0].len())),
     }
 }
@@ -263,8 +263,11 @@ mod tests {
         fs::write(dir.path().join("two"), b"2").unwrap();
         assert_eq!(folder(&sent, dir.path()), Carried::Whole);
         fs::write(dir.path().join("two"), b"").unwrap();
-        assert!(is_wrong(folder(&sent, dir.path())) && is_wrong(message(b"1", dir.path())));
+        assert!(is_wrong(folder(&sent, dir.path())) && is_wrong(message(b"1", dir.path(), 1)));
         fs::remove_file(dir.path().join("two")).unwrap();
-        assert_eq!(message(b"1", dir.path()), Carried::Whole);
+        assert_eq!(message(b"1", dir.path(), 1), Carried::Whole);
+        fs::write(dir.path().join("again"), b"1").unwrap();
+        assert!(is_wrong(message(b"1", dir.path(), 1)), "sent once");
+        assert_eq!(message(b"1", dir.path(), 2), Carried::Whole);
     }
 }
