@@ -557,7 +557,7 @@ fn reading() -> Reading {
         echoes_us: vec![310, 325, 4_000],
         asked: 4,
         counted: Counted { overruns: 1, framing: 5 },
-        refused: None,
+        ..Reading::default()
     }
 }
 
