@@ -276,6 +276,7 @@ fn segments() {
     add("call", &build(0, &|w| w.hello(&hello(false, 1))));
     add("answer", &build(0, &|w| w.hello(&hello(true, 192))));
     add("begin", &build(17, &|w| w.begin(1, 1, 65536, b"console")));
+    add("begin-terminal", &build(18, &|w| w.begin(1, 1, 65536, b"console\0xterm\x0024x80\0later")));
     add("begin-high", &build(18, &|w| w.begin(16384, 0, 1, &[b'n'; 64])));
     add(
         "accept-data",

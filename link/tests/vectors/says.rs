@@ -37,8 +37,21 @@ pub(super) fn says(body: &[u8]) -> String {
                 write!(text, " ACK newest={} damage={} slips={} run={}{pairs}", a.newest, a.damage, a.slips, a.run)
             }
             Record::Begin(b) => {
-                let service = std::str::from_utf8(b.service).unwrap();
-                write!(text, " BEGIN channel={} class={} limit={} service={service}", b.channel, b.class, b.limit)
+                let name = std::str::from_utf8(b.service).unwrap();
+                let mut parts = name.split('\0');
+                write!(
+                    text,
+                    " BEGIN channel={} class={} limit={} service={}",
+                    b.channel,
+                    b.class,
+                    b.limit,
+                    parts.next().unwrap()
+                )
+                .unwrap();
+                for (what, part) in ["terminal", "size"].into_iter().zip(parts) {
+                    write!(text, " {what}={part}").unwrap();
+                }
+                Ok(())
             }
             Record::Accept { channel, limit } => write!(text, " ACCEPT channel={channel} limit={limit}"),
             Record::Parts(p) => {
