@@ -26,7 +26,7 @@ use link::wire::seal::{self, Key};
 use link::wire::segment::{Ack, Close, Hello, Open, Parts, Rate, RateStep, VERSION, Writer};
 use link::wire::{BODY_MAX, Binding, Deframer, Head, Level, Whose, check, seq, write_frame};
 use link::{CloseCode, Noise, Note, ResetCode};
-use says::says;
+use says::{says, says_sealed};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -391,13 +391,24 @@ fn hellos() {
         wire[body_at(level)..][..body.len()].copy_from_slice(&body);
         write_frame(&mut wire, head, Binding::NONE);
         let plain = [&(number as u16).to_le_bytes()[..], records].concat();
-        let said = if spoil < body.len() { "refused".into() } else { says(&plain) };
+        let said = if spoil < body.len() { "refused".into() } else { says_sealed(&plain) };
         writeln!(text, "{name}.says = key={} number={number} epoch={epoch} : {said}", hex(&key)).unwrap();
         writeln!(text, "{name} = {}", hex(&wire)).unwrap();
     };
     add("sealed-ping", 0, 0, Level::Plain, &[0x60], 99);
     add("sealed-data", 70_000, 0, Level::Four, &[0x70, 1, 2, 3, b'h', b'i'], 99);
     add("sealed-epoch-1", 65_536, 1, Level::Plain, &[0x60], 99);
+    let mut close = vec![0; 64];
+    let mut writer = Writer::new(&mut close, 0);
+    writer.close(&Close { version: VERSION, me: 9, you: 6, code: CloseCode::Left });
+    let len = writer.len();
+    add("sealed-close", 5, 0, Level::Four, &close[2..len], 99);
+    // opens, and has no place there
+    let mut open = vec![0; 64];
+    let mut writer = Writer::new(&mut open, 0);
+    writer.open(&Open { version: VERSION, answer: false, me: 9, you: 6, limit: 0, payload_max: 1, features: 0 });
+    let len = writer.len();
+    add("bad-open", 5, 0, Level::Plain, &open[2..len], 99);
     add("bad-number", 5, 0, Level::Plain, &[0x60], 0);
     add("bad-text", 5, 0, Level::Plain, &[0x60], 3);
     add("bad-tag", 5, 0, Level::Plain, &[0x60], 19);

@@ -9,7 +9,15 @@ use super::hex;
 
 /// A segment as text, as `fixtures/README.md` has it.
 pub(super) fn says(body: &[u8]) -> String {
-    let Ok(segment) = Segment::parse(body) else { return "malformed".into() };
+    Segment::parse(body).map_or_else(|_| "malformed".into(), |segment| words(&segment))
+}
+
+/// A segment that was sealed: CLOSE has a number in it, and OPEN has no place.
+pub(super) fn says_sealed(body: &[u8]) -> String {
+    Segment::parse_sealed(body).map_or_else(|_| "malformed".into(), |segment| words(&segment))
+}
+
+fn words(segment: &Segment<'_>) -> String {
     let mut text = format!("tx={}", segment.tx);
     for record in segment.records() {
         match record {
