@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tools::echo::{self, Echo};
+use bench::echo::{self, Echo};
 use tools::rig::Rig;
 
 use crate::goodput::median;

@@ -6,7 +6,7 @@ use link::sim::NoiseConfig;
 use nix::sys::signal::Signal;
 
 use super::plan::Draw;
-use crate::cli::SimEnd;
+use tools::cli::SimEnd;
 
 /// When something happens, counted from when all have started.
 #[derive(Clone, Copy, Debug, PartialEq)]

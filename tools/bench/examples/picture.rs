@@ -33,17 +33,10 @@ const PALETTE: [&str; 16] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/demo.svg");
-    let frames = record(&hardline()?)?;
+    let frames = record(&bench::hardline()?)?;
     std::fs::write(&path, draw(&frames))?;
     println!("{} screens in {}", frames.len(), path.display());
     Ok(())
-}
-
-/// The program beside this one.
-fn hardline() -> std::io::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let found = own.ancestors().map(|folder| folder.join("hardline")).find(|path| path.is_file());
-    found.ok_or_else(|| std::io::Error::other("there is no 'hardline' beside this: build it first"))
 }
 
 /// A screen, and when it was seen.

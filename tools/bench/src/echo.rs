@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::rig::Rig;
 use link::sim::Random;
+use tools::rig::Rig;
 
 /// Whatever went wrong.
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;

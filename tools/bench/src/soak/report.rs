@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::memory::Memory;
-use crate::sim::model::Counters;
+use tools::sim::model::Counters;
 
 /// Names of both ends.
 pub const ENDS: [&str; 2] = ["a", "b"];

@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use tools::campaign::{all, report};
+use bench::campaign::{all, report};
 
 const RUNS: u64 = 200;
 
@@ -16,7 +16,7 @@ fn campaign() -> Result<bool, Box<dyn std::error::Error>> {
     let mut number = |or: u64| args.next().map_or(Ok(or), |n| n.parse().map_err(|_| "usage: hardline-campaign [RUNS] [SEED]"));
     let (runs, seed) = (number(RUNS)?, number(1)?);
     let jobs = std::env::var("HARDLINE_JOBS").map_or(Ok(all::JOBS), |n| n.parse())?;
-    let hardline = std::env::current_exe()?.with_file_name("hardline");
+    let hardline = bench::hardline()?;
     let report = all::run(&hardline, runs, seed, jobs, &|outcome| {
         if !outcome.violations.is_empty() {
             println!("{}", report::describe(outcome));

@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::users::Ended;
 use super::verdict::{Evidence, Violation, judge};
 use super::ways;
-use crate::sim::live::{Wire, clean};
+use tools::sim::live::{Wire, clean};
 
 /// How often is looked whether something is to be done.
 const LOOK: Duration = Duration::from_millis(3);

@@ -20,16 +20,10 @@ mod sealed;
 mod udp;
 mod unpaced;
 
-use std::path::PathBuf;
-
-use tools::echo::{self, Echo};
+use bench::echo::{self, Echo};
+use bench::hardline;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
-
-/// The binary beside this one.
-fn hardline() -> Fallible<PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name("hardline"))
-}
 
 fn main() -> Fallible<()> {
     let mut args = std::env::args().skip(1).peekable();

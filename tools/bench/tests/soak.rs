@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use tools::soak::run::{Options, run};
+use bench::soak::run::{Options, run};
 
 const LENGTH: Duration = Duration::from_secs(12);
 
 #[test]
 fn a_short_day_of_noise_loses_nothing() {
     let seed = std::env::var("HARDLINE_SEED").map_or(1, |s| s.parse().expect("HARDLINE_SEED is a number"));
-    let options = Options { hardline: env!("CARGO_BIN_EXE_hardline").into(), seed, length: LENGTH };
+    let options = Options { hardline: bench::hardline().unwrap(), seed, length: LENGTH };
     let mut hours = 0;
     let report = run(&options, &mut |_| hours += 1).expect("the soak runs");
     assert!(report.held(), "HARDLINE_SEED={seed}\n{report}");

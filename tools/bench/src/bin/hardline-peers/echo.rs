@@ -84,7 +84,7 @@ pub(crate) fn under_bulk(tool: &Tool) -> Result<Option<Latency>, Box<dyn std::er
     if tool.name != "hardline" {
         return Ok(None);
     }
-    let hardline = std::env::current_exe()?.with_file_name("hardline");
-    let echo = tools::echo::loaded(&hardline, &["--latency", "300us"], BAUD, ECHOES, false)?.echo;
+    let hardline = bench::hardline()?;
+    let echo = bench::echo::loaded(&hardline, &["--latency", "300us"], BAUD, ECHOES, false)?.echo;
     Ok(Some(Latency { median: echo.median as f64 / 1e3, p99: echo.p99 as f64 / 1e3 }))
 }

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 
 use super::fault::{Fault, What, When};
 use super::stage::Stage;
-use crate::sim::bytes::Bytes;
-use crate::sim::live::Wire;
+use tools::sim::bytes::Bytes;
+use tools::sim::live::Wire;
 
 /// What waits for a number of bytes happens by then.
 const LATEST: Duration = Duration::from_secs(2);

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tools::campaign::all;
-use tools::campaign::plan::{Input, Output, Plan, Way};
-use tools::campaign::play::{Options, play};
-use tools::campaign::report::describe;
-use tools::campaign::verdict::Kind;
+use bench::campaign::all;
+use bench::campaign::plan::{Input, Output, Plan, Way};
+use bench::campaign::play::{Options, play};
+use bench::campaign::report::describe;
+use bench::campaign::verdict::Kind;
 
 const RUNS: u64 = 200;
 
@@ -17,10 +17,10 @@ const RUNS: u64 = 200;
 fn what_is_lost_is_told_and_nobody_hangs_or_spins() {
     let alone = std::env::var("HARDLINE_SEED").ok().map(|seed| seed.parse().expect("HARDLINE_SEED is a number"));
     let (runs, seed) = alone.map_or((RUNS, 1), |seed| (1, seed));
-    let hardline = PathBuf::from(env!("CARGO_BIN_EXE_hardline"));
+    let hardline = bench::hardline().unwrap();
     let report = all::run(&hardline, runs, seed, all::JOBS, &|outcome| {
         if !outcome.violations.is_empty() {
-            eprintln!("{}\n  or: HARDLINE_SEED={} cargo test -p tools --test campaign", describe(outcome), outcome.plan.seed);
+            eprintln!("{}\n  or: HARDLINE_SEED={} cargo test -p bench --test campaign", describe(outcome), outcome.plan.seed);
         }
     });
     let report = report.expect("the campaign runs");

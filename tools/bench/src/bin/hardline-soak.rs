@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tools::soak::run::{Options, run};
+use bench::soak::run::{Options, run};
 
 const MINUTES: f64 = 60.0;
 /// Longest and shortest run, in minutes.
@@ -21,7 +21,7 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
         Ok(seed) => seed.parse().map_err(|_| "HARDLINE_SEED is not a number")?,
         Err(_) => tools::clock::random_id()?,
     };
-    let hardline = std::env::current_exe()?.with_file_name("hardline");
+    let hardline = bench::hardline()?;
     Ok(Options { hardline, seed, length: Duration::from_secs_f64(minutes * 60.0) })
 }
 

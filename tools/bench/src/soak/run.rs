@@ -17,7 +17,7 @@ use super::report::{ENDS, EndReport, Report, WAYS, WayReport, mega};
 use super::schedule::{self, Change, HOURS};
 use super::stream::Stream;
 use super::users::{Evening, User};
-use crate::sim::live::{Wire, clean};
+use tools::sim::live::{Wire, clean};
 
 /// Rate of the wire.
 const BAUD: u32 = 2_000_000;

@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 
 /// A wire of [`BAUD`] with 300 us of latency.
 pub(crate) fn wire(args: &[&str], seed: u64) -> Result<Rig, Box<dyn std::error::Error>> {
-    let hardline = std::env::current_exe()?.with_file_name("hardline");
+    let hardline = bench::hardline()?;
     let (baud, seed) = (BAUD.to_string(), seed.to_string());
     let mut all = vec!["--baud", &baud, "--seed", &seed, "--latency", "300us"];
     all.extend(args);
