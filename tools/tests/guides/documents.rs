@@ -132,6 +132,27 @@ fn has(file: &Path, function: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {function}(")))
 }
 
+/// `cargo test -p CRATE --test NAME`: there is such a test.
+#[test]
+fn tests_that_are_to_be_run_exist() {
+    let (passing, lines) = code(&text("CONTRIBUTING.md"));
+    let mut count = 0;
+    for line in passing.iter().chain(&lines) {
+        let Some(command) = line.find("cargo test ").map(|at| &line[at..]) else { continue };
+        let words: Vec<&str> = command.split_whitespace().take_while(|word| !["#", "--"].contains(word)).collect();
+        let behind = |flag| words.windows(2).filter(move |pair| pair[0] == flag).map(|pair| pair[1]);
+        for name in behind("--test").filter(|name| *name != "NAME") {
+            let is_there = |folder: &str| {
+                let tests = top().join(folder).join("tests");
+                tests.join(format!("{name}.rs")).exists() || tests.join(name).join("main.rs").exists()
+            };
+            assert!(behind("-p").any(is_there), "CONTRIBUTING.md: {line}: there is no test {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 5, "{count} tests are too few: is the text read?");
+}
+
 /// The oldest Rust that Cargo.toml allows is the one that readers are told.
 #[test]
 fn the_oldest_rust_is_told() {
