@@ -153,14 +153,26 @@ fn tests_that_are_to_be_run_exist() {
     assert!(count > 5, "{count} tests are too few: is the text read?");
 }
 
-/// The oldest Rust that Cargo.toml allows is the one that readers are told.
+/// The oldest Rust that the manifests allow is the one that readers are told.
 #[test]
 fn the_oldest_rust_is_told() {
-    let manifest = text("Cargo.toml");
-    let oldest =
-        manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.split('"').next()).expect("it is stated");
-    for name in ["README.md", "docs/src/install.md"] {
-        assert!(text(name).contains(&format!("Rust {oldest} or newer")), "{name} does not say Rust {oldest}");
+    let oldest = |manifest: &str| {
+        let text = text(manifest);
+        let line = text.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.split('"').next());
+        line.unwrap_or_else(|| panic!("{manifest} does not state it")).to_owned()
+    };
+    for (manifest, document) in [
+        ("Cargo.toml", "README.md"),
+        ("Cargo.toml", "docs/src/install.md"),
+        ("link/Cargo.toml", "docs/src/embedding.md"),
+        ("fec/Cargo.toml", "docs/src/embedding.md"),
+        ("diode/Cargo.toml", "docs/src/embedding.md"),
+    ] {
+        let needed = oldest(manifest);
+        assert!(
+            text(document).contains(&format!("Rust {needed} or newer")),
+            "{manifest} allows {needed}; {document} does not say so"
+        );
     }
 }
 

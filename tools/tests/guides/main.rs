@@ -20,6 +20,9 @@
 //! Comments the reader does not see: `<!-- wire ARGS -->` lays a new wire, as `hardline sim` understands it, and ends what is running;
 //! `<!-- wires N ARGS -->` lays N of them, `/dev/ttyUSB0` and on, and `<!-- unplug I -->` takes one away;
 //! `<!-- near: SCRIPT -->` and `<!-- far: SCRIPT -->` are preparations and checks (`<!-- far stays: SCRIPT -->`); `<!-- until near: SCRIPT -->` is repeated until it succeeds.
+//!
+//! Paths in commands are those of two machines in a folder of the test (`world.rs`); a command that names another one is refused,
+//! so that no guide changes the machine that tests it.
 #![allow(missing_docs)]
 
 #[path = "../common/mod.rs"]
