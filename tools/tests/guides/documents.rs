@@ -60,7 +60,7 @@ fn the_readme_is_read_at_a_glance() {
         assert!(line.chars().count() <= 100, "README.md:{}: {} columns", i + 1, line.chars().count());
     }
     // .ci/fresh runs these two
-    for command in ["cargo run --release --bin hardline -- demo", "bash .ci/run"] {
+    for command in ["cargo run --release --bin hardline -- demo", "cargo xtask test"] {
         let line = format!("    {command}");
         assert_eq!(readme.lines().filter(|l| *l == line || l.starts_with(&format!("{line} "))).count(), 1, "{command}");
     }

@@ -80,10 +80,10 @@ const INCLUDED: &[&str] = &["protocol.md", "errors.md", "peers.md", "security.md
 
 /// What cannot be run here, and why; whoever adds one has to say so here, too.
 const NOT_RUN: &[&str] = &[
-    "install.md: cargo install --path tools: compiles the program for some minutes; .ci/run compiles the same source",
-    "install.md: contrib/deb/build: compiles the program; .ci/run builds the package, installs it and removes it again",
+    "install.md: cargo install --path tools: compiles the program for some minutes; cargo xtask test compiles the same source",
+    "install.md: contrib/deb/build: compiles the program; cargo xtask test builds the package, installs it and removes it again",
     "install.md: contrib/static: compiles the program once more",
-    "cables.md: sudo install -m 644 contrib/udev/60-hardline.rules /etc/udev/rules.d/: writes into the udev rules of this machine; .ci/run verifies the file",
+    "cables.md: sudo install -m 644 contrib/udev/60-hardline.rules /etc/udev/rules.d/: writes into the udev rules of this machine; cargo xtask test verifies the file",
     "cables.md: sudo usermod -aG dialout $USER    # and log in again: adds the user of this machine to a group",
     "troubleshooting.md: sudo systemctl disable --now ModemManager brltty serial-getty@ttyUSB0: stops services of this machine",
     "troubleshooting.md: systemctl status hardline-link@box: needs a running systemd",
