@@ -8,8 +8,17 @@ area! {
     failures {
         NOT_HARDLINE = "not-hardline", Exit::Refused;
             says ["{port}: {n} bytes arrived, none were hardline frames: wrong baud rate or another program?", "{port}: {n} bytes arrived, none were frames of 'hardline diode send': wrong baud rate or another program?"];
-            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s, and final after --grace; of a one-way wire said ever more rarely, and never final.";
+            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s (on a slow wire once a session would have opened), and final after --grace; of a one-way wire said ever more rarely, and never final.";
             remedy "Give both ends the same --baud; look at the line with 'picocom PORT' (text: another program; rubbish: another rate). Stop the getty at the other end.";
+        BYTES_ALTERED = "bytes-altered", Exit::Refused;
+            says [
+                "{port}: nothing has got through for {n} s, {n} frames came damaged or were sent in vain: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells",
+                "{port}: {n} bytes arrived, with frames in them of which none was whole: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells",
+                "{port}: the peer is heard, but its frames come damaged: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells; calling on",
+                "{port}: {n} bytes arrived, none with its highest bit set: has a port on the way 7 data bits?",
+            ];
+            cause "Frames come, but damaged in the same way each time: something on the way takes certain bytes for its own (XON and XOFF, 11 and 13 in hex, of software flow control; FF of a terminal server in telnet mode; NUL), or has 7 data bits. A session that is open goes on, with shorter frames, and gets through what it can; one that never opens ends after --grace, as one does that hears no frames.";
+            remedy "Make the way transparent: raw TCP in place of telnet (ser2net: 'raw', not 'telnet'; no RFC 2217), 8N1, no software flow control ('stty -ixon -ixoff'). 'hardline test' at both ends shows which bytes it is.";
         PEER_SILENT = "peer-silent", Exit::Lost;
             says ["{port}: nothing came from the peer for {n} s", "{port}: the peer fell silent; what was measured until then is above"];
             cause "A session was open, and then no frame came for --grace: the cable was pulled, the other machine is off, asleep or stopped the process.";
