@@ -19,8 +19,10 @@ const UNKNOWN: u64 = 12_500_000;
 pub(super) fn needed(rate: u32, way_us: u64) -> (usize, usize) {
     let rate = if rate == 0 { UNKNOWN } else { u64::from(rate) };
     let bytes = |us: u64| usize::try_from(rate.saturating_mul(us) / 1_000_000).unwrap_or(usize::MAX);
-    // the peer hears of free room once a quarter is free
-    (bytes(OUT_US.saturating_add(way_us)), bytes(INTO_US.saturating_add(way_us)).saturating_mul(4) / 3)
+    // what was lost is known to be after a round trip, and is there after another; and the peer hears of free room once a
+    // quarter is free
+    let twice = way_us.saturating_mul(2);
+    (bytes(OUT_US.saturating_add(twice)), bytes(INTO_US.saturating_add(twice)).saturating_mul(4) / 3)
 }
 
 /// How long a buffer of `len` bytes is to be that has to hold so many; none where it does.
@@ -59,11 +61,11 @@ mod tests {
         let short = needed(200_000, 1_000);
         assert_eq!((longer(100_000, short.0), longer(1 << 18, short.1)), (None, None));
         let far = needed(200_000, 600_000);
-        assert_eq!((longer(100_000, far.0), longer(1 << 18, far.1)), (Some(1 << 18), None));
+        assert_eq!((longer(100_000, far.0), longer(1 << 18, far.1)), (Some(1 << 19), Some(1 << 19)));
         let satellite = needed(200_000, 4_000_000);
-        assert_eq!((longer(100_000, satellite.0), longer(1 << 18, satellite.1)), (Some(1 << 20), Some(1 << 21)));
+        assert_eq!((longer(100_000, satellite.0), longer(1 << 18, satellite.1)), (Some(1 << 21), Some(1 << 22)));
         let slow = needed(11_520, 4_000_000);
-        assert_eq!((longer(8192, slow.0), longer(1 << 18, slow.1)), (Some(1 << 16), None));
+        assert_eq!((longer(8192, slow.0), longer(1 << 18, slow.1)), (Some(1 << 17), None));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Session {
         Ok(Ready { port: self.wire.ready(&flags, &port), input: at(input), output: at(output) })
     }
 
-    /// Bytes that are to wait on the way out, at most: half a second of the wire, and what fills a long way.
+    /// Bytes that are to wait on the way out, at most: half a second of the wire, and what a long way takes.
     fn wait_most(&self) -> usize {
         let (baud, way_us) = (self.wire.total_baud(), self.wire.link.way_us());
         let (out, _) = sizes(baud, self.wire.count());
