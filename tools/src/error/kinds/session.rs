@@ -85,8 +85,8 @@ area! {
             cause "The port is open, but nothing at all came for 5 s, or nothing that a session could be opened with (the peer was ended, or does not hear this end): the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
             remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
         PEER_UNPROVED = "peer-unproved";
-            says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent; calling on"];
-            cause "Frames come, but no session opens, and only the far end can know why.";
+            says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged; calling on"];
+            cause "Frames come, but no session opens, and only the far end can know why: it does not take this end's word, or its bytes are altered on the way there (bytes-altered).";
             remedy "Read the far end's stderr; 'hardline key list' there must have the fingerprint 'hardline key show FILE' prints here, or --psk be the same at both.";
         PATH_DOWN = "path-down";
             says [
