@@ -150,7 +150,7 @@ impl Receiving<'_> {
         (clock, began): (&Clock, Instant),
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
-        let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new());
+        let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new(self.source.baud()));
         loop {
             let tick = if self.is_decoding() || self.has_hook() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);

@@ -2,6 +2,7 @@
 //! `ppoll` on one thread: it takes every kind of descriptor (epoll refuses regular files and the
 //! null device), and nothing is ever flushed or drained (that can block for ever).
 
+mod buffers;
 pub mod client;
 pub mod console;
 pub mod hub;

@@ -73,7 +73,7 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
     let first = if options.auto { LADDER[0] } else { options.baud };
     let tty = serialport::new(path, first).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, first))?;
     let mut port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
-    if let Err(real) = termios::check_rate(port.reader(), first) {
+    if let Err(real) = termios::keep_rate(port.reader(), first) {
         return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {first} baud (it chose {real})")));
     }
     if options.auto {

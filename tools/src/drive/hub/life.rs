@@ -182,11 +182,26 @@ impl Hub {
     /// A peer that ends once it has everything may not be heard of again: after a while what was
     /// delivered counts as such.
     pub(super) fn leave_delivered(&mut self) {
-        let ours = |c: &&super::local::Channel| self.locals.get(&c.id()).is_some_and(|l| l.1 == Owner::Process);
-        let Some(id) = self.wire.link.channels().filter(ours).find(|c| c.is_delivered()).map(|c| c.id()) else { return };
+        let Some(id) = self.delivered() else { return };
         if self.delivered_since.get_or_insert_with(Instant::now).elapsed() >= LINGER {
             self.closed(id);
         }
+    }
+    /// A session or a port that is lost takes nothing from what was delivered before.
+    pub(super) fn judge(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        let lost = |failure: &Failure| matches!(failure.exit, Exit::Lost | Exit::Port);
+        match (outcome, self.delivered()) {
+            (Err(failure), Some(id)) if lost(&failure) => {
+                self.closed(id);
+                self.wire.outcome.take().unwrap_or(Err(failure))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+    /// A channel of this process on which everything was delivered.
+    fn delivered(&self) -> Option<u16> {
+        let ours = |c: &&super::local::Channel| self.locals.get(&c.id()).is_some_and(|l| l.1 == Owner::Process);
+        self.wire.link.channels().filter(ours).find(|c| c.is_delivered()).map(|c| c.id())
     }
     /// The local end cannot take what the peer sends.
     pub(super) fn break_off(&mut self, id: u16) {

@@ -109,12 +109,15 @@ pub struct Hub {
     signals: Signals,
 }
 
-/// Stream buffers of a channel: half a second of the wire on the way out, plenty on the way in. Pages
+/// Stream buffers of a channel at first: half a second of the wire on the way out, plenty on the way in. Pages
 /// nobody uses cost nothing.
 fn buffers(baud: u32, ports: usize) -> (Box<[u8]>, Box<[u8]>) {
+    let (out, into) = sizes(baud, ports);
+    (vec![0u8; out].into_boxed_slice(), vec![0u8; into].into_boxed_slice())
+}
+fn sizes(baud: u32, ports: usize) -> (usize, usize) {
     let most = ports << 18;
-    let out = if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) };
-    (vec![0u8; out].into_boxed_slice(), vec![0u8; most].into_boxed_slice())
+    (if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) }, most)
 }
 
 fn new_link(start: Start) -> Protocol<CHANNELS> {
@@ -179,7 +182,7 @@ impl Hub {
                 break Err(Wire::<CHANNELS>::cannot_wait(&e));
             }
             if let Some(outcome) = self.wire.outcome.take() {
-                break outcome;
+                break self.judge(outcome);
             }
         };
         if self.wire.link.state() == State::Open {
@@ -215,6 +218,7 @@ impl Hub {
         self.begin_wanted();
         self.serve_locals(&ready.locals, buffer);
         self.serve_consoles(&ready.consoles, buffer);
+        self.grow_buffers();
         self.wire.transmit();
         self.serve_events();
         self.leave_delivered();
@@ -296,6 +300,19 @@ impl Hub {
                 self.break_off(id);
             }
         }
+    }
+
+    /// Buffers follow the round trip, of channels that fill them.
+    fn grow_buffers(&mut self) {
+        let way_us = self.wire.link.way_us();
+        if way_us < super::buffers::LONG_US {
+            return;
+        }
+        let needed = super::buffers::needed(self.wire.total_baud() / 10, way_us);
+        let (out, into) = sizes(self.wire.buffer_baud(), self.wire.count());
+        let grown = self.wire.link.channels().map(|channel| (channel.capacity() + channel.window()).saturating_sub(out + into));
+        let mut left = super::buffers::GROWTH_MAX.saturating_sub(grown.sum());
+        self.wire.link.channels_mut().for_each(|channel| super::buffers::grow(channel, needed, &mut left));
     }
 
     /// Wakes the loop from a thread.
