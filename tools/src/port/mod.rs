@@ -117,11 +117,14 @@ fn is_device(text: &str) -> bool {
     std::fs::metadata(text).is_ok_and(|m| m.file_type().is_char_device() || m.file_type().is_socket())
 }
 
-/// A path where nothing is yet: what is to be there is a port, or the socket of a `link` that does not run.
+/// A path where nothing is yet, or a link to where nothing is: what is to be there is a port, or the socket of a `link` that
+/// does not run.
 fn is_absent_path(text: &str) -> bool {
-    text.contains('/')
-        && !text.contains(':')
-        && std::fs::symlink_metadata(text).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+    let is_absent = |found: io::Result<_>| found.is_err_and(|e: io::Error| e.kind() == io::ErrorKind::NotFound);
+    match std::fs::symlink_metadata(text) {
+        Ok(meta) => meta.is_symlink() && is_absent(std::fs::metadata(text)),
+        Err(e) => text.contains('/') && !text.contains(':') && is_absent(Err(e)),
+    }
 }
 
 impl Spec {
