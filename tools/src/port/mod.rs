@@ -2,6 +2,7 @@
 
 mod baud;
 pub(crate) mod exec;
+pub(crate) mod lock_file;
 pub(crate) mod serial;
 pub(crate) mod socket;
 pub(crate) mod termios;
@@ -188,6 +189,8 @@ pub struct Port {
     restore: Vec<(OwnedFd, nix::fcntl::OFlag)>,
     /// Ended once its pipes above are closed: fields are dropped in order.
     child: Option<exec::Running>,
+    /// Goes when the port is closed.
+    lock_file: Option<lock_file::LockFile>,
 }
 
 impl Port {
@@ -195,7 +198,15 @@ impl Port {
     fn new(reader: OwnedFd, writer: OwnedFd) -> io::Result<Port> {
         set_nonblocking(reader.as_fd())?;
         set_nonblocking(writer.as_fd())?;
-        Ok(Port { reader: Some(reader), writer: Some(writer), tty: false, rates: None, restore: Vec::new(), child: None })
+        Ok(Port {
+            reader: Some(reader),
+            writer: Some(writer),
+            tty: false,
+            rates: None,
+            restore: Vec::new(),
+            child: None,
+            lock_file: None,
+        })
     }
     /// What to poll and read.
     pub fn reader(&self) -> BorrowedFd<'_> {

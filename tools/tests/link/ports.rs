@@ -41,3 +41,103 @@ fn a_busy_port_is_told_once_and_when_it_is_free() {
     says(&wire, "second", "is open now, after");
     assert_eq!(wire.log("second").matches("waiting for it").count(), 1, "{}", wire.log("second"));
 }
+
+/// A program that has a port open without locking it, as `cat` and pyserial do.
+fn reader(wire: &Wire, end: &str) -> Running {
+    let reader = wire.start("reader", command("tail").args(["-f", "-c", "+1"]).arg(wire.path(end)));
+    let device = std::fs::canonicalize(wire.path(end)).unwrap();
+    let fds = format!("/proc/{}/fd", reader.id());
+    let has = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to == device);
+    until("it has the port open", || std::fs::read_dir(&fds).ok()?.flatten().any(has).then_some(()));
+    reader
+}
+
+#[test]
+fn who_reads_the_port_beside_us_is_named() {
+    let wire = Wire::with(&[]);
+    let reader = reader(&wire, "a");
+    let words = format!("tail (process {}) has it open, too: what one reads the other does not get", reader.id());
+    let port = wire.text("a");
+    for (name, args) in [
+        ("link", &["link", &port][..]),
+        ("pipe", &["pipe", &port, "--plain"]),
+        ("recv", &["diode", "recv", &port, "--lines"]),
+        ("test", &["test", &port]),
+    ] {
+        let running = wire.start(name, command(HARDLINE).args(args));
+        says(&wire, name, &words);
+        says(&wire, name, "[port-shared]");
+        running.kill();
+    }
+    drop(reader);
+    // nobody else: the simulation, which has the other side, is none
+    let _link = wire.link("b", &[]);
+    let _other = wire.link("a", &[]);
+    wire.await_session();
+    assert!(!wire.log("link-b").contains("has it open, too"), "{}", wire.log("link-b"));
+}
+
+/// The lock file of the end of a wire, where lock files are the custom and may be made.
+fn lock_file(wire: &Wire, end: &str) -> Option<std::path::PathBuf> {
+    let device = std::fs::canonicalize(wire.path(end)).unwrap();
+    let name = format!("LCK..pts_{}", device.file_name().unwrap().to_str().unwrap());
+    let writable = |folder: &&Path| nix::unistd::access(*folder, nix::unistd::AccessFlags::W_OK).is_ok();
+    ["/var/lock", "/run/lock"].map(Path::new).into_iter().find(writable).map(|folder| folder.join(name))
+}
+
+#[test]
+fn a_port_has_a_lock_file_while_it_is_used() {
+    let wire = Wire::with(&[]);
+    let Some(path) = lock_file(&wire, "a") else { return eprintln!("there is no folder for lock files here") };
+    let port = wire.text("a");
+    let read = || std::fs::read_to_string(&path).ok();
+    for args in [&["pipe", &port, "--plain"][..], &["link", &port], &["diode", "recv", &port, "--lines"], &["test", &port]] {
+        let running = wire.start("one", command(HARDLINE).args(args));
+        until("there is a lock file", || read().filter(|text| *text == format!("{:>10}\n", running.id())));
+        running.signal(nix::sys::signal::Signal::SIGTERM);
+        running.wait();
+        assert_eq!(read(), None, "it goes with {args:?}");
+    }
+    // one that was killed leaves it behind, and is in nobody's way
+    let killed = wire.start("killed", command(HARDLINE).args(["pipe", &port, "--plain"]));
+    let text = until("there is a lock file", read);
+    killed.kill();
+    assert_eq!(read(), Some(text));
+    let next = wire.start("next", command(HARDLINE).args(["pipe", &port, "--plain"]));
+    until("there is another lock file", || read().filter(|text| *text == format!("{:>10}\n", next.id())));
+    next.signal(nix::sys::signal::Signal::SIGTERM);
+    next.wait();
+    assert_eq!(read(), None);
+    // that of a program which runs keeps us out, and says who it is
+    let other = wire.start("other", command("sleep").arg("1000"));
+    std::fs::write(&path, format!("{:>10}\n", other.id())).unwrap();
+    let busy = format!("busy, in use by sleep (process {}), as its lock file says", other.id());
+    for args in [&["pipe", &port, "--plain"][..], &["open", &port, "x"], &["diode", "send", &port, "--lines"], &["test", &port]] {
+        let output = command(HARDLINE).args(args).stderr(std::process::Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(6) && said.contains(&busy) && said.contains("[port-busy]"), "{args:?}: {said}");
+    }
+    let waits = wire.start("waits", command(HARDLINE).args(["pipe", &port, "--plain", "--wait"]));
+    says(&wire, "waits", &busy);
+    std::fs::remove_file(&path).unwrap();
+    until("it has the port", || read().filter(|text| *text == format!("{:>10}\n", waits.id())));
+    waits.signal(nix::sys::signal::Signal::SIGTERM);
+    waits.wait();
+}
+
+#[test]
+fn what_a_forward_accepts_is_reset_from_the_first_moment_on() {
+    let wire = Wire::with(&[]);
+    let port = super::common::free_port();
+    let mut strace = command("strace");
+    strace.args(["-f", "-qq", "-e", "trace=setsockopt,bind,listen", "-o"]).arg(wire.path("trace"));
+    strace.args([HARDLINE, "link"]).arg(wire.path("a")).args(["--plain", "--forward", &format!("tcp:127.0.0.1:{port}=x")]);
+    let _link = wire.start("link", &mut strace);
+    until("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let trace = std::fs::read_to_string(wire.path("trace")).unwrap();
+    let at = |words: &[&str]| trace.lines().position(|line| words.iter().all(|word| line.contains(word)));
+    let bound = at(&["bind(", &format!("htons({port})")]).unwrap_or_else(|| panic!("{trace}"));
+    let socket = trace.lines().nth(bound).and_then(|line| line.split_once("bind(")?.1.split(',').next()).unwrap();
+    let (linger, listen) = (at(&[&format!("setsockopt({socket},"), "SO_LINGER"]), at(&[&format!("listen({socket},")]));
+    assert!(linger.is_some() && linger < listen, "{trace}");
+}
