@@ -322,6 +322,10 @@ impl Opener {
     pub fn closes_with_peer(&self) -> bool {
         !matches!(self.spec.kind, Kind::Serial | Kind::Usb)
     }
+    /// Whether it connects to somebody who listens.
+    pub fn connects(&self) -> bool {
+        matches!(self.spec.kind, Kind::Tcp | Kind::Unix)
+    }
     /// How long to wait between two tries.
     pub fn pause(&self) -> std::time::Duration {
         std::time::Duration::from_millis(if self.spec.kind == Kind::Exec { 1000 } else { 0 })
