@@ -209,7 +209,8 @@ fn two_ends_measure_what_the_wire_does() {
             assert_eq!(theirs.from_peer.as_ref().unwrap(), there, "seed {seed}: both ends tell the same");
             assert_eq!((back.reading.wrong_bits, back.missing()), (0, 0), "seed {seed}");
             assert!(there.reading.bytes + 64 > u64::from(ours.baud) * u64::from(MS) / 10_000, "seed {seed}: {there:?}");
-            assert!(ours.echo_us().is_some(), "seed {seed}");
+            // three pings may all be hit
+            assert!(ours.echo_us().is_some() || ber >= 1e-3, "seed {seed}");
             wrong += there.reading.wrong_bits;
             expected += ber * 8.0 * there.reading.bytes as f64;
         }
