@@ -287,6 +287,7 @@ pub struct Opener {
     spec: Spec,
     options: Options,
     listener: Option<socket::Listener>,
+    connecting: Option<socket::Connecting>,
     opened_before: bool,
 }
 
@@ -295,7 +296,7 @@ impl Opener {
     pub fn new(spec: Spec, options: Options) -> Result<Opener, Failure> {
         fits(&spec, options)?;
         let listener = socket::Listener::bind(&spec)?;
-        Ok(Opener { spec, options, listener, opened_before: false })
+        Ok(Opener { spec, options, listener, connecting: None, opened_before: false })
     }
     /// Which port it opens.
     pub fn spec(&self) -> &Spec {
@@ -334,7 +335,20 @@ impl Opener {
     pub fn listener(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(socket::Listener::fd)
     }
-    /// Tries once; `Ok(None)`: nobody has connected yet.
+    /// What to poll while a connection is being made.
+    pub fn connecting(&self) -> Option<BorrowedFd<'_>> {
+        self.connecting.as_ref().map(socket::Connecting::fd)
+    }
+    /// Tries once, and waits for what comes of it.
+    pub fn open_now(&mut self) -> Result<Option<Port>, Failure> {
+        if !self.connects() {
+            return self.open();
+        }
+        let opened = socket::connect(&self.spec).map(Some);
+        self.opened_before |= opened.is_ok();
+        opened
+    }
+    /// Tries once, or goes on with it; `Ok(None)`: nobody has connected yet, or it is not connected yet.
     pub fn open(&mut self) -> Result<Option<Port>, Failure> {
         if self.opened_before && !self.can_reopen() {
             return Err(Failure::new(kinds::PORT_CLOSED, format!("{} was closed", self.spec)));
@@ -344,7 +358,7 @@ impl Opener {
             Kind::Usb => {
                 serial::by_usb_serial(&self.spec.rest).and_then(|path| serial::open(&self.spec, &path, self.options)).map(Some)
             }
-            Kind::Tcp | Kind::Unix => socket::connect(&self.spec).map(Some),
+            Kind::Tcp | Kind::Unix => self.connect(),
             Kind::TcpListen | Kind::UnixListen => self.listener.as_ref().map_or(Ok(None), socket::Listener::accept),
             Kind::Exec => exec::open(&self.spec).map(Some),
             Kind::Stdio => exec::stdio().map(Some),
@@ -352,6 +366,19 @@ impl Opener {
         };
         self.opened_before |= matches!(opened, Ok(Some(_)));
         opened
+    }
+    fn connect(&mut self) -> Result<Option<Port>, Failure> {
+        let connecting = match self.connecting.take() {
+            Some(connecting) => connecting,
+            None => socket::Connecting::start(&self.spec)?,
+        };
+        match connecting.result() {
+            Some(result) => result.map(Some),
+            None => {
+                self.connecting = Some(connecting);
+                Ok(None)
+            }
+        }
     }
 }
 

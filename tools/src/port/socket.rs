@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -109,6 +110,39 @@ fn in_full(path: &Path) -> PathBuf {
     }
 }
 
+/// A connection that a thread of its own makes: neither a name that is looked up nor a host that says nothing holds up anybody.
+#[derive(Debug)]
+pub(super) struct Connecting {
+    done: Receiver<Result<Port, Failure>>,
+    /// Ends with the thread.
+    woken: UnixStream,
+}
+
+impl Connecting {
+    pub(super) fn start(spec: &Spec) -> Result<Connecting, Failure> {
+        let begun = || -> io::Result<Connecting> {
+            let ((sender, done), (wake, woken)) = (channel(), UnixStream::pair()?);
+            let spec = spec.clone();
+            std::thread::Builder::new().spawn(move || {
+                // whoever asked may be gone
+                let _ = sender.send(connect(&spec));
+                drop(wake);
+            })?;
+            Ok(Connecting { done, woken })
+        };
+        begun().doing(kinds::PORT_UNREACHABLE, || format!("connect to {spec}"))
+    }
+    /// What to poll for the end of it.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
+    }
+    /// What came of it, if it is over.
+    pub(super) fn result(&self) -> Option<Result<Port, Failure>> {
+        self.done.try_recv().ok()
+    }
+}
+
+/// Waits until it is connected, or cannot be.
 pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
     let opened = match spec.kind {
         Kind::Unix => UnixStream::connect(&spec.rest).and_then(|s| port(s.into())),

@@ -1,6 +1,11 @@
 //! Ports that are not there, or busy: what `hardline link` says without being asked to say more.
 
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket};
 
 use super::common::{HARDLINE, Running, Wire, command, until};
 
@@ -140,4 +145,55 @@ fn what_a_forward_accepts_is_reset_from_the_first_moment_on() {
     let socket = trace.lines().nth(bound).and_then(|line| line.split_once("bind(")?.1.split(',').next()).unwrap();
     let (linger, listen) = (at(&[&format!("setsockopt({socket},"), "SO_LINGER"]), at(&[&format!("listen({socket},")]));
     assert!(linger.is_some() && linger < listen, "{trace}");
+}
+
+/// A TCP port at which connecting gets no answer at all, as behind a firewall, or of a host that is off: its queue is full.
+struct Mute {
+    port: u16,
+    _listener: OwnedFd,
+    _queue: Vec<TcpStream>,
+}
+
+impl Mute {
+    fn new() -> Mute {
+        let made = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(made.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+        listen(&made, Backlog::new(0).unwrap()).unwrap();
+        let port = getsockname::<SockaddrIn>(made.as_raw_fd()).unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let queue = std::iter::from_fn(connect).collect();
+        Mute { port, _listener: made, _queue: queue }
+    }
+}
+
+#[test]
+fn a_port_that_does_not_answer_holds_up_nobody() {
+    let (wire, mute) = (Wire::at("115200", &[]), Mute::new());
+    let nobody = format!("tcp-listen:127.0.0.1:{}", super::common::free_port());
+    let _b = wire.link_at("b", "115200", &["--also", &nobody, "--service", "cat=exec:cat"]);
+    let _a = wire.link_at("a", "115200", &["--also", &format!("tcp:127.0.0.1:{}", mute.port)]);
+    wire.await_session();
+    let sent = super::common::bytes(60_000, 3);
+    let client = wire.feed("open", &mut wire.open("a", "cat"), &sent);
+    until("its state is told all the time", || {
+        let status = wire.status("a").expect("it answers");
+        (status["channels"].as_array().is_some_and(Vec::is_empty) && client.running.ended().is_some()).then_some(())
+    });
+    client.end().assert_wrote(&sent);
+    // nor is there a pause before it ends
+    let [alone, told] = ["alone", "told"].map(|name| {
+        let port = format!("tcp:127.0.0.1:{}", mute.port);
+        let running = wire
+            .start(name, command(HARDLINE).args(["link", &port, "--plain", "--control"]).arg(wire.path(&format!("{name}.sock"))));
+        until("it is there", || wire.status(name));
+        running
+    });
+    let trouble = wire.status("alone").unwrap()["trouble"].to_string();
+    assert!(trouble.contains(&format!("tcp:127.0.0.1:{}", mute.port)), "{trouble}");
+    says(&wire, "told", &format!("cannot connect to tcp:127.0.0.1:{}: connection timed out", mute.port));
+    for one in [alone, told] {
+        one.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(one.wait(), 143);
+    }
 }

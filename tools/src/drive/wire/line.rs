@@ -97,7 +97,7 @@ impl Line {
         let first = fds.len();
         let Some(port) = &self.port else {
             // one that could not accept would say at once that it could
-            let listener = self.opener.listener().filter(|_| self.absence.is_none());
+            let listener = self.opener.listener().filter(|_| self.absence.is_none()).or(self.opener.connecting());
             let look = if listener.is_some() { Duration::from_secs(1) } else { self.look() };
             let look = if self.newcomers.is_empty() { look } else { Duration::ZERO };
             fds.extend(listener.map(|fd| (fd, PollFlags::POLLIN)));

@@ -143,7 +143,9 @@ impl<const C: usize> Wire<C> {
         let mut lines: Vec<Line> = openers.into_iter().map(Line::new).collect();
         let mut failures = Vec::new();
         for (at, line) in lines.iter_mut().enumerate() {
-            match line.opener.open() {
+            // who does not wait is told at once
+            let opened = if settings.wait { line.opener.open() } else { line.opener.open_now() };
+            match opened {
                 Ok(port) => line.port = port,
                 Err(failure) if failure.exit == Exit::Port => failures.push((at, failure)),
                 Err(failure) => return Err(failure),
@@ -333,6 +335,10 @@ impl<const C: usize> Wire<C> {
         };
         match opened {
             Ok(Some((port, said))) => self.connected(at, port, &said),
+            Ok(None) if line.opener.connecting().is_some() => {
+                let why = format!("{} does not answer", line.opener.spec());
+                self.check_grace(&why);
+            }
             Ok(None) => line.absence = None,
             Err(failure) if line.lost_at.is_none() && failure.exit != Exit::Port => self.end(failure),
             Err(failure) => {
