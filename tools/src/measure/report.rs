@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::lines::{self, Wiring};
 use super::plot::cells;
 use super::trial::Reading;
-use super::values::{Fate, Hit, causes, in_short};
+use super::values::{Hit, in_short, in_words};
 
 /// Below this share of the rate a line is slower than it should be: something between the ends holds it back.
 const SLOW: f64 = 0.95;
@@ -250,28 +250,10 @@ impl Report {
 
     /// What the wire does to certain bytes, and what that comes from; none where it does nothing of the kind.
     pub fn altered(&self) -> Option<String> {
-        let mut ways: Vec<(&str, String)> = Vec::new();
-        for row in &self.rows {
-            let to = row.to_peer.as_ref().and_then(|way| Some(("to the peer", way.alters()?)));
-            let from = row.from_peer.as_ref().and_then(|way| Some(("on the way here", way.alters()?)));
-            // at another rate it is mostly the same
-            ways.extend(
-                [to, from].into_iter().flatten().filter(|(name, _)| ways.iter().all(|way| way.0 != *name)).collect::<Vec<_>>(),
-            );
-        }
-        let what = match &ways[..] {
-            [] => return None,
-            [(_, one), (_, other)] if one == other => format!("the wire {one}"),
-            all => all.iter().map(|(name, words)| format!("{name} the wire {words}")).collect::<Vec<_>>().join("; "),
+        let read = |way: fn(&Row) -> Option<&Way>| -> Vec<(&[Hit], u8)> {
+            self.rows.iter().filter_map(way).map(|way| (&way.reading.hits[..], way.reading.spoiled)).collect()
         };
-        let readings = self.rows.iter().flat_map(Row::ways).map(|way| &way.reading);
-        let mut why: Vec<&str> = Vec::new();
-        for cause in readings.flat_map(|read| causes(&read.hits, read.spoiled)) {
-            if !why.contains(&cause) {
-                why.push(cause);
-            }
-        }
-        Some(if why.is_empty() { what } else { format!("{what}: {}", why.join("; ")) })
+        in_words(&read(|row| row.to_peer.as_ref()), &read(|row| row.from_peer.as_ref()))
     }
 
     /// One JSON object; README and `hardline test --help` name its fields.
@@ -391,26 +373,17 @@ fn way_to_json(way: &Way) -> Value {
         "bytes_per_second": read.per_second.round(),
         "overruns": read.counted.overruns,
         "framing_errors": read.counted.framing,
-        "altered": read.hits.iter().map(hit_to_json).collect::<Vec<_>>(),
+        "altered": read.hits.iter().map(Hit::to_json).collect::<Vec<_>>(),
         "bits_lost": (0..8).filter(|bit| read.spoiled >> bit & 1 == 1).map(|bit| bit + 1).collect::<Vec<u8>>(),
         "verdict": way.verdict().name(),
         "refused": read.refused,
     })
 }
 
-fn hit_to_json(hit: &Hit) -> Value {
-    let (fate, other) = match hit.fate {
-        Fate::Lost => ("lost", None),
-        Fate::Doubled => ("doubled", None),
-        Fate::Joined(other) => ("joined", Some(other)),
-        Fate::Changed(other) => ("changed", Some(other)),
-    };
-    json!({ "byte": hit.byte, "fate": fate, "other": other })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::values::Fate;
 
     fn reading(baud: u32, bits: u64, slips: u64) -> Reading {
         let bytes = u64::from(baud) / 10;

@@ -105,6 +105,22 @@ fn one_stream_waits_for_nobody_silent_either() {
     }
 }
 
+/// Of several ports, one that a stranger has.
+#[test]
+fn a_stranger_has_one_of_several_ports_for_a_while() {
+    let sealed = Sealed::new();
+    let (wire, place) = (&sealed.0, Place::tcp());
+    let (a, b) = (wire.text("a"), wire.text("b"));
+    let _near = sealed.link("near", &a, true, &["-b", "2000000", "--also", &place.listens]);
+    let _silent = place.silent();
+    let _far = sealed.link("far", &b, true, &["-b", "2000000", "--also", &place.connects]);
+    until("both ports carry", || {
+        let status = wire.status("near")?;
+        status["paths"].as_array()?.iter().all(|path| path["up"] == true).then_some(())
+    });
+    assert!(wire.log("near").contains("another connection has its turn"), "{}", wire.log("near"));
+}
+
 #[test]
 fn a_peer_that_is_dead_keeps_nobody_out() {
     let sealed = Sealed::new();
