@@ -47,7 +47,7 @@ pub(crate) fn holder(root: &Path, device: &Path) -> Option<u32> {
 /// # Errors
 /// The process that has one.
 pub(crate) fn take(root: &Path, device: &Path) -> Result<Option<LockFile>, u32> {
-    let Some(name) = names(device).into_iter().next() else { return Ok(None) };
+    let Some(name) = own_name(device) else { return Ok(None) };
     for folder in FOLDERS.map(|folder| root.join(folder)).into_iter().filter(|folder| folder.is_dir()) {
         match make(root, &folder, &name) {
             Ok(made) => return made,
@@ -57,11 +57,16 @@ pub(crate) fn take(root: &Path, device: &Path) -> Result<Option<LockFile>, u32> 
     Ok(None)
 }
 
-/// By the path below `/dev`, and by the last name of it alone: for all but pseudo-terminals these are the same.
+/// The name of ours: by the path below `/dev`. What is not there is no port to other programs.
+fn own_name(device: &Path) -> Option<String> {
+    let below = device.strip_prefix("/dev").ok()?.to_str()?;
+    Some(format!("LCK..{}", below.replace('/', "_")))
+}
+
+/// Names that others may give theirs: some take the last name of the path alone, which for all but pseudo-terminals is the same.
 fn names(device: &Path) -> Vec<String> {
-    let below = device.strip_prefix("/dev").unwrap_or(device).to_str().map(|path| path.trim_start_matches('/').replace('/', "_"));
-    let last = device.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let mut names: Vec<String> = [below, last].into_iter().flatten().map(|name| format!("LCK..{name}")).collect();
+    let last = device.file_name().and_then(|name| name.to_str()).map(|name| format!("LCK..{name}"));
+    let mut names: Vec<String> = own_name(device).into_iter().chain(last).collect();
     names.dedup();
     names
 }
@@ -216,6 +221,7 @@ mod tests {
         assert_eq!(machine.files(), 0);
         let lock = take(machine.root(), Path::new("/dev/pts/7")).unwrap();
         assert!(machine.file("LCK..pts_7").exists() && lock.is_some());
+        assert!(take(machine.root(), Path::new("/tmp/port")).unwrap().is_none(), "it is no device to others");
     }
 
     #[test]
