@@ -344,7 +344,7 @@ impl Opener {
         if !self.connects() {
             return self.open();
         }
-        let opened = socket::connect(&self.spec).map(Some);
+        let opened = socket::connect_now(&self.spec).map(Some);
         self.opened_before |= opened.is_ok();
         opened
     }

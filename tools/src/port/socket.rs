@@ -17,6 +17,8 @@ use super::{Kind, Port, Spec};
 use crate::error::{Doing, Failure, kinds};
 
 const CONNECT: Duration = Duration::from_secs(3);
+/// All of them, and the look-up of their name.
+const CONNECT_ALL: Duration = Duration::from_secs(10);
 
 /// Another end that is gone without a word (power, a cable, a NAT that forgot) is given up after a minute: a connection that
 /// was quiet for so long is asked, then asked again, so often (seconds, seconds, times).
@@ -142,8 +144,20 @@ impl Connecting {
     }
 }
 
-/// Waits until it is connected, or cannot be.
-pub(super) fn connect(spec: &Spec) -> Result<Port, Failure> {
+/// Waits until it is connected, or cannot be; neither the look-up of a name nor a Unix socket whose queue is full has an end of
+/// its own.
+pub(super) fn connect_now(spec: &Spec) -> Result<Port, Failure> {
+    connect_within(spec, CONNECT_ALL)
+}
+
+fn connect_within(spec: &Spec, limit: Duration) -> Result<Port, Failure> {
+    Connecting::start(spec)?.done.recv_timeout(limit).unwrap_or_else(|_| {
+        let why = format!("cannot connect to {spec}: no answer for {} s", limit.as_secs());
+        Err(Failure::new(kinds::PORT_UNREACHABLE, why))
+    })
+}
+
+fn connect(spec: &Spec) -> Result<Port, Failure> {
     let opened = match spec.kind {
         Kind::Unix => UnixStream::connect(&spec.rest).and_then(|s| port(s.into())),
         _ => connect_tcp(&spec.rest, CONNECT).and_then(tcp),
@@ -296,6 +310,22 @@ mod tests {
         assert_kept_alive(client.reader(), UNACKNOWLEDGED);
         poll(&mut [PollFd::new(listener.fd(), PollFlags::POLLIN)], PollTimeout::MAX).unwrap();
         assert_kept_alive(listener.accept().unwrap().unwrap().reader(), UNACKNOWLEDGED);
+    }
+
+    #[test]
+    fn a_queue_that_is_full_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let listener = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        socket::bind(listener.as_raw_fd(), &socket::UnixAddr::new(&path).unwrap()).unwrap();
+        socket::listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let spec: Spec = format!("unix:{}", path.display()).parse().unwrap();
+        let limit = Duration::from_millis(300);
+        let first = connect_within(&spec, limit).unwrap();
+        let failure = connect_within(&spec, limit).unwrap_err();
+        assert!(failure.message.contains("no answer"), "{failure}");
+        drop(first);
     }
 
     #[test]
