@@ -54,6 +54,19 @@ fn neither_a_port_nor_a_control_socket() {
 }
 
 #[test]
+fn a_link_to_a_port_that_is_not_there_is_a_port() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path().join("d")).unwrap();
+    for link in ["a", "d/a", "b:c"] {
+        std::os::unix::fs::symlink("/dev/pts/gone", scratch.path().join(link)).unwrap();
+        scratch.assert_says(&format!("pipe {link}"), 6, &[&format!("cannot open ./{link}: there is no such device"), "--wait"]);
+        scratch.assert_says(&format!("console {link}"), 6, &[&format!("cannot open ./{link}: there is neither")]);
+        scratch.assert_says(&format!("diode send {link} d"), 6, &[&format!("cannot open ./{link}: No such file")]);
+        scratch.assert_says(&format!("test {link}"), 6, &[&format!("cannot open ./{link}: there is no such device")]);
+    }
+}
+
+#[test]
 fn other_files_are_no_ports() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("f"), b"f").unwrap();

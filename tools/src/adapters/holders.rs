@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::port::lock_file;
+
 /// A process that has a device open or locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -36,11 +38,31 @@ pub(crate) fn of(root: &Path, device: &Path) -> Vec<Holder> {
     };
     opened(root, device).for_each(|pid| add(pid, Mark::Open));
     locked(root, device).into_iter().for_each(|pid| add(pid, Mark::Lock));
-    lock_files(root, device).into_iter().for_each(|pid| add(pid, Mark::LockFile));
+    lock_file::live(root, device).into_iter().for_each(|pid| add(pid, Mark::LockFile));
     found
 }
 
-fn name(root: &Path, pid: u32) -> String {
+/// Those beside this process that have it open, and so take bytes of it. Not the program at the other side of a
+/// pseudo-terminal, which may hold this side as well.
+pub(crate) fn beside(root: &Path, device: &Path) -> Vec<Holder> {
+    let is_beside = |pid: &u32| *pid != std::process::id() && !has_master(root, *pid, device);
+    let pids = opened(root, device).filter(is_beside);
+    pids.map(|pid| Holder { pid, name: name(root, pid), by: Mark::Open }).collect()
+}
+
+/// Whether a process has the other side of this pseudo-terminal.
+fn has_master(root: &Path, pid: u32, device: &Path) -> bool {
+    let Some(number) = device.strip_prefix("/dev/pts").ok().and_then(|number| number.to_str()) else { return false };
+    let fds = fs::read_dir(process(root, pid).join("fd")).into_iter().flatten().flatten();
+    let mut masters = fds.filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.ends_with("ptmx")));
+    masters.any(|fd| {
+        let info = fs::read_to_string(process(root, pid).join("fdinfo").join(fd.file_name())).unwrap_or_default();
+        info.lines().any(|line| line.strip_prefix("tty-index:").is_some_and(|index| index.trim() == number))
+    })
+}
+
+/// The name of a process, as it gave it to itself; empty where it may not be read.
+pub(crate) fn name(root: &Path, pid: u32) -> String {
     let name = fs::read(process(root, pid).join("comm")).unwrap_or_default();
     String::from_utf8_lossy(&name).trim().to_owned()
 }
@@ -70,15 +92,4 @@ fn locked(root: &Path, device: &Path) -> Vec<u32> {
         (!words.contains(&"->")).then(|| words.get(at.checked_sub(1)?)?.parse().ok())?
     };
     list.lines().filter_map(of).collect()
-}
-
-/// One left behind by a process that is gone holds nothing.
-fn lock_files(root: &Path, device: &Path) -> Vec<u32> {
-    let Some(kernel) = device.file_name().and_then(|n| n.to_str()) else { return Vec::new() };
-    let read = |folder: &str| -> Option<u32> {
-        let text = fs::read_to_string(root.join(folder).join(format!("LCK..{kernel}"))).ok()?;
-        let pid = text.split_whitespace().next()?.parse().ok()?;
-        process(root, pid).exists().then_some(pid)
-    };
-    ["run/lock", "var/lock"].into_iter().filter_map(read).collect()
 }

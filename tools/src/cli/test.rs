@@ -22,7 +22,8 @@ pub enum OneWay {
 #[command(
     after_help = "Start it on both ends, in any order. They meet at --baud, then send a known pattern both ways at every rate that both ports \
 can do, until nothing readable comes through. WAY is 'to' the peer, 'from' it, or 'in' alone; BIT ERRORS and BYTE ERRORS are the shares that were wrong, or a bound with \
-95 % confidence where none was seen; SLIPS are places where bytes went or came. Also told: echoes, latency timers, overruns, which modem lines are joined \
+95 % confidence where none was seen; SLIPS are places where bytes went or came. Bytes that never arrive as they were sent (XON, XOFF, NUL, 0xFF) \
+are named, and such a wire is not recommended. Also told: echoes, latency timers, overruns, which modem lines are joined \
 and which are missing or swapped, and the flags to use. Nothing is sealed, and no other command may run at either end.\n\n\
 Ends with 0 when some rate can be used, 1 when none can, 3 when no peer answers (and says what is heard instead), 5 when another hardline command does.\n\n  \
 hardline test /dev/ttyUSB0                      # at both ends\n  \

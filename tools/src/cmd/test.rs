@@ -15,7 +15,7 @@ use crate::measure::one_way::{Listener, Sender};
 use crate::measure::pair::{Pair, Setup};
 use crate::measure::plot;
 use crate::measure::report::{Report, Row};
-use crate::measure::run::{Line, RATES, run as drive};
+use crate::measure::run::{Both, Line, RATES, run as drive};
 use crate::measure::solo::Solo;
 use crate::measure::{Alone, Ending, News};
 use crate::port::{Flow, Kind, Opener, fits};
@@ -38,7 +38,7 @@ pub fn run(common: &Common, args: &TestArgs) -> Result<(), Failure> {
         let why = "datagrams arrive whole or not at all, so there are no bits to measure";
         return Err(Failure::new(kinds::PORT_MISUSED, format!("cannot measure {}: {why}", args.port)));
     }
-    let line = open(args, &signals)?;
+    let mut line = open(args, &signals)?;
     let mut wanted = match &args.rates[..] {
         [] => RATES.into_iter().filter(|&r| r > args.baud).chain([args.baud]).collect(),
         rates => rates.to_vec(),
@@ -47,7 +47,7 @@ pub fn run(common: &Common, args: &TestArgs) -> Result<(), Failure> {
     wanted.dedup();
     let rates = line.rates(&wanted, args.baud)?;
     let mut screen = Screen::new(common, args, rates.len());
-    let ending = measure(args, &line, rates, &signals, &mut screen);
+    let ending = measure(args, &mut line, rates, &signals, &mut screen);
     screen.finish(common, ending)
 }
 
@@ -56,11 +56,18 @@ fn open(args: &TestArgs, signals: &Signals) -> Result<Line, Failure> {
         Some(OneWay::Send) => Output::open(&args.port, args.options()).map(|o| Some(Line::Out(o))),
         Some(OneWay::Recv) => Input::open(&args.port, args.options()).map(|i| Some(Line::In(i))),
         None => {
-            let opener = match opener {
+            let mut ours = match opener.take() {
                 Some(opener) => opener,
-                none => none.insert(Opener::new(args.port.clone(), args.options())?),
+                None => Opener::new(args.port.clone(), args.options())?,
             };
-            Ok(opener.open()?.map(Line::Both))
+            match ours.open() {
+                Ok(Some(port)) => Ok(Some(Line::Both(Both::new(port, ours)))),
+                other => {
+                    // it listens from now on
+                    *opener = Some(ours);
+                    other.map(|_| None)
+                }
+            }
         }
     };
     if args.one_way.is_none() {
@@ -81,8 +88,8 @@ fn open(args: &TestArgs, signals: &Signals) -> Result<Line, Failure> {
     }
 }
 
-fn measure(args: &TestArgs, line: &Line, rates: Vec<u32>, signals: &Signals, screen: &mut Screen) -> Result<Ending, Failure> {
-    let me = random_id().doing(kinds::SYSTEM, || "draw a random number".into())?;
+fn measure(args: &TestArgs, line: &mut Line, rates: Vec<u32>, signals: &Signals, screen: &mut Screen) -> Result<Ending, Failure> {
+    let me = plain_id(random_id().doing(kinds::SYSTEM, || "draw a random number".into())?);
     let (base, ms) = (args.baud, args.time.as_millis() as u32);
     let patience_us = args.grace.as_micros().try_into().unwrap_or(u64::MAX);
     let lines = args.flow == Flow::None && line.has_lines();
@@ -100,6 +107,12 @@ fn measure(args: &TestArgs, line: &Line, rates: Vec<u32>, signals: &Signals, scr
             drive(line, base, |now| Pair::new(Setup { me, base, what, ms, patience_us }, now), signals, tell)
         }
     }
+}
+
+/// An id of bytes that every wire carries which carries text: each message has it, and one that does not get through would
+/// keep the ends from meeting.
+fn plain_id(random: u64) -> u64 {
+    u64::from_le_bytes(random.to_le_bytes().map(|byte| b'0' + byte % 64))
 }
 
 /// The latency timer of the adapter at this port.
@@ -174,6 +187,12 @@ impl Screen<'_> {
             (Alone::Silence, None, _) => {
                 format!("nothing is heard at {base} baud: run 'hardline test' at the other end too; are TX and RX crossed, and GND joined?")
             }
+            (Alone::SevenBits, ..) => {
+                "the other end tests, but bit 8 of every byte is lost on the way: 7 data bits, or parity, at one of the ports; set all to 8N1".into()
+            }
+            (Alone::Altered, ..) => {
+                "the other end tests, but nothing of what it says arrives whole: bytes are lost, doubled or changed on the way (flow control, telnet mode, a terminal that is not raw)".into()
+            }
             (Alone::Noise, ..) => {
                 format!("bytes come at {base} baud, but no test: does the other end use another --baud, or is something else talking there?")
             }
@@ -189,6 +208,10 @@ impl Screen<'_> {
     fn finish(mut self, common: &Common, ending: Result<Ending, Failure>) -> Result<(), Failure> {
         self.bar.finish_and_clear();
         let is_sender = self.args.one_way == Some(OneWay::Send);
+        let altered = self
+            .report
+            .altered()
+            .map(|what| Failure::new(kinds::WIRE_ALTERS, format!("{}: not every byte gets through: {what}", self.report.port)));
         let result = match ending {
             Ok(Ending::Whole { wiring, peer_timer_ms }) => {
                 (self.report.wiring, self.report.timers_ms[1]) = (wiring, peer_timer_ms);
@@ -199,23 +222,25 @@ impl Screen<'_> {
                         format!("{}: at no rate a usable share of the bytes came through", self.report.port),
                     )
                 };
-                usable.then_some(()).ok_or_else(why)
+                usable.then_some(()).ok_or_else(|| altered.unwrap_or_else(why))
             }
             Ok(Ending::Alone(alone)) => {
                 let kind = match alone {
                     Alone::Foreign => kinds::MODE_MISMATCH,
                     Alone::Silence => kinds::WIRE_SILENT,
                     _ if self.args.loopback => kinds::WIRE_NOISY,
-                    Alone::Noise => kinds::WIRE_NOISY,
+                    Alone::Noise | Alone::Altered | Alone::SevenBits => kinds::WIRE_NOISY,
                     Alone::Ourselves => kinds::WIRE_LOOPED,
                     Alone::Unheard => kinds::WIRE_HALF,
                 };
                 Err(Failure::new(kind, format!("{}: {}", self.report.port, self.words(alone))))
             }
-            Ok(Ending::Lost) => Err(Failure::new(
-                kinds::PEER_SILENT,
-                format!("{}: the peer fell silent; what was measured until then is above", self.report.port),
-            )),
+            Ok(Ending::Lost) => Err(altered.unwrap_or_else(|| {
+                Failure::new(
+                    kinds::PEER_SILENT,
+                    format!("{}: the peer fell silent; what was measured until then is above", self.report.port),
+                )
+            })),
             Err(failure) => Err(failure),
         };
         if is_sender || (self.report.rows.is_empty() && result.is_err()) {

@@ -140,7 +140,7 @@ impl Sending<'_> {
             let then = self.emitter.poll_timeout().max(now);
             frames.extend(self.emitter.poll_transmit(&mut self.frame, then).map(|n| self.frame[..n].to_vec()));
         }
-        farewell_in_haste(&self.target, &frames, failure, broken)
+        farewell_in_haste(&mut self.target, &frames, failure, broken)
     }
 
     /// No line will follow; where one was cut, or more was to come (`broken`), not all is there.

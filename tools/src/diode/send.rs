@@ -193,7 +193,7 @@ impl<'a> Line<'a> {
                 self.frame[..len].to_vec()
             })
             .collect();
-        farewell_in_haste(&self.target, &frames, failure, broken)
+        farewell_in_haste(&mut self.target, &frames, failure, broken)
     }
     /// The counters, as the contract names them; what only a receiver can know is 0.
     pub fn stats(&self, bytes_out: u64) -> serde_json::Value {
@@ -217,7 +217,7 @@ pub fn is_told(failure: &Failure) -> bool {
 }
 
 /// Writes closing beacons within the time a sender that is told to end still has; says in `failure` what the receiver knows.
-pub fn farewell_in_haste(target: &Target, frames: &[Vec<u8>], failure: Failure, broken: bool) -> Failure {
+pub fn farewell_in_haste(target: &mut Target, frames: &[Vec<u8>], failure: Failure, broken: bool) -> Failure {
     let until = Instant::now() + BREAK_OFF;
     for (i, frame) in frames.iter().enumerate() {
         if i > 0 {

@@ -23,9 +23,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Of an open port; `waits`: a serial port that goes away is waited for.
-    pub fn new(spec: Spec, options: Options, output: Output, waits: bool) -> Target {
+    /// Of an open port; `waits`: a serial port, or a network, that goes away is waited for.
+    pub fn new(spec: Spec, options: Options, mut output: Output, waits: bool) -> Target {
         let returns = waits && output.is_tty();
+        if waits {
+            output.wait_for_network();
+        }
         Target { spec, options, output: Some(output), returns, carried: true }
     }
     /// Bytes per second, 0 when the port sets no rate.
@@ -43,7 +46,7 @@ impl Target {
     /// Writes a whole frame, waiting while the port takes nothing or is away, unless a signal asks for the end.
     pub fn write(&mut self, frame: &[u8], signals: &Signals) -> Result<(), Failure> {
         loop {
-            let Some(output) = &self.output else {
+            let Some(output) = &mut self.output else {
                 self.look(signals)?;
                 continue;
             };
@@ -72,8 +75,8 @@ impl Target {
         self.output.as_ref().map_or(Ok(()), |output| output.drain(signals))
     }
     /// Writes a whole frame if that is possible until then; whether it was.
-    pub fn write_until(&self, frame: &[u8], until: Instant) -> bool {
-        self.output.as_ref().is_some_and(|output| output.write_until(frame, until))
+    pub fn write_until(&mut self, frame: &[u8], until: Instant) -> bool {
+        self.output.as_mut().is_some_and(|output| output.write_until(frame, until))
     }
     /// Waits until everything has left, but no longer than that; whether it has.
     pub fn drain_until(&self, until: Instant) -> bool {

@@ -5,6 +5,7 @@ use link::wire::frame::body_at;
 use link::wire::{BODY_MAX, Binding, Deframer, FRAME_MAX, Head, Level, Whose, write_frame};
 use serde::{Deserialize, Serialize};
 
+use super::Alone;
 use super::lines::{Outputs, Wiring};
 use super::trial::Reading;
 
@@ -108,10 +109,23 @@ pub enum Message {
 
 /// A frame with a message from `me`; what nobody waits for may go unarmoured.
 pub fn frame(me: u64, message: &Message, level: Level) -> Vec<u8> {
+    frame_again(me, message, level, 0)
+}
+
+/// Blanks behind a message that is said again, at most.
+const BLANKS: u32 = 16;
+/// So many messages that began, and of which the rest was not heard, are no chance.
+const ALTERED: u32 = 4;
+
+/// The same for what is said again, the `n`th time: with other bytes, by blanks behind it. On a wire that does not carry some
+/// value, a frame that has it in its check or armour would never arrive.
+pub fn frame_again(me: u64, message: &Message, level: Level, n: u32) -> Vec<u8> {
     let mut body = MARK.to_vec();
     body.push(VERSION);
     body.extend(me.to_le_bytes());
     body.extend(serde_json::to_vec(message).unwrap_or_default());
+    let blanks = BODY_MAX.saturating_sub(body.len()).min((n % BLANKS) as usize);
+    body.extend(std::iter::repeat_n(b' ', blanks));
     debug_assert!(body.len() <= BODY_MAX, "messages are short");
     body.truncate(BODY_MAX);
     let mut out = vec![0; FRAME_MAX];
@@ -136,6 +150,12 @@ pub struct Ear {
     deframer: Deframer,
     /// Bytes that came, whatever they were.
     pub heard: u64,
+    /// Of these, those whose highest bit was set.
+    high: u64,
+    /// Messages that began and were not heard to their end, those that were, and how much of a mark has come.
+    begun: u32,
+    whole: u32,
+    mark_at: usize,
 }
 
 impl Default for Ear {
@@ -143,7 +163,7 @@ impl Default for Ear {
         let mut deframer = Deframer::default();
         // frames of a session are to be told from noise
         deframer.bind(0, 0);
-        Ear { deframer, heard: 0 }
+        Ear { deframer, heard: 0, high: 0, begun: 0, whole: 0, mark_at: 0 }
     }
 }
 
@@ -157,18 +177,40 @@ impl Ear {
     /// Takes what came; returns what was found in it.
     pub fn listen(&mut self, mut bytes: &[u8]) -> Vec<Heard> {
         let mut found = Vec::new();
-        self.heard += bytes.len() as u64;
+        self.note(bytes);
         while !bytes.is_empty() {
             let taken = self.deframer.push(bytes);
             bytes = &bytes[taken..];
             while let Some(frame) = self.deframer.next_frame() {
                 found.push(if frame.whose == Whose::Nobody { read(frame.body) } else { Heard::Foreign });
+                self.whole = self.whole.saturating_add(1);
             }
             if taken == 0 {
                 self.deframer.reset();
             }
         }
         found
+    }
+    fn note(&mut self, bytes: &[u8]) {
+        self.heard += bytes.len() as u64;
+        for &byte in bytes {
+            self.high += u64::from(byte >= 0x80);
+            // no begin of the mark is in it twice
+            self.mark_at = if byte == MARK[self.mark_at] { self.mark_at + 1 } else { usize::from(byte == MARK[0]) };
+            if self.mark_at == MARK.len() {
+                (self.begun, self.mark_at) = (self.begun.saturating_add(1), 0);
+            }
+        }
+    }
+    /// What is heard while no peer is: nothing, noise, or what is left of a test's messages, most of which do not arrive.
+    pub fn alone(&self) -> Alone {
+        let broken = self.begun.saturating_sub(self.whole);
+        match () {
+            () if self.heard == 0 => Alone::Silence,
+            () if broken < ALTERED || broken <= self.whole => Alone::Noise,
+            () if self.high == 0 => Alone::SevenBits,
+            () => Alone::Altered,
+        }
     }
     /// Forgets what was begun: the rate is another now.
     pub fn reset(&mut self) {
@@ -206,6 +248,33 @@ mod tests {
             assert!(sent.len() < 1200, "{}", sent.len());
             assert_eq!(ear.listen(&sent), [Heard::Message(5, message)]);
         }
+    }
+
+    #[test]
+    fn what_is_said_again_has_other_bytes() {
+        let message = Message::Hello { heard: 7, what: Introduction::default() };
+        let said: Vec<Vec<u8>> = (0..2 * BLANKS).map(|n| frame_again(5, &message, Level::Sixteen, n)).collect();
+        assert_eq!(said[0], frame(5, &message, Level::Sixteen));
+        assert_eq!((said[BLANKS as usize] == said[0], said[1..BLANKS as usize].contains(&said[0])), (true, false));
+        let mut ear = Ear::default();
+        assert!(said.iter().all(|bytes| ear.listen(bytes) == [Heard::Message(5, message.clone())]));
+    }
+
+    #[test]
+    fn what_is_left_of_a_message_is_told_from_noise() {
+        // a short one may be repaired even where each byte has lost a bit
+        let message = Message::Hello { heard: 7, what: Introduction { rates: vec![115_200; 150], ..Introduction::default() } };
+        let alone = |alter: fn(u8) -> Option<u8>| {
+            let mut ear = Ear::default();
+            for n in 0..8 {
+                let bytes: Vec<u8> = frame_again(5, &message, Level::Sixteen, n).into_iter().filter_map(alter).collect();
+                assert_eq!(ear.listen(&bytes), []);
+            }
+            ear.alone()
+        };
+        assert_eq!(alone(|byte| Some(byte & 0x7F)), Alone::SevenBits);
+        assert_eq!(alone(|byte| Some(byte).filter(|byte| *byte != b'"')), Alone::Altered);
+        assert_eq!((alone(|byte| Some(byte ^ 1)), Ear::default().alone()), (Alone::Noise, Alone::Silence));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! pair      two ends: who leads, what is tried           solo     one end with a loopback plug
 //! one_way   an end that only sends, one that only hears  report   what to make of it: words, JSON, the flags to use
 //! plot      the error rate over time                     run      the loop: a port, time, and what is said
+//! values    which bytes do not pass as they are
 //! ```
 //!
 //! All but `run` knows neither clock nor port.
@@ -21,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod solo;
 pub mod trial;
+pub mod values;
 
 use link::Instant;
 
@@ -63,6 +65,10 @@ pub enum Alone {
     Silence,
     /// Bytes that are no frames.
     Noise,
+    /// The begin of what a test says, and never all of it.
+    Altered,
+    /// The same, and the highest bit of every byte is 0.
+    SevenBits,
     /// What we sent.
     Ourselves,
     /// Another command of hardline's.
@@ -101,6 +107,10 @@ pub trait Measuring {
     fn poll_timeout(&self, now: Instant) -> Instant;
     /// What is to be sent now; the line takes `room` bytes more.
     fn poll_transmit(&mut self, now: Instant, room: usize) -> Vec<u8>;
+    /// The line ended, as connections do whose other end has done its part; whether this one had nothing left but to wait.
+    fn handle_closed(&mut self) -> bool {
+        false
+    }
     /// What is to be done.
     fn poll_order(&mut self) -> Option<Order>;
 }

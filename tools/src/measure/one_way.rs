@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use link::Instant;
 use link::wire::Level;
 
-use super::message::{Ear, Heard, Message, frame};
+use super::message::{Ear, Heard, Message, frame_again};
 use super::report::Row;
 use super::trial::{Counted, Course, Echoes, MS_MAX, Setup as TrialSetup};
 use super::{Alone, Ending, Measuring, News, Order};
@@ -124,7 +124,7 @@ impl Measuring for Sender {
         }
         self.notices -= 1;
         self.notice_at = now.after(self.notice_us());
-        frame(self.me, &self.notice(), Level::Sixteen)
+        frame_again(self.me, &self.notice(), Level::Sixteen, self.notices)
     }
     fn poll_order(&mut self) -> Option<Order> {
         self.orders.pop_front()
@@ -183,8 +183,7 @@ impl Listener {
     fn alone(&self) -> Alone {
         match () {
             () if self.heard_foreign => Alone::Foreign,
-            () if self.ear.heard > 0 => Alone::Noise,
-            () => Alone::Silence,
+            () => self.ear.alone(),
         }
     }
     fn done(&mut self) {

@@ -7,7 +7,7 @@ use link::Instant;
 use link::wire::Level;
 
 use super::lines::{Outputs, Wiring};
-use super::message::{Ear, Heard, Introduction, Message, Reply, Request, frame};
+use super::message::{Ear, Heard, Introduction, Message, Reply, Request, frame_again};
 use super::report::Row;
 use super::trial::{Counted, Course, Echoes, MS_MAX, Reading, Setup as TrialSetup};
 use super::{Alone, Ending, Measuring, News, Order};
@@ -87,8 +87,9 @@ pub struct Pair {
     heard_foreign: bool,
     told: Option<Alone>,
     hello_at: Instant,
-    /// Hellos said so far.
+    /// Hellos said so far, and all that was said.
     hellos: u32,
+    said: u32,
     /// The leading end: what is left to do, what is asked.
     jobs: VecDeque<Job>,
     number: u32,
@@ -124,6 +125,7 @@ impl Pair {
             told: None,
             hello_at: now,
             hellos: 0,
+            said: 0,
             jobs: VecDeque::new(),
             number: 0,
             asked: None,
@@ -149,8 +151,10 @@ impl Pair {
         let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
         (self.again_us() / 2 * (mixed >> 54)) >> 10
     }
+    /// Never with the same bytes twice in a row.
     fn say(&mut self, message: &Message) {
-        self.out.extend(frame(self.setup.me, message, Level::Sixteen));
+        self.out.extend(frame_again(self.setup.me, message, Level::Sixteen, self.said));
+        self.said = self.said.wrapping_add(1);
     }
     fn answer(&mut self, n: u32, reply: Reply) {
         self.say(&Message::Answer { to: self.peer, n, reply });
@@ -158,6 +162,16 @@ impl Pair {
     fn end(&mut self, ending: Ending) {
         self.over = true;
         self.orders.push_back(Order::Done(ending));
+    }
+    /// The peer is heard no more, or nothing of what it says arrives: what was read here is told all the same.
+    fn lost(&mut self) {
+        if let Some(reading) = self.reading.take() {
+            self.orders.push_back(Order::Say(News::Tried(Box::new(Row::of_one(reading, None)))));
+        }
+        self.end(match self.ear.alone() {
+            alone @ (Alone::Altered | Alone::SevenBits) => Ending::Alone(alone),
+            _ => Ending::Lost,
+        });
     }
     fn whole(&mut self) {
         self.end(Ending::Whole { wiring: self.wiring, peer_timer_ms: self.peer_what.timer_ms });
@@ -183,8 +197,7 @@ impl Pair {
             () if self.unheard_since.is_some_and(|t| now.since(t) >= ALONE_US) => Alone::Unheard,
             () if self.heard_ourselves => Alone::Ourselves,
             () if self.heard_foreign => Alone::Foreign,
-            () if self.ear.heard > 0 => Alone::Noise,
-            () => Alone::Silence,
+            () => self.ear.alone(),
         }
     }
     fn handle_hello(&mut self, from: u64, heard: u64, what: Introduction, now: Instant) {
@@ -428,7 +441,7 @@ impl Measuring for Pair {
         } else if self.over_at.is_some_and(|at| now >= at) {
             self.whole();
         } else if now.since(self.heard_at) > LOST_US + 2_000 * u64::from(self.setup.ms) {
-            self.end(Ending::Lost);
+            self.lost();
         } else {
             self.work(now);
         }
@@ -453,6 +466,15 @@ impl Measuring for Pair {
             self.say(&message);
         }
         std::mem::take(&mut self.out)
+    }
+
+    fn handle_closed(&mut self) -> bool {
+        // goodbye was said
+        let is_over = self.over || self.over_at.is_some();
+        if is_over && !self.over {
+            self.whole();
+        }
+        is_over
     }
 
     fn poll_order(&mut self) -> Option<Order> {

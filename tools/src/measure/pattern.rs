@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::values::Values;
+
 /// Bytes whose agreement decides whether two places are the same.
 const WINDOW: usize = 16;
 /// So many wrong bits in a window (of 128; chance alone makes 64, a bit error rate of 0.1 makes 13): the place is in doubt.
@@ -87,6 +89,7 @@ pub struct Checker {
     pause: u64,
     reach: u64,
     tally: Tally,
+    values: Values,
 }
 
 impl Checker {
@@ -103,11 +106,16 @@ impl Checker {
             pause: 1,
             reach: NEAR,
             tally: Tally::default(),
+            values: Values::default(),
         }
     }
     /// What became of it so far; some bytes are still held back.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+    /// What became of each value so far.
+    pub fn values(&self) -> &Values {
+        &self.values
     }
     /// The place behind the last byte that came.
     pub fn place(&self) -> u64 {
@@ -153,12 +161,14 @@ impl Checker {
     }
 
     fn judge_first(&mut self) {
-        let Some((_, wrong)) = self.held.pop_front() else { return };
+        let Some((came, wrong)) = self.held.pop_front() else { return };
+        let at = self.at;
         self.at += 1;
         if !self.found {
             self.tally.junk += 1;
             return;
         }
+        self.values.compare(self.pattern.byte(at), came);
         self.tally.bytes += 1;
         self.tally.wrong_bytes += u64::from(wrong > 0);
         self.tally.wrong_bits += u64::from(wrong);
@@ -195,6 +205,7 @@ impl Checker {
             self.tally.slips += 1;
             self.tally.lost += lost;
             self.tally.inserted += inserted;
+            self.note_slip(first, gone, lost);
         }
         self.found = true;
         for _ in 0..first {
@@ -206,6 +217,15 @@ impl Checker {
         self.held = again.into();
         self.recent = self.held.iter().rev().take(WINDOW).map(|c| u32::from(c.1)).sum();
         (self.pause, self.reach) = (1, NEAR);
+    }
+
+    /// Which values went or came at a slip.
+    fn note_slip(&mut self, first: usize, gone: usize, lost: u64) {
+        let (pattern, from) = (self.pattern, self.at + first as u64);
+        self.values.lose((0..usize::try_from(lost).unwrap_or(usize::MAX)).map(|i| pattern.byte(from + i as u64)));
+        let held = |at: usize| self.held.get(at).map(|came| came.0);
+        let came: Vec<u8> = (first..first + gone).filter_map(held).collect();
+        self.values.join(first.checked_sub(1).and_then(held), &came, held(first + gone));
     }
 
     /// Where among the bytes held the slip was: how many of them come before it, and how many are to be thrown away

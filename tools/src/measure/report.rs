@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::lines::{self, Wiring};
 use super::plot::cells;
 use super::trial::Reading;
+use super::values::{Hit, in_short, in_words};
 
 /// Below this share of the rate a line is slower than it should be: something between the ends holds it back.
 const SLOW: f64 = 0.95;
@@ -30,6 +31,8 @@ pub enum Verdict {
     Noisy,
     /// Bytes went or came.
     Slips,
+    /// Some bytes never arrive as they are, whatever the rate.
+    Alters,
     /// Clean or not, the bytes come slower than the rate.
     Slow,
     /// Nothing that could be read.
@@ -45,6 +48,7 @@ impl Verdict {
             Verdict::Clean => "clean",
             Verdict::Noisy => "noisy",
             Verdict::Slips => "loses bytes",
+            Verdict::Alters => "alters bytes",
             Verdict::Slow => "too slow",
             Verdict::Dead => "unreadable",
             Verdict::Refused => "not tried",
@@ -59,6 +63,7 @@ impl Way {
         match () {
             () if read.refused.is_some() => Verdict::Refused,
             () if !read.is_readable() => Verdict::Dead,
+            () if !read.hits.is_empty() || read.spoiled != 0 => Verdict::Alters,
             () if read.per_second < SLOW * f64::from(read.baud) / 10.0 => Verdict::Slow,
             () if read.slips > 0 || self.is_cut() => Verdict::Slips,
             () if read.wrong_bits > 0 => Verdict::Noisy,
@@ -73,10 +78,14 @@ impl Way {
     pub fn missing(&self) -> u64 {
         self.sent.saturating_sub(self.reading.place)
     }
-    /// User bytes per second that `hardline link` should make of it.
+    /// What it does to certain bytes, in a few words; none where it does nothing of the kind.
+    fn alters(&self) -> Option<String> {
+        Some(in_short(&self.reading.hits, self.reading.spoiled)).filter(|words| !words.is_empty())
+    }
+    /// User bytes per second that `hardline link` should make of it; 0 where some bytes never get through.
     pub fn goodput(&self) -> f64 {
         let read = &self.reading;
-        if !read.is_readable() || !read.per_second.is_finite() {
+        if !read.is_readable() || !read.is_transparent() || !read.per_second.is_finite() {
             return 0.0;
         }
         let bytes = read.bytes as f64;
@@ -183,7 +192,7 @@ impl Report {
             }
         };
         let usable = |row: &Row| {
-            let way = row.from_peer.as_ref().filter(|w| w.reading.is_readable())?;
+            let way = row.from_peer.as_ref().filter(|w| w.reading.is_readable() && w.reading.is_transparent())?;
             let profile = profile(way)?;
             let per_second = way.reading.per_second.clamp(0.0, f64::from(row.baud) / 10.0);
             Some((row.baud, profile.name, per_second * profile.file_share()))
@@ -227,6 +236,7 @@ impl Report {
                 read.baud, read.counted.overruns
             ));
         }
+        said.extend(self.altered().map(|altered| format!("bytes: {altered}")));
         let best = self.rows.iter().max_by(|a, b| a.goodput().total_cmp(&b.goodput()));
         if let Some((median, most, came, asked)) = best.and_then(Row::echo_us) {
             let why = if median > HELD_BACK_US { "; something holds bytes back: a latency timer, or a USB hub" } else { "" };
@@ -236,6 +246,14 @@ impl Report {
             ));
         }
         said
+    }
+
+    /// What the wire does to certain bytes, and what that comes from; none where it does nothing of the kind.
+    pub fn altered(&self) -> Option<String> {
+        let read = |way: fn(&Row) -> Option<&Way>| -> Vec<(&[Hit], u8)> {
+            self.rows.iter().filter_map(way).map(|way| (&way.reading.hits[..], way.reading.spoiled)).collect()
+        };
+        in_words(&read(|row| row.to_peer.as_ref()), &read(|row| row.from_peer.as_ref()))
     }
 
     /// One JSON object; README and `hardline test --help` name its fields.
@@ -296,6 +314,7 @@ impl Report {
                     advice.commands.join("  or  ")
                 ));
             }
+            None if self.altered().is_some() => text.push_str("use: nothing; some bytes get through at no rate"),
             None => text.push_str("use: nothing; at no rate a usable share of the bytes came through"),
         }
         text
@@ -316,6 +335,9 @@ pub fn line(baud: u32, name: &str, way: &Way) -> String {
     let mut what = verdict.name().to_owned();
     if let Some(why) = &read.refused {
         what = format!("{what}: {}", crate::names::printable(why.as_bytes()));
+    }
+    if let Some(altered) = way.alters() {
+        what = format!("{what}: {altered}");
     }
     if read.lost + read.inserted > 0 {
         what = format!("{what} ({} lost, {} too many)", read.lost, read.inserted);
@@ -351,6 +373,8 @@ fn way_to_json(way: &Way) -> Value {
         "bytes_per_second": read.per_second.round(),
         "overruns": read.counted.overruns,
         "framing_errors": read.counted.framing,
+        "altered": read.hits.iter().map(Hit::to_json).collect::<Vec<_>>(),
+        "bits_lost": (0..8).filter(|bit| read.spoiled >> bit & 1 == 1).map(|bit| bit + 1).collect::<Vec<u8>>(),
         "verdict": way.verdict().name(),
         "refused": read.refused,
     })
@@ -359,6 +383,7 @@ fn way_to_json(way: &Way) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::values::Fate;
 
     fn reading(baud: u32, bits: u64, slips: u64) -> Reading {
         let bytes = u64::from(baud) / 10;
@@ -416,6 +441,34 @@ mod tests {
         assert!(report.advice().is_none());
         assert!(report.to_text().contains("unreadable: 900 bytes came"), "{}", report.to_text());
         assert_eq!(report.to_json()["use"], Value::Null);
+    }
+
+    #[test]
+    fn a_wire_that_eats_bytes_is_named_and_not_advised() {
+        let eaten = |baud, byte| {
+            let hits = vec![Hit { byte, fate: Fate::Lost }, Hit { byte: 0x13, fate: Fate::Lost }];
+            Reading { hits, lost: 90, slips: 90, ..reading(baud, 0, 0) }
+        };
+        let both = report(vec![Row::of_two(eaten(115_200, 0x11), eaten(115_200, 0x11))], "two-way");
+        assert!(both.advice().is_none() && both.to_json()["use"].is_null());
+        assert_eq!(both.to_json()["rates"][0]["to_peer"]["altered"][0], json!({ "byte": 17, "fate": "lost", "other": null }));
+        let text = both.to_text();
+        assert!(text.contains("alters bytes: eats 11 13 (90 lost, 0 too many)"), "{text}");
+        assert!(text.contains("bytes: the wire eats 11 13: software flow control (XON/XOFF)"), "{text}");
+        assert!(text.ends_with("use: nothing; some bytes get through at no rate"), "{text}");
+        // one way is enough, and a rate at which it does not happen can be used
+        let rows =
+            vec![Row::of_two(eaten(115_200, 0), reading(115_200, 0, 0)), Row::of_two(reading(9600, 0, 0), reading(9600, 0, 0))];
+        let one = report(rows, "two-way");
+        assert_eq!(one.advice().unwrap().baud, 9600);
+        assert!(one.altered().unwrap().starts_with("on the way here the wire eats 00 13: "), "{:?}", one.altered());
+        assert!(report(vec![Row::of_one(eaten(9600, 0), None)], "one-way").advice().is_none());
+        // what is only changed in its place is repaired
+        let changed =
+            Reading { hits: vec![Hit { byte: 0x0D, fate: Fate::Changed(0x0A) }], wrong_bits: 90, ..reading(9600, 0, 0) };
+        assert_eq!(report(vec![Row::of_two(changed.clone(), changed)], "two-way").advice().unwrap().baud, 9600);
+        let seven = Reading { spoiled: 0x80, ..reading(9600, 100, 0) };
+        assert!(report(vec![Row::of_one(seven, None)], "loopback").advice().is_none());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::diode::port::{Input, Output};
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
-use crate::port::{Port, serial, termios};
+use crate::port::{Opener, Port, serial, termios};
 use crate::signal::{Signal, Signals};
 
 /// Most that is made ready for the line at once, in bytes.
@@ -27,6 +27,8 @@ const STUCK: Duration = Duration::from_secs(1);
 /// Modem lines follow within this.
 const SETTLE: Duration = Duration::from_millis(30);
 const LOOK: Duration = Duration::from_millis(2);
+/// A connection that says nothing for so long before the peer was met makes room for another.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Rates worth trying, lowest first: those of UARTs, and those of USB adapters.
 pub const RATES: [u32; 13] = [
@@ -38,24 +40,67 @@ pub const RATES: [u32; 13] = [
 #[derive(Debug)]
 pub enum Line {
     /// Both.
-    Both(Port),
+    Both(Both),
     /// To write.
     Out(Output),
     /// To read.
     In(Input),
 }
 
+/// A port for both directions. One that listens may have got a stranger's connection first.
+#[derive(Debug)]
+pub struct Both {
+    /// None while whoever was connected is gone.
+    port: Option<Port>,
+    opener: Opener,
+    /// When something came last, or when it was opened.
+    heard: Instant,
+    /// The peer was met: it is no other connection from now on.
+    met: bool,
+}
+
+impl Both {
+    /// Of an open port.
+    pub fn new(port: Port, opener: Opener) -> Both {
+        Both { port: Some(port), opener, heard: Instant::now(), met: false }
+    }
+    /// What to poll for another connection, while one may be taken.
+    fn listener(&self) -> Option<BorrowedFd<'_>> {
+        let waits = self.port.is_none() || self.heard.elapsed() >= QUIET;
+        self.opener.listener().filter(|_| !self.met && waits)
+    }
+    /// Takes another connection, if there is one, in the place of that which was silent; whether it did.
+    fn take_next(&mut self) -> bool {
+        let Ok(Some(port)) = self.opener.open() else { return false };
+        (self.port, self.heard) = (Some(port), Instant::now());
+        true
+    }
+    /// Lets the port go if another may connect; whether that is so.
+    fn is_let_go(&mut self) -> bool {
+        let waits = !self.met && self.opener.listener().is_some();
+        self.port.take_if(|_| waits).is_some()
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(port) = &self.port else { return Ok(None) };
+        let read = port.read(buffer);
+        if let Ok(Some(_)) = read {
+            self.heard = Instant::now();
+        }
+        read
+    }
+}
+
 impl Line {
     fn reader(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Line::Both(port) => Some(port.reader()),
+            Line::Both(both) => both.port.as_ref().map(Port::reader),
             Line::Out(_) => None,
             Line::In(input) => Some(input.fd()),
         }
     }
     fn writer(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Line::Both(port) => Some(port.writer()),
+            Line::Both(both) => both.port.as_ref().map(Port::writer),
             Line::Out(output) => output.bytes_fd(),
             Line::In(_) => None,
         }
@@ -96,9 +141,21 @@ impl Line {
         let (overruns, framing) = self.tty().map_or((0, 0), termios::errors);
         Counted { overruns, framing }
     }
-    fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    fn both(&mut self) -> Option<&mut Both> {
         match self {
-            Line::Both(port) => port.read(buffer),
+            Line::Both(both) => Some(both),
+            _ => None,
+        }
+    }
+    fn listener(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Line::Both(both) => both.listener(),
+            _ => None,
+        }
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Line::Both(both) => both.read(buffer),
             Line::In(input) => match input.read(buffer)? {
                 Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
                 read => Ok(read),
@@ -122,12 +179,14 @@ impl Line {
 /// A measurement under way.
 #[derive(Debug)]
 struct Run<'a> {
-    line: &'a Line,
+    line: &'a mut Line,
     baud: u32,
     clock: Clock,
     pending: Vec<u8>,
     written_at: Instant,
     counted: Counted,
+    /// The line has ended, when it was to.
+    closed: bool,
 }
 
 /// Runs a measurement on a line that is at `base` baud; `tell` is given the news.
@@ -135,7 +194,7 @@ struct Run<'a> {
 /// # Errors
 /// A line that fails (3), a signal (128 + N).
 pub fn run<M: Measuring>(
-    line: &Line,
+    line: &mut Line,
     base: u32,
     make: impl FnOnce(link::Instant) -> M,
     signals: &Signals,
@@ -144,18 +203,23 @@ pub fn run<M: Measuring>(
     let clock = Clock::new();
     let mut end = make(clock.now());
     let counted = line.counted();
-    let mut run = Run { line, baud: base, clock, pending: Vec::new(), written_at: Instant::now(), counted };
+    let mut run = Run { line, baud: base, clock, pending: Vec::new(), written_at: Instant::now(), counted, closed: false };
     let mut buffer = vec![0u8; 65_536];
     loop {
         while let Some(order) = end.poll_order() {
             match order {
                 Order::Rate(baud) => run.set_rate(&mut end, baud)?,
                 Order::Lines(outputs) => {
-                    line.set_outputs(outputs);
+                    run.line.set_outputs(outputs);
                     std::thread::sleep(SETTLE);
-                    end.handle_lines(line.inputs(), run.clock.now());
+                    end.handle_lines(run.line.inputs(), run.clock.now());
                 }
-                Order::Say(news) => tell(&news),
+                Order::Say(news) => {
+                    if let (Some(both), false) = (run.line.both(), matches!(news, News::Alone(_))) {
+                        both.met = true;
+                    }
+                    tell(&news);
+                }
                 Order::Done(ending) => {
                     // the last answer may still be on its way
                     run.drain(&mut end)?;
@@ -178,17 +242,35 @@ fn gone(e: &io::Error) -> Failure {
 
 impl Run<'_> {
     fn transmit(&mut self, end: &mut impl Measuring) -> Result<(), Failure> {
+        if self.closed {
+            return Ok(());
+        }
         let room = READY.saturating_sub(self.pending.len());
         self.pending.extend(end.poll_transmit(self.clock.now(), room));
         if self.pending.is_empty() {
             return Ok(());
         }
-        let n = self.line.write(&self.pending).map_err(|e| gone(&e))?;
+        let n = match self.line.write(&self.pending) {
+            Err(_) if end.handle_closed() => {
+                self.closed = true;
+                return Ok(());
+            }
+            written => written.or_else(|e| self.lost(&e))?,
+        };
         if n > 0 {
             self.pending.drain(..n);
             self.written_at = Instant::now();
         }
         Ok(())
+    }
+
+    /// The port is gone: the end of it all, unless somebody else may connect. Nothing of what waits was written then.
+    fn lost(&mut self, e: &io::Error) -> Result<usize, Failure> {
+        if self.line.both().is_some_and(Both::is_let_go) {
+            self.pending.clear();
+            return Ok(0);
+        }
+        Err(gone(e))
     }
 
     fn receive(&mut self, end: &mut impl Measuring, signals: &Signals, buffer: &mut [u8]) -> Result<(), Failure> {
@@ -198,12 +280,20 @@ impl Run<'_> {
         let reader = self.line.reader();
         fds.extend(reader.map(|fd| (fd, PollFlags::POLLIN)));
         fds.extend(self.line.writer().filter(|_| !self.pending.is_empty()).map(|fd| (fd, PollFlags::POLLOUT)));
+        let listens = self.line.listener().map(|fd| {
+            fds.push((fd, PollFlags::POLLIN));
+            fds.len() - 1
+        });
         let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
-        if reader.is_some() && !ready[1].is_empty() {
+        let (came, connected) = (reader.is_some() && !ready[1].is_empty(), listens.is_some_and(|at| !ready[at].is_empty()));
+        if connected && self.line.both().is_some_and(Both::take_next) {
+            self.pending.clear();
+        } else if came {
             match self.line.read(buffer) {
                 Ok(Some(n)) => end.handle_bytes(&buffer[..n], self.clock.now()),
                 Ok(None) => {}
-                Err(e) => return Err(gone(&e)),
+                Err(_) if end.handle_closed() => self.closed = true,
+                Err(e) => drop(self.lost(&e)?),
             }
         }
         Ok(())
@@ -214,7 +304,7 @@ impl Run<'_> {
         let began = Instant::now();
         self.transmit(end)?;
         let slow = Duration::from_micros(1000 * 10_000_000 / u64::from(self.baud.max(1)));
-        while !self.pending.is_empty() || self.line.queued() > 0 {
+        while !self.closed && (!self.pending.is_empty() || self.line.queued() > 0) {
             if began.elapsed() > STUCK + slow {
                 self.pending.clear();
                 if let Some(tty) = self.line.tty() {
@@ -223,7 +313,7 @@ impl Run<'_> {
                 break;
             }
             std::thread::sleep(LOOK);
-            let n = self.line.write(&self.pending).map_err(|e| gone(&e))?;
+            let n = self.line.write(&self.pending).or_else(|e| self.lost(&e))?;
             if n > 0 {
                 self.pending.drain(..n);
                 self.written_at = Instant::now();

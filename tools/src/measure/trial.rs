@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::{Ear, Heard, Message, frame};
 use super::pattern::{Checker, Pattern, Tally};
+use super::values::Hit;
 
 /// After the change of rate both ends are quiet for so long: the other one may be late (µs).
 const QUIET_US: u64 = 200_000;
@@ -100,6 +101,16 @@ pub struct Reading {
     pub counted: Counted,
     /// Why nothing was done at this rate.
     pub refused: Option<String>,
+    /// Bytes that do not arrive as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hits: Vec<Hit>,
+    /// Bits of every byte that are not carried, as a mask.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spoiled: u8,
+}
+
+fn is_zero(mask: &u8) -> bool {
+    *mask == 0
 }
 
 /// A trial under way.
@@ -285,6 +296,8 @@ impl Trial {
             asked: self.asked,
             counted,
             refused: None,
+            hits: self.checker.values().hits(),
+            spoiled: self.checker.values().spoiled(),
         }
     }
 }
@@ -301,6 +314,10 @@ impl Reading {
     /// The bit error rate is below this with 95 % confidence, if none was seen (the rule of three).
     pub fn ber_below(&self) -> f64 {
         3.0 / (8.0 * self.bytes.max(1) as f64)
+    }
+    /// Whether every byte gets through, or is only changed in its place, which is repaired.
+    pub fn is_transparent(&self) -> bool {
+        self.spoiled == 0 && self.hits.iter().all(Hit::is_harmless)
     }
     /// Whether what came can be used at all.
     pub fn is_readable(&self) -> bool {

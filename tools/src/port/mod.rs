@@ -2,6 +2,7 @@
 
 mod baud;
 pub(crate) mod exec;
+pub(crate) mod lock_file;
 pub(crate) mod serial;
 pub(crate) mod socket;
 pub(crate) mod termios;
@@ -117,11 +118,14 @@ fn is_device(text: &str) -> bool {
     std::fs::metadata(text).is_ok_and(|m| m.file_type().is_char_device() || m.file_type().is_socket())
 }
 
-/// A path where nothing is yet: what is to be there is a port, or the socket of a `link` that does not run.
+/// A path where nothing is yet, or a link to where nothing is: what is to be there is a port, or the socket of a `link` that
+/// does not run.
 fn is_absent_path(text: &str) -> bool {
-    text.contains('/')
-        && !text.contains(':')
-        && std::fs::symlink_metadata(text).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+    let is_absent = |found: io::Result<_>| found.is_err_and(|e: io::Error| e.kind() == io::ErrorKind::NotFound);
+    match std::fs::symlink_metadata(text) {
+        Ok(meta) => meta.is_symlink() && is_absent(std::fs::metadata(text)),
+        Err(e) => text.contains('/') && !text.contains(':') && is_absent(Err(e)),
+    }
 }
 
 impl Spec {
@@ -185,6 +189,8 @@ pub struct Port {
     restore: Vec<(OwnedFd, nix::fcntl::OFlag)>,
     /// Ended once its pipes above are closed: fields are dropped in order.
     child: Option<exec::Running>,
+    /// Goes when the port is closed.
+    lock_file: Option<lock_file::LockFile>,
 }
 
 impl Port {
@@ -192,7 +198,15 @@ impl Port {
     fn new(reader: OwnedFd, writer: OwnedFd) -> io::Result<Port> {
         set_nonblocking(reader.as_fd())?;
         set_nonblocking(writer.as_fd())?;
-        Ok(Port { reader: Some(reader), writer: Some(writer), tty: false, rates: None, restore: Vec::new(), child: None })
+        Ok(Port {
+            reader: Some(reader),
+            writer: Some(writer),
+            tty: false,
+            rates: None,
+            restore: Vec::new(),
+            child: None,
+            lock_file: None,
+        })
     }
     /// What to poll and read.
     pub fn reader(&self) -> BorrowedFd<'_> {
@@ -273,6 +287,7 @@ pub struct Opener {
     spec: Spec,
     options: Options,
     listener: Option<socket::Listener>,
+    connecting: Option<socket::Connecting>,
     opened_before: bool,
 }
 
@@ -281,7 +296,7 @@ impl Opener {
     pub fn new(spec: Spec, options: Options) -> Result<Opener, Failure> {
         fits(&spec, options)?;
         let listener = socket::Listener::bind(&spec)?;
-        Ok(Opener { spec, options, listener, opened_before: false })
+        Ok(Opener { spec, options, listener, connecting: None, opened_before: false })
     }
     /// Which port it opens.
     pub fn spec(&self) -> &Spec {
@@ -308,6 +323,10 @@ impl Opener {
     pub fn closes_with_peer(&self) -> bool {
         !matches!(self.spec.kind, Kind::Serial | Kind::Usb)
     }
+    /// Whether it connects to somebody who listens.
+    pub fn connects(&self) -> bool {
+        matches!(self.spec.kind, Kind::Tcp | Kind::Unix)
+    }
     /// How long to wait between two tries.
     pub fn pause(&self) -> std::time::Duration {
         std::time::Duration::from_millis(if self.spec.kind == Kind::Exec { 1000 } else { 0 })
@@ -316,7 +335,20 @@ impl Opener {
     pub fn listener(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(socket::Listener::fd)
     }
-    /// Tries once; `Ok(None)`: nobody has connected yet.
+    /// What to poll while a connection is being made.
+    pub fn connecting(&self) -> Option<BorrowedFd<'_>> {
+        self.connecting.as_ref().map(socket::Connecting::fd)
+    }
+    /// Tries once, and waits for what comes of it.
+    pub fn open_now(&mut self) -> Result<Option<Port>, Failure> {
+        if !self.connects() {
+            return self.open();
+        }
+        let opened = socket::connect_now(&self.spec).map(Some);
+        self.opened_before |= opened.is_ok();
+        opened
+    }
+    /// Tries once, or goes on with it; `Ok(None)`: nobody has connected yet, or it is not connected yet.
     pub fn open(&mut self) -> Result<Option<Port>, Failure> {
         if self.opened_before && !self.can_reopen() {
             return Err(Failure::new(kinds::PORT_CLOSED, format!("{} was closed", self.spec)));
@@ -326,7 +358,7 @@ impl Opener {
             Kind::Usb => {
                 serial::by_usb_serial(&self.spec.rest).and_then(|path| serial::open(&self.spec, &path, self.options)).map(Some)
             }
-            Kind::Tcp | Kind::Unix => socket::connect(&self.spec).map(Some),
+            Kind::Tcp | Kind::Unix => self.connect(),
             Kind::TcpListen | Kind::UnixListen => self.listener.as_ref().map_or(Ok(None), socket::Listener::accept),
             Kind::Exec => exec::open(&self.spec).map(Some),
             Kind::Stdio => exec::stdio().map(Some),
@@ -334,6 +366,19 @@ impl Opener {
         };
         self.opened_before |= matches!(opened, Ok(Some(_)));
         opened
+    }
+    fn connect(&mut self) -> Result<Option<Port>, Failure> {
+        let connecting = match self.connecting.take() {
+            Some(connecting) => connecting,
+            None => socket::Connecting::start(&self.spec)?,
+        };
+        match connecting.result() {
+            Some(result) => result.map(Some),
+            None => {
+                self.connecting = Some(connecting);
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -10,14 +10,19 @@ use std::time::Duration;
 use link::{LADDER, Rates};
 use nix::sys::termios::FlushArg;
 
+use super::lock_file::{self, LockFile};
 use super::termios;
 use super::{Flow, Options, Port, Spec};
-use crate::adapters::{self, holders};
+use crate::adapters::{self, Mark, holders};
 use crate::error::{Failure, Kind, kinds};
+use crate::limit;
 use crate::names::printable;
 
 /// How long a port that cannot discard its output holds us up.
 const CLOSE: Duration = Duration::from_millis(200);
+
+/// Who has a port open must have had it for so long to be named.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Said only where the port is not waited for.
 const WAIT_HINT: &str = " (--wait waits for it)";
@@ -62,6 +67,7 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
     if let Err(e) = nix::unistd::access(path, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK) {
         return Err(fail(kinds::PORT_DENIED, format!("{}; are you in the group 'dialout'?", e.desc().to_lowercase())));
     }
+    refuse_locked(spec, path)?;
     let tty = std::fs::File::options().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(path);
     if tty.is_ok_and(|f| !nix::unistd::isatty(&f).unwrap_or(false)) {
         return Err(fail(kinds::PORT_UNFIT, "this is not a serial port".into()));
@@ -73,6 +79,7 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
     let first = if options.auto { LADDER[0] } else { options.baud };
     let tty = serialport::new(path, first).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, first))?;
     let mut port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
+    port.lock_file = take_lock_file(spec, path)?;
     if let Err(real) = termios::keep_rate(port.reader(), first) {
         return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {first} baud (it chose {real})")));
     }
@@ -83,7 +90,57 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
         port.rates = Some((rates, baud));
     }
     low_latency(path, port.reader());
+    name_others(spec, path);
     Ok(port)
+}
+
+/// The device itself: lock files and `/proc` have its own name.
+fn device(path: &str) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// The process that has a lock file for the port; that it is a file is said where nothing else shows it.
+fn locked(spec: &Spec, device: &Path, pid: u32) -> Failure {
+    let shows = holders::of(Path::new("/"), device).iter().any(|holder| holder.pid == pid && holder.by != Mark::LockFile);
+    let name = printable(holders::name(Path::new("/"), pid).as_bytes());
+    let how = if shows { "" } else { ", as its lock file says" };
+    Failure::new(kinds::PORT_BUSY, format!("cannot open {spec}: busy, in use by {name} (process {pid}){how}"))
+}
+
+/// Whether a program that runs has a lock file for the port; to be asked before it is opened, which moves its modem lines.
+pub(crate) fn refuse_locked(spec: &Spec, path: &str) -> Result<(), Failure> {
+    let device = device(path);
+    lock_file::holder(Path::new("/"), &device).map_or(Ok(()), |pid| Err(locked(spec, &device, pid)))
+}
+
+/// A lock file for a port that is open and locked, where that is the custom.
+pub(crate) fn take_lock_file(spec: &Spec, path: &str) -> Result<Option<LockFile>, Failure> {
+    let device = device(path);
+    lock_file::take(Path::new("/"), &device).map_err(|pid| locked(spec, &device, pid))
+}
+
+/// Says who else has an open port and takes bytes of it: programs that do not lock what they open. It takes a look at every
+/// process, which nobody waits for.
+pub(crate) fn name_others(spec: &Spec, path: &str) {
+    let (spec, device) = (spec.clone(), device(path));
+    let look = move || {
+        let beside = || holders::beside(Path::new("/"), &device);
+        let first = beside();
+        if first.is_empty() {
+            return;
+        }
+        // a process that is being started, or one that only had a look, is gone by then
+        std::thread::sleep(SECOND_LOOK);
+        let names = beside().into_iter().filter(|holder| first.contains(holder));
+        let names: Vec<String> = names.map(|h| format!("{} (process {})", printable(h.name.as_bytes()), h.pid)).collect();
+        if !names.is_empty() {
+            let words = format!("{spec}: {} has it open, too: what one reads the other does not get", names.join(", "));
+            limit::warn_at(kinds::PORT_SHARED, &spec, words);
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().spawn(look) {
+        tracing::debug!("cannot look who else has {path} open: {e}");
+    }
 }
 
 #[allow(unsafe_code)]
@@ -130,8 +187,7 @@ fn explain(fail: &dyn Fn(Kind, String) -> Failure, path: &str, error: &serialpor
 
 /// Who holds the device, as far as it may be known.
 pub(crate) fn holders(path: &str) -> String {
-    let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-    let others = holders::of(Path::new("/"), &device).into_iter().filter(|h| h.pid != std::process::id());
+    let others = holders::of(Path::new("/"), &device(path)).into_iter().filter(|h| h.pid != std::process::id());
     let found: Vec<String> = others.map(|h| format!("{} (process {})", printable(h.name.as_bytes()), h.pid)).collect();
     if found.is_empty() { "another program".into() } else { found.join(", ") }
 }
@@ -160,7 +216,7 @@ pub(crate) fn let_go(fds: Vec<OwnedFd>) {
 
 /// An FTDI adapter holds what it receives for 16 ms unless told otherwise: 1 ms, where permitted.
 fn low_latency(path: &str, tty: BorrowedFd<'_>) {
-    let device = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    let device = device(path);
     let Some(name) = device.file_name() else { return };
     let timer = Path::new("/sys/class/tty").join(name).join("device/latency_timer");
     if timer.exists() {

@@ -7,6 +7,7 @@ mod common;
 mod bond;
 mod ends;
 mod many;
+mod newcomers;
 mod ports;
 mod services;
 mod silence;

@@ -1,11 +1,13 @@
 //! A port that can only be read.
 
 use std::io;
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Fd, Way, open};
+use super::{Fd, Opened, Way, open, udp_in};
 use crate::error::Failure;
 use crate::port::exec::Running;
+use crate::port::lock_file::LockFile;
 use crate::port::{Options, Spec};
 
 /// Largest datagram taken from UDP.
@@ -14,17 +16,18 @@ const DATAGRAM_MAX: usize = 65_536;
 /// A port that can only be read.
 #[derive(Debug)]
 pub struct Input {
-    fd: Fd,
+    fd: Fd<UdpSocket>,
     tty: bool,
     overruns_before: u64,
     _child: Option<Running>,
+    _lock_file: Option<LockFile>,
 }
 
 impl Input {
     /// Opens `spec` for reading only.
     pub fn open(spec: &Spec, options: Options) -> Result<Input, Failure> {
-        let (fd, child, tty) = open(spec, options, Way::In)?;
-        let mut input = Input { fd, tty, overruns_before: 0, _child: child };
+        let Opened { fd, child, tty, lock_file } = open(spec, options, Way::In, udp_in)?;
+        let mut input = Input { fd, tty, overruns_before: 0, _child: child, _lock_file: lock_file };
         input.overruns_before = input.overruns();
         Ok(input)
     }

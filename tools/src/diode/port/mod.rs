@@ -1,6 +1,7 @@
 //! One-way ports. A sender's is opened for writing only and a receiver's for reading only, so the
 //! kernel itself refuses the other direction.
 
+mod datagrams;
 mod input;
 mod output;
 
@@ -10,17 +11,20 @@ pub use output::Output;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{ToSocketAddrs, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::process::{Command, Stdio};
 
 use link::wire::Deframer;
 use nix::fcntl::OFlag;
 
+use datagrams::Datagrams;
+
 use crate::error::{Doing, Failure, kinds};
 use crate::guard::{self, Reach};
 use crate::port::Kind;
 use crate::port::exec::Running;
+use crate::port::lock_file::LockFile;
 use crate::port::serial;
 use crate::port::{Flow, Options, Spec};
 use crate::stdio;
@@ -33,26 +37,40 @@ enum Way {
 }
 
 #[derive(Debug)]
-enum Fd {
+enum Fd<D> {
     Bytes(OwnedFd),
-    Datagrams(UdpSocket),
+    Datagrams(D),
 }
 
-/// Opens a port for one direction: what to read or write, the command behind it, and whether it is a terminal.
-fn open(spec: &Spec, options: Options, way: Way) -> Result<(Fd, Option<Running>, bool), Failure> {
+/// What was opened.
+#[derive(Debug)]
+struct Opened<D> {
+    /// What to read or write.
+    fd: Fd<D>,
+    /// The command behind it.
+    child: Option<Running>,
+    /// Whether it is a terminal.
+    tty: bool,
+    lock_file: Option<LockFile>,
+}
+
+impl<D> Opened<D> {
+    fn of(fd: Fd<D>) -> Opened<D> {
+        Opened { fd, child: None, tty: false, lock_file: None }
+    }
+}
+
+/// Opens a port for one direction; `datagrams` makes the socket of one that has them.
+fn open<D>(spec: &Spec, options: Options, way: Way, datagrams: fn(&Spec) -> Result<D, Failure>) -> Result<Opened<D>, Failure> {
     refuse_flow(options)?;
     Ok(match (spec.kind(), way) {
-        (Kind::Udp, Way::Out) => (Fd::Datagrams(udp_out(spec)?), None, false),
-        (Kind::UdpListen, Way::In) => (Fd::Datagrams(udp_in(spec)?), None, false),
+        (Kind::Udp, Way::Out) | (Kind::UdpListen, Way::In) => Opened::of(Fd::Datagrams(datagrams(spec)?)),
         (Kind::Exec, _) => {
             let (fd, child) = exec(spec, way)?;
-            (Fd::Bytes(fd), Some(child), false)
+            Opened { child: Some(child), ..Opened::of(Fd::Bytes(fd)) }
         }
-        (Kind::Stdio, _) => (Fd::Bytes(own(way)?), None, false),
-        _ => {
-            let (fd, tty) = path(spec, options, way)?;
-            (Fd::Bytes(fd), None, tty)
-        }
+        (Kind::Stdio, _) => Opened::of(Fd::Bytes(own(way)?)),
+        _ => path(spec, options, way)?,
     })
 }
 
@@ -67,8 +85,8 @@ fn unopened(spec: &Spec, e: &io::Error) -> Failure {
     Failure::new(kinds::unopened(e), format!("cannot open {spec}: {e}"))
 }
 
-/// A terminal, a pipe or a file by its path. Says whether it is a terminal.
-fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Failure> {
+/// A terminal, a pipe or a file by its path.
+fn path<D>(spec: &Spec, options: Options, way: Way) -> Result<Opened<D>, Failure> {
     let path = match spec.kind() {
         Kind::Serial => spec.rest().to_owned(),
         Kind::Usb => crate::port::usb_path(spec)?,
@@ -90,6 +108,9 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
         return Err(Failure::new(kinds::PORT_UNFIT, message));
     }
     let tty = meta.file_type().is_char_device();
+    if tty {
+        serial::refuse_locked(spec, &path)?;
+    }
     let mut open = File::options();
     open.read(way == Way::In).write(way == Way::Out);
     // a capture that is played back, or made, is a plain file
@@ -98,6 +119,7 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
     let busy = || Failure::new(kinds::PORT_BUSY, format!("cannot open {spec}: busy, in use by {}", serial::holders(&path)));
     let file = open.open(&path).map_err(|e| if e.kind() == io::ErrorKind::ResourceBusy { busy() } else { unopened(spec, &e) })?;
     let is_tty = nix::unistd::isatty(&file).unwrap_or(false);
+    let mut lock_file = None;
     if is_tty {
         crate::port::termios::set_up(&file, options.baud).doing(kinds::PORT_FAILED, || format!("set up {spec}"))?;
         if let Err(real) = crate::port::termios::keep_rate(file.as_fd(), options.baud) {
@@ -108,8 +130,10 @@ fn path(spec: &Spec, options: Options, way: Way) -> Result<(OwnedFd, bool), Fail
         if way == Way::In {
             crate::port::termios::drop_modem_lines(&file);
         }
+        lock_file = serial::take_lock_file(spec, &path)?;
+        serial::name_others(spec, &path);
     }
-    Ok((file.into(), is_tty))
+    Ok(Opened { tty: is_tty, lock_file, ..Opened::of(Fd::Bytes(file.into())) })
 }
 
 /// Whether a file begins with frames: what is appended to another one would spoil it.
@@ -127,17 +151,9 @@ fn is_recording(path: &str) -> bool {
     false
 }
 
-fn udp_out(spec: &Spec) -> Result<UdpSocket, Failure> {
-    let made = || -> io::Result<UdpSocket> {
-        let to = spec.rest().to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-        let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(from)?;
-        socket.connect(to)?;
-        // the socket could be read; nothing does, and its receive side is closed
-        let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read);
-        Ok(socket)
-    };
-    made().map_err(|e| unopened(spec, &e))
+fn udp_out(spec: &Spec) -> Result<Datagrams, Failure> {
+    let address = spec.rest().to_socket_addrs().and_then(|mut all| all.next().ok_or(io::ErrorKind::NotFound.into()));
+    address.and_then(|to| Datagrams::new(spec, to)).map_err(|e| unopened(spec, &e))
 }
 
 fn udp_in(spec: &Spec) -> Result<UdpSocket, Failure> {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
-use super::{Fd, Way, open};
+use super::datagrams::Datagrams;
+use super::{Fd, Opened, Way, open, udp_out};
 use crate::diode::send::check;
 use crate::error::{Doing, Failure, kinds};
 use crate::port::exec::Running;
+use crate::port::lock_file::LockFile;
 use crate::port::{Options, Spec};
 use crate::signal::Signals;
 
@@ -23,21 +25,35 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Output {
     /// None once it is let go.
-    fd: Option<Fd>,
+    fd: Option<Fd<Datagrams>>,
     /// Bytes per second, 0 when the port sets no rate.
     pub rate: u32,
     tty: bool,
     _child: Option<Running>,
+    _lock_file: Option<LockFile>,
 }
 
 impl Output {
     /// Opens `spec` for writing only.
     pub fn open(spec: &Spec, options: Options) -> Result<Output, Failure> {
-        let (fd, child, tty) = open(spec, options, Way::Out)?;
-        Ok(Output { fd: Some(fd), rate: if tty { options.baud / 10 } else { 0 }, tty, _child: child })
+        let Opened { fd, child, tty, lock_file } = open(spec, options, Way::Out, udp_out)?;
+        let rate = if tty { options.baud / 10 } else { 0 };
+        Ok(Output { fd: Some(fd), rate, tty, _child: child, _lock_file: lock_file })
     }
-    fn fd(&self) -> &Fd {
+    fn fd(&self) -> &Fd<Datagrams> {
         self.fd.as_ref().expect("open until dropped")
+    }
+    fn datagrams(&mut self) -> Option<&mut Datagrams> {
+        match &mut self.fd {
+            Some(Fd::Datagrams(datagrams)) => Some(datagrams),
+            _ => None,
+        }
+    }
+    /// Where datagrams go is waited for as long as it takes when it goes away; otherwise for a minute.
+    pub fn wait_for_network(&mut self) {
+        if let Some(datagrams) = self.datagrams() {
+            datagrams.waits = true;
+        }
     }
     /// What to poll, and to set the rate of; none where frames travel as datagrams.
     pub(crate) fn bytes_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -55,50 +71,43 @@ impl Output {
         matches!(self.fd(), Fd::Datagrams(_))
     }
     /// Writes a whole frame, waiting while the port takes nothing, unless a signal asks for the end.
-    pub fn write(&self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
-        let failed = |e: io::Error| {
-            let hung_up = self.tty && e.raw_os_error() == Some(libc::EIO);
-            let why = if hung_up { io::Error::other("the port hung up (--wait waits until it is back)") } else { e };
-            Err(why).doing(kinds::LINE_FAILED, || "write to the line".into())
-        };
-        match self.fd() {
-            // nobody listening yet is no error on a diode
-            Fd::Datagrams(socket) => match socket.send(frame) {
-                Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => failed(e),
-                _ => Ok(()),
-            },
-            Fd::Bytes(fd) => {
-                while !frame.is_empty() {
-                    // a pipe may be one that blocks, and nothing would end that
-                    let fds = [(fd.as_fd(), PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
-                    let ready = crate::drive::wait(&fds, None).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
-                    if !ready[1].is_empty() {
-                        check(signals)?;
-                    }
-                    if ready[0].is_empty() {
-                        continue;
-                    }
-                    match nix::unistd::write(fd, &frame[..frame.len().min(PIECE)]) {
-                        Ok(n) => frame = &frame[n..],
-                        Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
-                        Err(e) => return failed(e.into()),
-                    }
+    pub fn write(&mut self, mut frame: &[u8], signals: &Signals) -> Result<(), Failure> {
+        if let Some(datagrams) = self.datagrams() {
+            return datagrams.send(frame, signals);
+        }
+        let Some(fd) = self.bytes_fd() else { return Ok(()) };
+        while !frame.is_empty() {
+            // a pipe may be one that blocks, and nothing would end that
+            let fds = [(fd, PollFlags::POLLOUT), (signals.fd(), PollFlags::POLLIN)];
+            let ready = crate::drive::wait(&fds, None).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
+            if !ready[1].is_empty() {
+                check(signals)?;
+            }
+            if ready[0].is_empty() {
+                continue;
+            }
+            match nix::unistd::write(fd, &frame[..frame.len().min(PIECE)]) {
+                Ok(n) => frame = &frame[n..],
+                Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
+                Err(e) => {
+                    let hung_up = self.tty && e == nix::errno::Errno::EIO;
+                    let away = || io::Error::other("the port hung up (--wait waits until it is back)");
+                    let why = if hung_up { away() } else { e.into() };
+                    return Err(why).doing(kinds::LINE_FAILED, || "write to the line".into());
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
     /// Writes a whole frame if that is possible until then; whether it was.
-    pub fn write_until(&self, mut frame: &[u8], until: Instant) -> bool {
-        let Fd::Bytes(fd) = self.fd() else {
-            return match self.fd() {
-                Fd::Datagrams(socket) => socket.send(frame).is_ok(),
-                Fd::Bytes(_) => false,
-            };
-        };
+    pub fn write_until(&mut self, mut frame: &[u8], until: Instant) -> bool {
+        if let Some(datagrams) = self.datagrams() {
+            return datagrams.send_until(frame, until);
+        }
+        let Some(fd) = self.bytes_fd() else { return false };
         while !frame.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
-            let Ok(ready) = crate::drive::wait(&[(fd.as_fd(), PollFlags::POLLOUT)], Some(left)) else { return false };
+            let Ok(ready) = crate::drive::wait(&[(fd, PollFlags::POLLOUT)], Some(left)) else { return false };
             if ready[0].is_empty() && left.is_zero() {
                 return false;
             }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::local::Local;
 use super::service::name_of;
 use crate::error::{Doing, Failure, kinds};
 use crate::port::has_port;
-use crate::port::socket::{bind_unix, reset_on_close};
+use crate::port::socket::{bind_unix, keep_alive, listen_tcp, reset_on_close};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +67,8 @@ pub(super) struct Listener {
 impl Listener {
     pub(super) fn bind(forward: &Forward) -> Result<Listener, Failure> {
         let socket = match &forward.listen {
-            Listen::Tcp(address) => TcpListener::bind(address).and_then(|l| {
-                // all that it accepts, from the first moment on
-                reset_on_close(&l, true);
-                l.set_nonblocking(true).map(|()| Socket::Tcp(l))
-            }),
+            // all that it accepts, from the first moment on
+            Listen::Tcp(address) => listen_tcp(address, |socket| reset_on_close(socket, true)).map(Socket::Tcp),
             Listen::Unix(path) => bind_unix(path).and_then(|l| l.set_nonblocking(true).map(|()| Socket::Unix(l, path.clone()))),
         };
         let socket = socket.doing(kinds::FORWARD_LISTEN, || format!("listen for --forward {forward}"))?;
@@ -87,18 +84,23 @@ impl Listener {
     pub(super) fn accept(&self) -> io::Result<Option<Local>> {
         // a connection needs two descriptors: better it waits than that it is closed for want of the second
         let spare = self.fd().try_clone_to_owned()?;
-        let accepted = match &self.socket {
-            Socket::Tcp(l) => l.accept().and_then(|(stream, _)| {
-                stream.set_nodelay(true)?;
-                Ok(stream.into())
-            }),
-            Socket::Unix(l, _) => l.accept().map(|(stream, _)| stream.into()),
-        };
+        let accepted = self.connection();
         drop(spare);
         match accepted.and_then(Local::socket) {
             Ok(local) => Ok(Some(local)),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+    fn connection(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            Socket::Tcp(l) => {
+                let (stream, _) = l.accept()?;
+                stream.set_nodelay(true)?;
+                keep_alive(&stream);
+                Ok(stream.into())
+            }
+            Socket::Unix(l, _) => Ok(l.accept()?.0.into()),
         }
     }
 }
@@ -125,6 +127,9 @@ mod tests {
     use std::io::Read;
     use std::net::TcpStream;
 
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::sys::socket::{getsockopt, sockopt};
+
     use super::*;
 
     #[test]
@@ -135,6 +140,16 @@ mod tests {
         // as if this process had been ended here
         drop(socket.accept().unwrap());
         assert_eq!(client.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_client_that_vanishes_is_found_out() {
+        let listener = Listener::bind(&"tcp:127.0.0.1:0=x".parse().unwrap()).unwrap();
+        let Socket::Tcp(socket) = &listener.socket else { unreachable!() };
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let mut fds = [PollFd::new(listener.fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::MAX).unwrap();
+        assert!(getsockopt(&listener.connection().unwrap(), sockopt::KeepAlive).unwrap());
     }
 
     #[test]

@@ -254,6 +254,9 @@ impl Hub {
         }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();
+        if loss == Loss::Silence {
+            self.wire.reconnect();
+        }
         if let Err(failure) = self.wire.renew(why) {
             self.wire.end(failure);
         }

@@ -44,7 +44,7 @@ impl Absence {
 impl Line {
     /// Whether somebody may have connected, who must not wait.
     pub(super) fn is_due(&self) -> bool {
-        self.opener.listener().is_some()
+        self.opener.listener().or(self.opener.connecting()).is_some()
     }
     /// How long to wait before the port is looked for again.
     pub(super) fn look(&self) -> Duration {
@@ -81,6 +81,7 @@ impl Line {
         match (&self.port, &self.absence) {
             (Some(_), _) => None,
             (None, Some(absence)) => Some(absence.why.clone()),
+            (None, None) if self.opener.connects() => Some(format!("{} does not answer yet", self.opener.spec())),
             (None, None) => Some(format!("nobody is connected to {}", self.opener.spec())),
         }
     }

@@ -1,5 +1,6 @@
 //! One port of a wire: opened, read and written; what is known of it while it is away.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,9 @@ use link::FRAME_MAX;
 use nix::poll::PollFlags;
 
 use super::absence::Absence;
+use super::newcomers::Newcomers;
 use super::rate::Draining;
+use crate::drive::shorter;
 use crate::port::{Opener, Port};
 
 /// How long timers may be late while the port takes nothing.
@@ -39,6 +42,24 @@ pub(super) struct Line {
     pub(super) draining: Option<Draining>,
     /// What is known of its path.
     pub(super) path: super::watch::Watched,
+    /// Who else has connected to a port that listens.
+    pub(super) newcomers: Newcomers,
+}
+
+/// Where among the descriptors those of a line are.
+pub(in crate::drive) struct Place {
+    /// The first of the two of the port.
+    port: Option<usize>,
+    /// A listener, and who waits for the port.
+    newcomers: Range<usize>,
+}
+
+/// What of a line is ready.
+pub(in crate::drive) struct LineReady {
+    /// The port.
+    pub(super) port: PollFlags,
+    /// Somebody connects, or has something to say.
+    pub(super) newcomers: bool,
 }
 
 impl Line {
@@ -57,6 +78,7 @@ impl Line {
             rates: super::rate::unknown(),
             draining: None,
             path: super::watch::Watched::default(),
+            newcomers: Newcomers::new(),
         }
     }
     /// Another session begins.
@@ -71,14 +93,20 @@ impl Line {
         mut timeout: Option<Duration>,
         fds: &mut Vec<(BorrowedFd<'a>, PollFlags)>,
         now: link::Instant,
-    ) -> (Option<Duration>, Option<usize>) {
+    ) -> (Option<Duration>, Place) {
+        let first = fds.len();
         let Some(port) = &self.port else {
             // one that could not accept would say at once that it could
-            let listener = self.opener.listener().filter(|_| self.absence.is_none());
+            let listener = self.opener.listener().filter(|_| self.absence.is_none()).or(self.opener.connecting());
             let look = if listener.is_some() { Duration::from_secs(1) } else { self.look() };
+            let look = if self.newcomers.is_empty() { look } else { Duration::ZERO };
             fds.extend(listener.map(|fd| (fd, PollFlags::POLLIN)));
-            return (Some(look), None);
+            return (Some(look), Place { port: None, newcomers: first..first });
         };
+        if let Some(look) = self.opener.listener().and_then(|listener| self.newcomers.wait_for(listener, fds)) {
+            timeout = shorter(timeout, look);
+        }
+        let newcomers = first..fds.len();
         let writing = !self.is_sent();
         if writing {
             // what is due waits for the port to take this frame; timers still count
@@ -94,15 +122,15 @@ impl Line {
         };
         fds.push((port.reader(), reading));
         fds.push((port.writer(), if writing { PollFlags::POLLOUT } else { PollFlags::empty() }));
-        (timeout, Some(fds.len() - 2))
+        (timeout, Place { port: Some(fds.len() - 2), newcomers })
     }
-    /// What the port is ready for.
-    pub(super) fn ready(&self, flags: &[PollFlags], at: Option<usize>, now: link::Instant) -> PollFlags {
-        let mut port = at.map_or(PollFlags::empty(), |at| flags[at] | flags[at + 1]);
+    /// What it is ready for.
+    pub(super) fn ready(&self, flags: &[PollFlags], place: &Place, now: link::Instant) -> LineReady {
+        let mut port = place.port.map_or(PollFlags::empty(), |at| flags[at] | flags[at + 1]);
         if self.gather_until.is_some_and(|until| until <= now) {
             port |= PollFlags::POLLIN;
         }
-        port
+        LineReady { port, newcomers: flags[place.newcomers.clone()].iter().any(|flags| !flags.is_empty()) }
     }
     /// So many bytes are missing of a frame: the port need not be read before.
     pub(super) fn gather(&mut self, missing: usize, now: link::Instant) {

@@ -4,6 +4,7 @@ mod absence;
 mod garbled;
 mod identity;
 mod line;
+mod newcomers;
 mod rate;
 mod watch;
 
@@ -24,7 +25,7 @@ use crate::port::serial::unhinted;
 use crate::port::{Opener, Spec};
 use absence::Absence;
 pub use identity::Identity;
-use line::Line;
+use line::{Line, LineReady, Place};
 use rate::buffer_baud;
 pub(super) use watch::OPENING_BYTES;
 
@@ -104,7 +105,7 @@ pub struct Wire<const C: usize> {
 }
 
 /// What the ports are ready for, in their order.
-pub(super) type Ready = Vec<PollFlags>;
+pub(super) type Ready = Vec<LineReady>;
 
 fn config(settings: &Settings, baud: u32) -> Config {
     Config { grace_us: settings.grace.as_micros() as u64, ..Config::for_baud(baud) }
@@ -148,7 +149,9 @@ impl<const C: usize> Wire<C> {
         let mut lines: Vec<Line> = openers.into_iter().map(Line::new).collect();
         let mut failures = Vec::new();
         for (at, line) in lines.iter_mut().enumerate() {
-            match line.opener.open() {
+            // who does not wait is told at once
+            let opened = if settings.wait { line.opener.open() } else { line.opener.open_now() };
+            match opened {
                 Ok(port) => line.port = port,
                 Err(failure) if failure.exit == Exit::Port => failures.push((at, failure)),
                 Err(failure) => return Err(failure),
@@ -186,6 +189,12 @@ impl<const C: usize> Wire<C> {
         (self.strange, self.garbled, self.warned) = (None, garbled::Garbled::new(), false);
         self.lines.iter_mut().for_each(Line::renew);
         Ok(())
+    }
+    /// The session was lost in silence: connections that were made from here are made anew, for the peer may be there again
+    /// and this one lead nowhere.
+    pub(super) fn reconnect(&mut self) {
+        let made = |line: &&mut Line| line.opener.connects() && line.port.is_some();
+        self.lines.iter_mut().filter(made).for_each(Line::close);
     }
     /// Which port it is; of several the first.
     pub(super) fn spec(&self) -> &Spec {
@@ -225,7 +234,7 @@ impl<const C: usize> Wire<C> {
 
     /// Adds what the wire waits for; returns how long it may wait, and the places to give to
     /// [`Wire::ready`].
-    pub(super) fn wait_for<'a>(&'a self, fds: &mut Vec<(BorrowedFd<'a>, PollFlags)>) -> (Option<Duration>, Vec<Option<usize>>) {
+    pub(super) fn wait_for<'a>(&'a self, fds: &mut Vec<(BorrowedFd<'a>, PollFlags)>) -> (Option<Duration>, Vec<Place>) {
         let now = self.clock.now();
         let mut least = None;
         let places = self.lines.iter().enumerate().map(|(at, line)| {
@@ -239,16 +248,20 @@ impl<const C: usize> Wire<C> {
         (least, places)
     }
     /// What the ports are ready for.
-    pub(super) fn ready(&self, flags: &[PollFlags], places: &[Option<usize>]) -> Ready {
+    pub(super) fn ready(&self, flags: &[PollFlags], places: &[Place]) -> Ready {
         let now = self.clock.now();
-        self.lines.iter().zip(places).map(|(line, place)| line.ready(flags, *place, now)).collect()
+        self.lines.iter().zip(places).map(|(line, place)| line.ready(flags, place, now)).collect()
     }
 
     // ---- the ports ----------------------------------------------------------------------------
 
     /// Takes what came, or looks for the ports.
-    pub(super) fn serve(&mut self, ready: &[PollFlags], buffer: &mut [u8]) {
-        for (at, ready) in ready.iter().enumerate() {
+    pub(super) fn serve(&mut self, ready: &[LineReady], buffer: &mut [u8]) {
+        for (at, LineReady { port: ready, newcomers }) in ready.iter().enumerate() {
+            let waited = *newcomers || !self.lines[at].newcomers.is_empty();
+            if waited && self.serve_newcomers(at, *newcomers, buffer) {
+                continue;
+            }
             let line = &mut self.lines[at];
             let Some(port) = &line.port else {
                 self.look_for_port(at);
@@ -330,11 +343,16 @@ impl<const C: usize> Wire<C> {
             return;
         }
         line.looked = Some(Instant::now());
-        match line.opener.open() {
-            Ok(Some(port)) => {
-                line.opened(port);
-                self.tell_port(at);
-                self.link.handle_reopen_of(at, self.clock.now());
+        // who waits has connected before those in the listener's queue
+        let opened = match line.newcomers.take_any() {
+            Some(waited) => Ok(Some(waited)),
+            None => line.opener.open().map(|port| port.map(|port| (port, Vec::new()))),
+        };
+        match opened {
+            Ok(Some((port, said))) => self.connected(at, port, &said),
+            Ok(None) if line.opener.connecting().is_some() => {
+                let why = format!("{} does not answer", line.opener.spec());
+                self.check_grace(&why);
             }
             Ok(None) => line.absence = None,
             Err(failure) if line.lost_at.is_none() && failure.exit != Exit::Port => self.end(failure),

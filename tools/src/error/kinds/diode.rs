@@ -46,8 +46,8 @@ area! {
             remedy "Start the receiver first, or let it listen longer.";
         LINE_FAILED = "line-failed", Exit::Failed;
             says ["cannot write to the line: {why}", "cannot wait for the line: {why}", "cannot set {n} baud: {why}"];
-            cause "The port refused bytes or broke in the middle: an adapter that was unplugged, a command of exec: that ended, or a transmitter that waits for CTS and holds back what it has.";
-            remedy "See 'dmesg' and the adapter; run it again, with --wait where adapters are unplugged. A one-way port has no CTS: take the adapter's flow control off.";
+            cause "The port refused bytes or broke in the middle: an adapter that was unplugged, a command of exec: that ended, a network that took no datagram for a minute, or a transmitter that waits for CTS and holds back what it has.";
+            remedy "See 'dmesg' and the adapter, or the route; run it again, with --wait where adapters are unplugged and networks go. A one-way port has no CTS: take the adapter's flow control off.";
         SOURCE_UNREADABLE = "source-unreadable", Exit::Failed;
             says [
                 "cannot read {file}: {why}",
@@ -108,6 +108,14 @@ area! {
             says ["the line is silent: no sign of the sender for three beacon periods"];
             cause "The cable is pulled, or the sender was ended or hangs. What is lost meanwhile is counted.";
             remedy "See to cable and sender. An outage within --survive loses nothing.";
+        NETWORK_AWAY = "network-away";
+            says ["{port}: nothing can be sent: {why}; trying again"];
+            cause "Of a udp: port, the network takes no datagram at present: the route or the interface is gone (Network is unreachable), the queue is full (No buffer space available), nobody answers for the address (No route to host), or a firewall of this machine refuses (Operation not permitted). What is to be sent waits here; a minute, and with --wait as long as it takes.";
+            remedy "See 'ip route get ADDRESS' and 'nft list ruleset'. The sender goes on by itself once something leaves.";
+        NETWORK_BACK = "network-back";
+            says ["{port}: sends again after {n} s, in which {n} tries failed"];
+            cause "The network takes datagrams again, after it took none for a while. None of those that waited is lost.";
+            remedy "Nothing; if it happens often, see to the interface and its address.";
         LINE_BACK = "line-back";
             says ["the line is back after {n} s"];
             cause "Frames of the sender come again.";

@@ -25,7 +25,7 @@ area! {
             remedy "'hardline ports' names the group that may: 'usermod -aG dialout USER', then a new login ('id' must show the group). In a unit: SupplementaryGroups=dialout.";
         PORT_BUSY = "port-busy", Exit::Port;
             says ["cannot open {port}: busy, in use by {program}", "cannot open {port}: Device or resource busy"];
-            cause "Another program has the port open: a terminal program, a getty, ModemManager, another hardline. 'another program' is all that is said of programs of other users.";
+            cause "Another program has the port open: a terminal program, a getty, ModemManager, another hardline. 'another program' is all that is said of programs of other users. Or a program that runs has a lock file for it (LCK..ttyS0 in /var/lock or /run/lock: minicom, cu, pppd, ser2net); one that was left behind by a process that is gone does not count.";
             remedy "End it: 'sudo fuser -v PORT' names it, 'systemctl stop ModemManager' or 'serial-getty@ttyX'. What a 'hardline link' holds is shared through its --control SOCKET.";
         PORT_UNFIT = "port-unfit", Exit::Port;
             says [
@@ -91,6 +91,14 @@ area! {
             says ["{port} is back after {n} s", "{port} is open now, after {n} s"];
             cause "A port that was lost or waited for is there, and the peer's frames come through it. The session goes on; nothing was lost.";
             remedy "Nothing is to be done; if it happens often, see cable, plug and power of the adapter.";
+        PORT_SHARED = "port-shared";
+            says ["{port}: {program} has it open, too: what one reads the other does not get"];
+            cause "A program that does not lock what it opens (cat, pyserial and what is made with it, a getty) had the port open already. What comes in is given to whoever reads first, so that either gets a part of it; only programs of your own account are seen, as root all.";
+            remedy "End it ('sudo fuser -v PORT' names it), or take another port. What a 'hardline link' holds is shared through its --control SOCKET.";
+        CONNECTION_REPLACED = "connection-replaced";
+            says ["{port}: another connection has its turn, for the one before was silent for {n} s"];
+            cause "Of a tcp-listen: or unix-listen: port, the connection in use is dead (its machine lost power, a NAT forgot it), or it never was a hardline, and another one speaks. Whoever goes on with the session has it after 3 s of silence, a call after 15 s or half of --grace; one that proves nothing loses it again.";
+            remedy "Nothing is to be done; if it happens often, see the network, and who else connects there ('ss -tnp').";
         LATENCY_LEFT = "latency-left";
             says ["latency timer of {port} left as it is: {why}"];
             cause "An FTDI adapter holds received bytes for up to 16 ms, and hardline was not allowed to set that to 1 ms. All works, but echoes and answers come later. Said with -v.";
