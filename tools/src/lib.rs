@@ -43,5 +43,6 @@ pub mod signal;
 pub mod sim;
 pub mod soak;
 pub mod stats;
+pub mod stderr;
 pub mod stdio;
 pub mod whole;

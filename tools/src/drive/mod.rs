@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod console;
+mod handing;
 pub mod hub;
 pub mod pipe;
 mod settling;
