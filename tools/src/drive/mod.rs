@@ -5,6 +5,7 @@
 mod buffers;
 pub mod client;
 pub mod console;
+mod handing;
 pub mod hub;
 pub mod pipe;
 mod settling;

@@ -21,7 +21,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -29,7 +28,7 @@ use std::time::{Duration, Instant};
 use link::{Class, CloseCode, Link, Note, State};
 use nix::poll::PollFlags;
 
-pub use control::read_requests;
+pub use control::{Access, read_requests};
 pub(crate) use ended::status_words;
 pub use forward::Forward;
 pub use service::{Service, Target};
@@ -56,9 +55,21 @@ pub struct Plan {
     /// Local listeners and where their connections go.
     pub forwards: Vec<Forward>,
     /// Where other commands ask.
-    pub control: Option<PathBuf>,
+    pub control: Option<Access>,
+    /// A service of this process: who takes the connections to it.
+    pub takes: Option<(String, Sender<UnixStream>)>,
     /// End with the first channel to a service of this end.
     pub once: bool,
+}
+
+/// A service of a client.
+#[derive(Debug)]
+struct Offer {
+    client: u64,
+    name: String,
+    /// For one connection alone, and whether that came.
+    once: bool,
+    spent: bool,
 }
 
 /// Who asked for a channel here, and is told of its end.
@@ -93,7 +104,7 @@ pub struct Hub {
     locals: BTreeMap<u16, (Local, Owner)>,
     wanted: Vec<Wanted>,
     /// Services of clients, while they are there.
-    offers: Vec<(u64, Service)>,
+    offers: Vec<Offer>,
     /// Since when a channel of this process is delivered, but for the peer's word that it knows.
     delivered_since: Option<Instant>,
     consoles: Vec<shared::Shared>,
@@ -127,7 +138,7 @@ fn new_link(start: Start) -> Protocol<CHANNELS> {
 impl Hub {
     /// Opens the ports (unless they are to be waited for), listens, and begins to call.
     pub fn open(openers: Vec<Opener>, settings: Settings, plan: Plan, signals: Signals) -> Result<Hub, Failure> {
-        let control = plan.control.as_deref().map(Control::bind).transpose()?;
+        let control = plan.control.as_ref().map(Control::bind).transpose()?;
         let listeners = plan.forwards.iter().map(forward::Listener::bind).collect::<Result<Vec<_>, _>>()?;
         let wake = UnixStream::pair().and_then(|pair| {
             pair.0.set_nonblocking(true)?;
@@ -207,7 +218,7 @@ impl Hub {
                     crate::guard::tend();
                     self.locals.values_mut().for_each(|(local, _)| local.sweep());
                 }
-                Signal::Terminal => {}
+                Signal::Terminal | Signal::Reopen => {}
                 Signal::End(number) => self.wire.end(Failure::signal(number, format!("ended by signal {number}"))),
             }
         }

@@ -175,7 +175,7 @@ impl Session {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
                 Signal::Child => crate::guard::tend(),
-                Signal::Terminal => {}
+                Signal::Terminal | Signal::Reopen => {}
                 Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.wire.link.state() == State::Open => {
                     self.hung_up = Some(Instant::now());
                 }
