@@ -16,6 +16,8 @@ struct Far {
     random: Random,
     written: u64,
     read: u64,
+    /// What waits on the way out, at most.
+    most: u64,
 }
 
 impl Far {
@@ -30,6 +32,7 @@ impl Far {
             random: Random::new(3),
             written: 0,
             read: 0,
+            most: u64::MAX,
         }
     }
     /// Goes on for so long; says how many bytes were read, and how long the queue before the wire was at most (µs).
@@ -43,7 +46,8 @@ impl Far {
                 end.handle(&bytes, self.now);
             }
             if a.link.state() == State::Open {
-                write_known(&mut a.link, 1, &mut self.written, u64::MAX);
+                let queued = a.link.channel(0).map_or(0, |channel| channel.queued());
+                write_known(&mut a.link, 1, &mut self.written, self.most.saturating_sub(queued));
             }
             read_known(&mut b.link, 1, &mut self.read);
             for (end, out) in [(&mut *a, &mut *ab), (&mut *b, &mut *ba)] {
@@ -117,6 +121,30 @@ fn a_queue_of_our_own_is_not_taken_for_a_long_way() {
         assert!(share >= 0.85, "{way_us}: {share}");
         // .4 s of what the port claims are .8 s of this wire
         assert!(queue_us <= 1_200_000, "{way_us}: {queue_us}");
+    }
+}
+
+/// A radio that is half as fast as its port and drops what does not fit into its 4 KiB, and ends whose buffers follow the way as the
+/// program's do: it lives, on a long way, too.
+#[test]
+fn a_modem_without_flow_control_is_not_run_over() {
+    for (way_us, least) in [(50_000, 0.5), (300_000, 0.45), (1_000_000, 0.4)] {
+        let mut far = Far::new(115_200, 57_600, way_us, 8192);
+        far.lines.iter_mut().for_each(|line| line.room = 4096);
+        let goes_out = |us: u64| 11_520 * us / 1_000_000;
+        let mut bytes = 0;
+        for turn in 0..600 {
+            let (read, _) = far.go(300_000);
+            bytes += if turn >= 200 { read } else { 0 };
+            let (way_us, has) = (far.ends[0].link.way_us(), far.ends[0].link.channel(0).map_or(0, |channel| channel.capacity()));
+            far.most = if way_us < 100_000 { 8192 } else { goes_out(500_000 + 2 * way_us).max(8192) };
+            if goes_out(300_000 + way_us) > has as u64 {
+                far.widen(goes_out(500_000 + 2 * way_us).next_power_of_two() as usize);
+            }
+        }
+        let share = bytes as f64 / (120.0 * 5_760.0);
+        println!("radio, {way_us} µs each way: {share:.4} of the air");
+        assert!(share >= least, "{way_us}: {share}");
     }
 }
 

@@ -114,6 +114,10 @@ impl Batch {
     pub(crate) fn new(damage: u16, slips: u8) -> Batch {
         Batch { damage, slips, ..Batch::default() }
     }
+    /// Frames that were lost and that arrived, slips and wrong bytes.
+    pub(crate) fn tally(&self) -> [u32; 4] {
+        [u32::from(self.frames_lost), u32::from(self.frames_arrived), u32::from(self.slips), u32::from(self.damage)]
+    }
     /// A transmission of `wire` bytes, with data in it or without, arrived, or did not.
     pub(crate) fn add(&mut self, level: Level, wire: u16, data: bool, arrived: bool) {
         // of an armoured frame beyond repair as much damage is counted as one codeword cannot repair

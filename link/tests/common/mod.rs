@@ -25,6 +25,8 @@ pub struct Line {
     pub fault: Option<(u64, Fault)>,
     /// What always becomes of certain bytes.
     pub alters: Option<Alters>,
+    /// What waits before the line at most (bytes): more is lost, as in a modem that is slower than its port.
+    pub room: u64,
 }
 
 /// What a terminal server or a driver that is not transparent does to bytes.
@@ -64,6 +66,7 @@ impl Line {
             carried: 0,
             fault: None,
             alters: None,
+            room: u64::MAX,
         }
     }
     /// What the fault makes of the byte that is number `n` on the line.
@@ -89,6 +92,9 @@ impl Line {
     }
     pub fn send(&mut self, bytes: &[u8], now: Instant) {
         for &byte in bytes {
+            if self.queue_us(now) * self.rate / 1_000_000 >= self.room {
+                continue;
+            }
             self.free_ns = self.free_ns.max(now.as_micros() * 1000) + 1_000_000_000 / self.rate;
             let left = self.free_ns / 1000;
             self.carried += 1;

@@ -299,6 +299,7 @@ impl<const N: usize> Endpoint<N> {
                 self.give_up(mux, sent);
             }
         }
+        self.reach.heard(&batch);
         self.adapt.learn(batch);
         if progress {
             self.rtt.answered();

@@ -131,6 +131,12 @@ fn sizes(baud: u32, ports: usize) -> (usize, usize) {
     (if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) }, most)
 }
 
+/// Bytes that a channel may be given, of which so many are to wait at most.
+fn takes(channel: &local::Channel, most: usize) -> usize {
+    let waiting = usize::try_from(channel.queued()).unwrap_or(usize::MAX);
+    channel.writable().min(most.saturating_sub(waiting))
+}
+
 fn new_link(start: Start) -> Protocol<CHANNELS> {
     Link::bonded(start.rate, start.id, start.now, start.lanes, None)
 }
@@ -262,10 +268,11 @@ impl Hub {
             fds.push((fd, events));
         }
         let mut places = Vec::with_capacity(self.locals.len());
+        let most = self.wait_most();
         for channel in self.wire.link.channels() {
             let Some((local, _)) = self.locals.get(&channel.id()) else { continue };
             let mut place = (channel.id(), None, None);
-            if let Some(fd) = local.input(channel) {
+            if let Some(fd) = local.input(channel).filter(|_| takes(channel, most) >= most.min(channel.capacity()) / 4) {
                 fds.push((fd, PollFlags::POLLIN));
                 place.1 = Some(fds.len() - 1);
             }
@@ -296,11 +303,13 @@ impl Hub {
     // ---- the bytes ----------------------------------------------------------------------------
 
     fn serve_locals(&mut self, ready: &[(u16, PollFlags, PollFlags)], buffer: &mut [u8]) {
+        let most = self.wait_most();
         for &(id, input, output) in ready {
             let Some((local, _)) = self.locals.get_mut(&id) else { continue };
             let Some(channel) = self.wire.link.channel(id) else { continue };
-            if !input.is_empty() {
-                local.read(channel, buffer);
+            let takes = takes(channel, most).min(buffer.len());
+            if !input.is_empty() && takes > 0 {
+                local.read(channel, &mut buffer[..takes]);
             }
             local.write(channel, output);
             let fate = local.settle(channel);
@@ -313,6 +322,13 @@ impl Hub {
         }
     }
 
+    /// Bytes that are to wait on the way out of a channel, at most: its first buffer, and what a long way takes.
+    fn wait_most(&self) -> usize {
+        let way_us = self.wire.link.way_us();
+        let (out, _) = sizes(self.wire.buffer_baud(), self.wire.count());
+        let needed = || super::buffers::needed(self.wire.total_baud() / 10, way_us).out;
+        if way_us < super::buffers::LONG_US { out } else { out.max(needed()) }
+    }
     /// Buffers follow the round trip, of channels that fill them.
     fn grow_buffers(&mut self) {
         let way_us = self.wire.link.way_us();

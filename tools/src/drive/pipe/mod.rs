@@ -127,10 +127,7 @@ impl Session {
         let (mut timeout, port) = self.wire.wait_for(&mut fds);
         let link = &self.wire.link;
         // nothing is read before somebody can take it: a command that fails then can still be told
-        let writable = link.writable();
-        // the buffer may hold more than what is to wait
-        let few = self.room - writable.min(self.room) < self.wait_most();
-        let reading = link.state() == State::Open && writable >= self.read_least && few;
+        let reading = link.state() == State::Open && self.takes() >= self.read_least.min(self.wait_most() / 4);
         let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
             fds.len() - 1
@@ -153,7 +150,13 @@ impl Session {
     fn wait_most(&self) -> usize {
         let (baud, way_us) = (self.wire.total_baud(), self.wire.link.way_us());
         let (out, _) = sizes(baud, self.wire.count());
-        if way_us < buffers::LONG_US { out } else { out.max(buffers::needed(baud / 10, way_us).0) }
+        if way_us < buffers::LONG_US { out } else { out.max(buffers::needed(baud / 10, way_us).out) }
+    }
+    /// Bytes that may be read: the buffer may hold more than what is to wait.
+    fn takes(&self) -> usize {
+        let writable = self.wire.link.writable();
+        let waiting = self.room - writable.min(self.room);
+        writable.min(self.wait_most().saturating_sub(waiting))
     }
     /// Buffers follow the round trip.
     fn grow(&mut self) {

@@ -15,7 +15,11 @@ impl Session {
         if ready.is_empty() || self.input_ended {
             return;
         }
-        let room = self.wire.link.writable().min(buffer.len());
+        let room = self.takes().min(buffer.len());
+        if room == 0 {
+            // nothing read would be taken for the end
+            return;
+        }
         let hung_up = self.user.input().is_some_and(is_hung_up_terminal);
         match self.user.read(&mut buffer[..room]) {
             Ok(Some(0)) => {
