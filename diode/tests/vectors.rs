@@ -4,10 +4,12 @@
 
 use std::fmt::Write;
 
+use diode::emitter::{self, Emitter};
 use diode::noise::Pair;
-use diode::object::{Config, Description, ObjectSender, Source};
+use diode::object::{Config, Description, ObjectSender, Piece, Source};
 use diode::receiver::{Event, Receiver};
 use diode::seal::Sealing;
+use diode::stream::StreamSender;
 use diode::unseal::{Heard, Psk, Sender, Unlock};
 use diode::wire::{Beacon, Body, Manifest, OPEN_END, Record, Shape, VERSION, write};
 use link::wire::Level;
@@ -121,6 +123,122 @@ fn records() {
     add("bad-kind", &[0, 0, 0xD0, 1, 2, 3, 4, 5]);
     add("bad-cut", &body(Record::Beacon(beacon))[..40]);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/diode.txt");
+    if std::env::var_os("HARDLINE_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}
+
+/// Bodies as they stand on a wire that carries nothing else: the frame counter goes from 0.
+#[derive(Default)]
+struct Bodies(Vec<String>);
+
+impl Bodies {
+    fn add(&mut self, record: &Record<'_>) {
+        let mut out = vec![0; link::FRAME_MAX];
+        let n = write(&mut out, self.0.len() as u64, SESSION, record, Level::Plain);
+        self.0.push(hex(&out[4..n - 4]));
+    }
+}
+
+/// The first copy of each datagram.
+fn datagrams(lines: &[&[u8]]) -> Bodies {
+    let (mut bodies, mut out) = (Bodies::default(), vec![0; link::FRAME_MAX]);
+    let mut emitter = Emitter::<8, 64>::new(emitter::Config::for_baud(10_000_000, SESSION), NOW);
+    let mut frame = |emitter: &mut Emitter<8, 64>, now| emitter.poll_transmit(&mut out, now).map(|n| out[4..n - 4].to_vec());
+    assert!(frame(&mut emitter, NOW).is_some_and(|body| matches!(Body::parse(&body).unwrap().record, Record::Beacon(_))));
+    for (number, line) in lines.iter().enumerate() {
+        let now = link::Instant::from_micros(1000 * (number as u64 + 1));
+        emitter.write(line, now).unwrap();
+        let body = frame(&mut emitter, now).unwrap();
+        bodies.add(&Body::parse(&body).unwrap().record);
+    }
+    bodies
+}
+
+/// Every shard of a stream: data in order, and the parity of each group behind it.
+fn shards(shape: Shape, bytes: &[u8]) -> Bodies {
+    let (mut bodies, mut taken) = (Bodies::default(), 0);
+    let mut sender = StreamSender::new(shape, 0, NOW);
+    while !sender.is_finished() || !sender.is_drained() {
+        taken += sender.write(&bytes[taken..], NOW);
+        if taken == bytes.len() && !sender.is_finished() {
+            sender.finish(NOW);
+        }
+        while let Some(s) = sender.poll_shard(NOW) {
+            let (group, place, pieces, offset) = (s.group, s.place, s.pieces, s.offset);
+            bodies.add(&Record::Shard { group, place, pieces, offset, payload: &s.payload });
+        }
+    }
+    bodies
+}
+
+/// Bytes in memory.
+struct All(&'static [u8]);
+
+impl Source for All {
+    type Error = std::convert::Infallible;
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Self::Error> {
+        out.copy_from_slice(&self.0[offset as usize..][..out.len()]);
+        Ok(())
+    }
+}
+
+/// SHA-256 of an object: the second reader computes it anew.
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let hash = match bytes.len() {
+        0 => "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        5 => "74f81fe167d99b4cb41d6d0ccda82278caee9f3e2f25d5e5a3936ff3dcec60d0",
+        8 => "66840dda154e8a113c31dd0ad32f7f3a366a80e8136979d8f5a101d3d29d6f72",
+        _ => panic!("no such object"),
+    };
+    std::array::from_fn(|i| u8::from_str_radix(&hash[2 * i..2 * i + 2], 16).unwrap())
+}
+
+/// The manifest of an object and its source symbols.
+fn object(bytes: &'static [u8], name: &str, symbol_len: u16) -> Bodies {
+    let mut sender = ObjectSender::new(Config { symbol_len, overhead_percent: 0, outage_symbols: 0, rounds: 1, start: 0 });
+    let what =
+        Description { name: name.into(), size: bytes.len() as u64, modified: 1_795_000_000, sha256: sha256(bytes), priority: 0 };
+    sender.add(what, 7, All(bytes));
+    let (mut bodies, mut payload) = (Bodies::default(), Vec::new());
+    bodies.add(&Record::Manifest(sender.manifest(0)));
+    while let Some(piece) = sender.next_piece() {
+        let Piece::Symbol { index, block, symbol } = piece else { continue };
+        if u64::from(symbol) < (bytes.len() as u64).div_ceil(symbol_len.into()) {
+            sender.symbol(index, block, symbol, &mut payload).unwrap();
+            bodies.add(&Record::Symbol { object: 0, block, symbol, payload: &payload });
+        }
+    }
+    bodies
+}
+
+/// `fixtures/cut.txt`: text, streams and objects, and the bodies that are made of them.
+#[test]
+fn cuts() {
+    let mut text = String::from("# How text, a stream and an object are cut, and the bodies of it (PROTOCOL 5.2 to 5.4).\n");
+    let mut add = |name: &str, says: &str, bodies: Bodies| {
+        writeln!(text, "{name}.says = {says}").unwrap();
+        writeln!(text, "{name} = {}", bodies.0.join(" ")).unwrap();
+    };
+    add("text", "text=6f6e650a0a74776f206c696e6573206f6e0a656e64", datagrams(&[b"one", b"", b"two lines on", b"end"]));
+    add("text-ended", "text=6f6e650a", datagrams(&[b"one"]));
+    let shape = Shape { data: 2, parity: 2, depth: 2, len: 6 };
+    let bytes: Vec<u8> = (1..=18).collect();
+    // a full group, and one that ends with half a piece in its first block
+    add("stream", &format!("stream={} data=2 parity=2 depth=2 shard=6", hex(&bytes)), shards(shape, &bytes));
+    add(
+        "stream-one-block",
+        &format!("stream={} data=2 parity=2 depth=1 shard=6", hex(&bytes)),
+        shards(Shape { depth: 1, ..shape }, &bytes),
+    );
+    let given = |bytes: &[u8], name: &str| {
+        format!("object={} name={} symbol=4 block=2 repair=5 modified=1795000000 transfer=7", hex(bytes), hex(name.as_bytes()))
+    };
+    add("object", &given(&[1, 2, 3, 4, 5], "a/b"), object(&[1, 2, 3, 4, 5], "a/b", 4));
+    add("object-message", &given(&[1, 2, 3, 4, 5, 6, 7, 8], ""), object(&[1, 2, 3, 4, 5, 6, 7, 8], "", 4));
+    add("object-empty", &given(&[], "e").replace("block=2", "block=1"), object(&[], "e", 4));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cut.txt");
     if std::env::var_os("HARDLINE_BLESS").is_some() {
         std::fs::write(path, &text).unwrap();
     }

@@ -1,95 +1,13 @@
 //! The table of PROTOCOL 4.1, row by row.
 #![allow(missing_docs)]
 
-use link::wire::segment::{Ack, Close, Open, VERSION, Writer};
-use link::wire::{Binding, Deframer, Head, Level, Segment, segment::Record, write_frame};
-use link::{CloseCode, Config, Event, FRAME_MAX, Instant, Link, Loss, State};
+#[path = "common/alone.rs"]
+mod alone;
 
-const ME: u64 = 5;
-const PEER: u64 = 6;
-const OTHER: u64 = 9;
-
-struct End {
-    link: Link<Vec<u8>, 64>,
-    now: Instant,
-}
-
-fn segment(binding: Binding, tx: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut wire = vec![0; FRAME_MAX];
-    let mut writer = Writer::new(&mut wire[4..], tx);
-    fill(&mut writer);
-    let len = writer.len();
-    let n = write_frame(&mut wire, Head::open(len, Level::Plain), binding);
-    wire.truncate(n);
-    wire
-}
-
-fn open(me: u64, you: u64, version: u8) -> Vec<u8> {
-    segment(Binding::NONE, 0, |w| w.open(&Open { version, answer: true, me, you, limit: 4096, payload_max: 1000, features: 0 }))
-}
-
-fn close(me: u64, you: u64) -> Vec<u8> {
-    segment(Binding::NONE, 0, |w| w.close(&Close { version: VERSION, me, you, code: CloseCode::Failed }))
-}
-
-fn data(tx: u64) -> Vec<u8> {
-    data_of(Binding::of(PEER, ME), tx)
-}
-
-fn data_of(binding: Binding, tx: u64) -> Vec<u8> {
-    segment(binding, tx, |w| w.data(0, 0, false, 3, |out| out.copy_from_slice(b"abc")))
-}
-
-impl End {
-    fn opening() -> End {
-        let now = Instant::from_micros(1_000_000);
-        End { link: Link::new(Config::for_baud(0), ME, now, vec![0; 4096], vec![0; 4096]), now }
-    }
-    fn greeting() -> End {
-        let mut end = End::opening();
-        end.hear(&open(PEER, 0, VERSION));
-        end
-    }
-    fn open() -> End {
-        let mut end = End::opening();
-        end.hear(&open(PEER, ME, VERSION));
-        end.said();
-        end.events();
-        end
-    }
-    fn hear(&mut self, wire: &[u8]) {
-        self.link.handle_bytes(wire, self.now);
-    }
-    fn wait(&mut self, us: u64) {
-        self.now = self.now.after(us);
-        self.link.handle_timeout(self.now);
-    }
-    /// What it sends now, as text.
-    fn said(&mut self) -> Vec<String> {
-        let (mut wire, mut said) = (vec![0; FRAME_MAX], Vec::new());
-        while let Some(n) = self.link.poll_transmit(&mut wire, self.now) {
-            let body = [PEER, OTHER].iter().find_map(|&peer| {
-                let mut deframer = Deframer::default();
-                deframer.bind(peer, ME);
-                deframer.push(&wire[..n]);
-                deframer.next_frame().map(|frame| frame.body.to_vec())
-            });
-            for record in Segment::parse(&body.expect("a frame")).expect("a segment").records() {
-                said.push(match record {
-                    Record::Open(o) => format!("OPEN {} {}{}", o.me, o.you, if o.answer { " answer" } else { "" }),
-                    Record::Close(c) => format!("CLOSE {}", c.code.to_wire()),
-                    Record::Ack(a) => format!("ACK {}", a.newest),
-                    Record::Data { payload, .. } => format!("DATA {}", payload.len()),
-                    other => format!("{other:?}"),
-                });
-            }
-        }
-        said
-    }
-    fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.link.poll_event()).collect()
-    }
-}
+use alone::{End, ME, OTHER, PEER, close, data, data_of, open, segment};
+use link::wire::Binding;
+use link::wire::segment::{Ack, Close, Open, VERSION};
+use link::{CloseCode, Event, Loss, State};
 
 #[test]
 fn opening_calls_and_goes_on_calling() {

@@ -2,6 +2,19 @@
 //! say is checked a second time by `fixtures/check.py`, which knows only PROTOCOL.md.
 #![allow(missing_docs)]
 
+#[path = "vectors/annotate.rs"]
+mod annotate;
+#[path = "vectors/damage.rs"]
+mod damage;
+#[path = "vectors/pair.rs"]
+mod pair;
+#[path = "vectors/patch.rs"]
+mod patch;
+#[path = "vectors/says.rs"]
+mod says;
+#[path = "vectors/session.rs"]
+mod session;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -10,9 +23,10 @@ use link::hello::Handshake;
 use link::sim::Random;
 use link::wire::frame::{FRAME_MAX, body_at};
 use link::wire::seal::{self, Key};
-use link::wire::segment::{Ack, Close, Hello, Open, Parts, Rate, RateStep, Record, VERSION, Writer};
-use link::wire::{BODY_MAX, Binding, Deframer, Head, Level, Segment, Whose, check, write_frame};
+use link::wire::segment::{Ack, Close, Hello, Open, Parts, Rate, RateStep, VERSION, Writer};
+use link::wire::{BODY_MAX, Binding, Deframer, Head, Level, Whose, check, seq, write_frame};
 use link::{CloseCode, Noise, Note, ResetCode};
+use says::{says, says_sealed};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -68,6 +82,27 @@ fn checks_and_codes() {
         writeln!(text, "parity-{} = {}", code.bytes(), hex(&parity[..code.bytes()])).unwrap();
     }
     compare("rs.txt", &text);
+}
+
+/// Numbers that travel truncated: what is expected, and what is read.
+#[test]
+fn numbers() {
+    let mut text = String::from("# A truncated number, what is expected, and the number that is meant (PROTOCOL 0).\n");
+    for (name, bits, low, expected) in [
+        ("same", 16, 5, 5),
+        ("first", 16, 5, 0),
+        ("not-below-zero", 16, 0xFFFF, 3),
+        ("behind", 16, 0xFFFF, 0x1_0003),
+        ("ahead", 16, 2, 0xFFFE),
+        ("far-ahead", 16, 0x7FFF, 0x1_0000),
+        ("far-behind", 16, 0x8001, 0x1_0000),
+        ("offset-ahead", 24, 0x00_0010, 0x1FF_FFF0),
+        ("offset-behind", 24, 0xFF_FFF0, 0x200_0000),
+    ] {
+        writeln!(text, "{name}.says = bits={bits} low={low} expected={expected}").unwrap();
+        writeln!(text, "{name} = {}", seq::expand(low, bits, expected)).unwrap();
+    }
+    compare("number.txt", &text);
 }
 
 /// Session ids, of an end and of its peer.
@@ -191,76 +226,6 @@ fn bound_frames(text: &mut String, name: &str, damage: usize) {
     writeln!(text, "{name} = {}", hex(&wire)).unwrap();
 }
 
-fn says(body: &[u8]) -> String {
-    let Ok(segment) = Segment::parse(body) else { return "malformed".into() };
-    let mut text = format!("tx={}", segment.tx);
-    for record in segment.records() {
-        match record {
-            Record::Open(o) if o.version != VERSION => {
-                write!(text, " OPEN answer={} version={} me={} you={}", u8::from(o.answer), o.version, o.me, o.you)
-            }
-            Record::Open(o) => write!(
-                text,
-                " OPEN answer={} version={} me={} you={} limit={} payload={} features={}",
-                u8::from(o.answer),
-                o.version,
-                o.me,
-                o.you,
-                o.limit,
-                o.payload_max,
-                o.features
-            ),
-            Record::Close(c) => write!(text, " CLOSE version={} me={} you={} code={}", c.version, c.me, c.you, c.code.to_wire()),
-            Record::Hello(h) => {
-                let what = if h.answer { "ANSWER" } else { "CALL" };
-                write!(text, " {what} version={} pattern={} caller={} message={}", h.version, h.pattern, h.caller, hex(h.message))
-            }
-            Record::Ack(a) => {
-                let pairs: String = a.pairs.iter().map(|(gap, run)| format!(" gap={gap} run={run}")).collect();
-                write!(text, " ACK newest={} damage={} slips={} run={}{pairs}", a.newest, a.damage, a.slips, a.run)
-            }
-            Record::Begin(b) => {
-                let service = std::str::from_utf8(b.service).unwrap();
-                write!(text, " BEGIN channel={} class={} limit={} service={service}", b.channel, b.class, b.limit)
-            }
-            Record::Accept { channel, limit } => write!(text, " ACCEPT channel={channel} limit={limit}"),
-            Record::Parts(p) => {
-                write!(text, " PARTS of={} start={} end={}", p.tx, hex(&p.from_start), hex(&p.from_end))
-            }
-            Record::Fill { tx, from, payload } => write!(text, " FILL of={tx} from={from} payload={}", hex(payload)),
-            Record::Rate(r) => write!(
-                text,
-                " RATE step={} attempt={} rung={} rates={} index={} span={} good={} wrong={} slips={} padding={}",
-                r.step.to_wire(),
-                r.attempt,
-                r.rung,
-                r.rates,
-                r.index,
-                r.span,
-                r.good,
-                r.wrong,
-                r.slips,
-                hex(r.padding)
-            ),
-            Record::Note { channel, kind, value } => write!(text, " NOTE channel={channel} kind={kind} value={value}"),
-            Record::Reset { channel, reason } => write!(text, " RESET channel={channel} reason={reason}"),
-            Record::Window { channel: 0, limit } => write!(text, " WINDOW limit={limit}"),
-            Record::Window { channel, limit } => write!(text, " WINDOW channel={channel} limit={limit}"),
-            Record::Done { channel: 0 } => write!(text, " DONE"),
-            Record::Done { channel } => write!(text, " DONE channel={channel}"),
-            Record::Join { bond } => write!(text, " JOIN bond={bond}"),
-            Record::Skip { token, tx } => write!(text, " SKIP token={token} to={tx}"),
-            Record::Ping => write!(text, " PING"),
-            Record::Data { channel, offset, fin, payload } => {
-                let channel = if channel == 0 { String::new() } else { format!(" channel={channel}") };
-                write!(text, " DATA{channel} offset={offset} end={} payload={}", u8::from(fin), hex(payload))
-            }
-        }
-        .unwrap();
-    }
-    text
-}
-
 #[test]
 fn segments() {
     let mut text = String::from("# Segments and what they say (PROTOCOL 3). Of another version only the beginning is read.\n");
@@ -311,6 +276,7 @@ fn segments() {
     add("call", &build(0, &|w| w.hello(&hello(false, 1))));
     add("answer", &build(0, &|w| w.hello(&hello(true, 192))));
     add("begin", &build(17, &|w| w.begin(1, 1, 65536, b"console")));
+    add("begin-terminal", &build(18, &|w| w.begin(1, 1, 65536, b"console\0xterm\x0024x80\0later")));
     add("begin-high", &build(18, &|w| w.begin(16384, 0, 1, &[b'n'; 64])));
     add(
         "accept-data",
@@ -352,6 +318,9 @@ fn segments() {
     let mut other = build(0, &|w| w.open(&Open { version: 3, ..open }));
     other.extend([9, 9, 9]);
     add("open-version-3", &other);
+    let mut other = build(0, &|w| w.close(&Close { version: 3, me: 5, you: 6, code: CloseCode::Failed }));
+    other.extend([9, 9, 9]);
+    add("close-version-3", &other);
     let changed = |at: usize, to: &[u8]| {
         let mut wire = build(0, &|w| w.open(&open));
         wire[at..at + to.len()].copy_from_slice(to);
@@ -422,13 +391,24 @@ fn hellos() {
         wire[body_at(level)..][..body.len()].copy_from_slice(&body);
         write_frame(&mut wire, head, Binding::NONE);
         let plain = [&(number as u16).to_le_bytes()[..], records].concat();
-        let said = if spoil < body.len() { "refused".into() } else { says(&plain) };
+        let said = if spoil < body.len() { "refused".into() } else { says_sealed(&plain) };
         writeln!(text, "{name}.says = key={} number={number} epoch={epoch} : {said}", hex(&key)).unwrap();
         writeln!(text, "{name} = {}", hex(&wire)).unwrap();
     };
     add("sealed-ping", 0, 0, Level::Plain, &[0x60], 99);
     add("sealed-data", 70_000, 0, Level::Four, &[0x70, 1, 2, 3, b'h', b'i'], 99);
     add("sealed-epoch-1", 65_536, 1, Level::Plain, &[0x60], 99);
+    let mut close = vec![0; 64];
+    let mut writer = Writer::new(&mut close, 0);
+    writer.close(&Close { version: VERSION, me: 9, you: 6, code: CloseCode::Left });
+    let len = writer.len();
+    add("sealed-close", 5, 0, Level::Four, &close[2..len], 99);
+    // opens, and has no place there
+    let mut open = vec![0; 64];
+    let mut writer = Writer::new(&mut open, 0);
+    writer.open(&Open { version: VERSION, answer: false, me: 9, you: 6, limit: 0, payload_max: 1, features: 0 });
+    let len = writer.len();
+    add("bad-open", 5, 0, Level::Plain, &open[2..len], 99);
     add("bad-number", 5, 0, Level::Plain, &[0x60], 0);
     add("bad-text", 5, 0, Level::Plain, &[0x60], 3);
     add("bad-tag", 5, 0, Level::Plain, &[0x60], 19);

@@ -9,13 +9,10 @@
 //! config/ files that stand for command lines
 //! measure/  what a wire does to bytes, at which rate
 //! keys/   secret and public keys, their files, known peers
-//! campaign/  many short runs with faults at random moments: no loss without a word, no hang, no spin
-//! soak/   a day of noise on two real processes, every byte verified
 //! ```
 
 pub mod adapters;
 pub mod beneath;
-pub mod campaign;
 mod cleanse;
 pub mod cli;
 pub mod clock;
@@ -25,7 +22,6 @@ pub mod digest;
 pub mod diode;
 mod disk;
 pub mod drive;
-pub mod echo;
 pub mod error;
 pub mod files;
 pub mod guard;
@@ -41,7 +37,6 @@ pub mod rig;
 pub mod say;
 pub mod signal;
 pub mod sim;
-pub mod soak;
 pub mod stats;
 pub mod stdio;
 pub mod whole;

@@ -259,6 +259,22 @@ mod tests {
         assert_eq!(split(&[]), (vec![], 0));
     }
 
+    /// `fixtures/cut.txt` has the datagrams of a text; the diode's own test makes the frames of them.
+    #[test]
+    fn a_text_makes_the_datagrams_of_the_vectors() {
+        let vectors = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cut.txt")).unwrap();
+        let value = |name: &str| vectors.lines().find_map(|line| line.strip_prefix(&format!("{name} = "))).unwrap();
+        let bytes = |hex: &str| -> Vec<u8> {
+            (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+        };
+        for name in ["text", "text-ended"] {
+            let text = bytes(value(&format!("{name}.says")).strip_prefix("text=").unwrap());
+            let wanted: Vec<Vec<u8>> =
+                value(name).split(' ').map(|body| bytes(body)[diode::wire::DATUM_HEAD..].to_vec()).collect();
+            assert_eq!(split(&[&text]), (wanted, 0), "{name}");
+        }
+    }
+
     #[test]
     fn what_is_too_long_is_cut_and_counted() {
         let (just, long) = (vec![b'a'; LINE_MAX], vec![b'b'; 3 * LINE_MAX]);

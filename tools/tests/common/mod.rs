@@ -347,7 +347,7 @@ pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into(), "/bin".into()]);
     let found = places.map(|place| place.join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("{name} is missing: apt-get install the packages named in .ci/run"))
+    found.unwrap_or_else(|| panic!("{name} is missing: `cargo xtask test packages` installs it"))
 }
 
 #[track_caller]

@@ -20,6 +20,9 @@
 //! Comments the reader does not see: `<!-- wire ARGS -->` lays a new wire, as `hardline sim` understands it, and ends what is running;
 //! `<!-- wires N ARGS -->` lays N of them, `/dev/ttyUSB0` and on, and `<!-- unplug I -->` takes one away;
 //! `<!-- near: SCRIPT -->` and `<!-- far: SCRIPT -->` are preparations and checks (`<!-- far stays: SCRIPT -->`); `<!-- until near: SCRIPT -->` is repeated until it succeeds.
+//!
+//! Paths in commands are those of two machines in a folder of the test (`world.rs`); a command that names another one is refused,
+//! so that no guide changes the machine that tests it.
 #![allow(missing_docs)]
 
 #[path = "../common/mod.rs"]
@@ -27,6 +30,7 @@ mod common;
 #[path = "../terminal/mod.rs"]
 mod terminal;
 
+mod documents;
 mod links;
 mod page;
 mod run;
@@ -53,6 +57,12 @@ macro_rules! chapters {
 
 chapters! {
     introduction: "introduction.md",
+    install: "install.md",
+    files_and_folders: "files.md",
+    services: "services.md",
+    keys: "keys.md",
+    one_way: "one-way.md",
+    configuration: "configuration.md",
     ssh_over_a_wire: "ssh.md",
     nncp_over_a_wire_and_through_a_diode: "nncp.md",
     console_server: "console.md",
@@ -66,11 +76,14 @@ chapters! {
 }
 
 /// Chapters that are made elsewhere and included: `{{#include FILE}}` and nothing else.
-const INCLUDED: &[&str] = &["protocol.md", "errors.md", "peers.md"];
+const INCLUDED: &[&str] = &["protocol.md", "errors.md", "peers.md", "security.md"];
 
 /// What cannot be run here, and why; whoever adds one has to say so here, too.
 const NOT_RUN: &[&str] = &[
-    "cables.md: sudo install -m 644 contrib/udev/60-hardline.rules /etc/udev/rules.d/: writes into the udev rules of this machine; .ci/run verifies the file",
+    "install.md: cargo install --path tools: compiles the program for some minutes; cargo xtask test compiles the same source",
+    "install.md: contrib/deb/build: compiles the program; cargo xtask test builds the package, installs it and removes it again",
+    "install.md: contrib/static: compiles the program once more",
+    "cables.md: sudo install -m 644 contrib/udev/60-hardline.rules /etc/udev/rules.d/: writes into the udev rules of this machine; cargo xtask test verifies the file",
     "cables.md: sudo usermod -aG dialout $USER    # and log in again: adds the user of this machine to a group",
     "troubleshooting.md: sudo systemctl disable --now ModemManager brltty serial-getty@ttyUSB0: stops services of this machine",
     "troubleshooting.md: systemctl status hardline-link@box: needs a running systemd",

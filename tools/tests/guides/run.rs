@@ -141,7 +141,11 @@ impl Chapter {
         let shown = commands.list.iter().all(|(_, printed)| printed.is_some());
         let mut script = String::from(if shown { "exec 2>&1\n" } else { "set -e\n" });
         for (command, _) in &commands.list {
-            script.push_str(&self.world.here(commands.place, command));
+            let command = self.world.here(commands.place, command);
+            if let Some(stray) = self.world.stray(&command) {
+                panic!("{at}: {stray} is of this machine: name it in FOLDERS or REAL of world.rs\n{command}");
+            }
+            script.push_str(&command);
             if shown {
                 // $? is there for the next command
                 script.push_str(&format!("__code=$?; printf '{MARK}%s{MARK}' $__code; (exit $__code)\n"));

@@ -16,7 +16,10 @@ const PORTS: &[&str] = &["127.0.0.1:22", "2222", "1883", "7000", "4000"];
 const WIRES: &[(&str, usize)] =
     &[("/dev/ttyUSB0", 0), ("usb:FT4XQ1ZA", 0), ("/dev/ttyUSB1", 1), ("/dev/ttyUSB2", 2), ("/dev/ttyUSB3", 3)];
 /// Folders outside the home that the guides use; they are below the machine's own root here.
-const FOLDERS: &[&str] = &["/etc/", "/srv/", "/var/lib/", "/var/spool/", "/var/log/", "/run/user/1000/", "/run/hardline"];
+const FOLDERS: &[&str] =
+    &["/etc/", "/srv/", "/var/lib/", "/var/spool/", "/var/log/", "/run/user/1000/", "/run/hardline", "/usr/local/"];
+/// What of this machine the guides may use as it is.
+const REAL: &[&str] = &["/dev/null", "/dev/zero", "/dev/urandom", "/proc/net/udp", "/bin/sh", "/bin/bash"];
 /// Programs that are told where this machine's configuration is, and what they are told.
 const TOLD: &[(&str, &str)] = &[
     ("ssh", "-F \"$HOME/../etc/ssh/ssh_config\""),
@@ -159,6 +162,12 @@ impl World {
         }
         out
     }
+    /// A path in a script that is really here which is not ours: whoever runs it could change this machine.
+    pub(crate) fn stray<'a>(&self, script: &'a str) -> Option<&'a str> {
+        let ours = self.dir.path().to_str().expect("a readable path");
+        let words = script.split(|c: char| c.is_whitespace() || "'\"`;|&<>()=:{}".contains(c));
+        words.filter(|word| word.starts_with('/') && word.len() > 1).find(|word| !word.starts_with(ours) && !REAL.contains(word))
+    }
     /// What was printed, in the words of the guides.
     pub(crate) fn there(&self, place: Place, text: &str) -> String {
         let mut table = self.table(place);
@@ -206,5 +215,17 @@ fn only_whole_words_are_replaced() {
     for same in ["/usr/etc/x", "x22221", "a/dev/ttyUSB0", "/dev/ttyUSB01"] {
         assert_eq!(world.here(Place::Near, same), same);
         assert_eq!(world.there(Place::Near, &world.here(Place::Near, "-p 2222 /etc/x")), "-p 2222 /etc/x");
+    }
+}
+
+#[test]
+fn what_is_of_this_machine_is_found() {
+    let world = World::new();
+    let root = world.root(Place::Near).display().to_string();
+    for ours in ["cat < /dev/null", "ls ~/x a/b ./c", &format!("hardline recv --out {root}/srv/in"), "seq 1 / 2"] {
+        assert_eq!(world.stray(ours), None, "{ours}");
+    }
+    for (script, stray) in [("cp a /usr/bin/b", "/usr/bin/b"), ("x=/opt/a true", "/opt/a"), ("echo >/etc/hosts", "/etc/hosts")] {
+        assert_eq!(world.stray(script), Some(stray), "{script}");
     }
 }

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use link::Instant;
 use link::sim::{Noise, NoiseConfig, Random};
 use link::wire::Level;
-use tools::measure::lines::{self, Outputs};
+use tools::measure::lines::{self, Outputs, Wiring};
 use tools::measure::message::{Ear, Heard, Introduction, Message, Reply, Request, frame};
 use tools::measure::one_way::{Listener, Sender};
 use tools::measure::pair::{Pair, Setup};
 use tools::measure::report::{Report, Row};
 use tools::measure::solo::Solo;
 use tools::measure::trial::{Counted, Reading};
+use tools::measure::values::{Fate, Hit};
 use tools::measure::{Alone, Ending, Measuring, News, Order};
 
 const MS: u32 = 100;
@@ -556,18 +557,68 @@ fn one_sender_at_a_time_is_listened_to() {
     assert_eq!(rates, [BASE]);
 }
 
+/// A frame whose body is this behind the mark: of any version, and of any text.
+fn raw(version: u8, text: &str) -> Vec<u8> {
+    let mut body = b"HLtest".to_vec();
+    body.push(version);
+    body.extend(5u64.to_le_bytes());
+    body.extend(text.as_bytes());
+    let (mut out, level) = (vec![0; link::FRAME_MAX], Level::Sixteen);
+    let at = link::wire::frame::body_at(level);
+    out[at..at + body.len()].copy_from_slice(&body);
+    let n = link::wire::write_frame(&mut out, link::wire::Head::open(body.len(), level), link::wire::Binding::NONE);
+    out.truncate(n);
+    out
+}
+
+/// What was read of a trial in which each count is another.
+fn reading() -> Reading {
+    Reading {
+        baud: 115_200,
+        sent: 23_040,
+        received: 23_030,
+        place: 23_040,
+        bytes: 23_028,
+        wrong_bytes: 3,
+        wrong_bits: 4,
+        slips: 2,
+        lost: 12,
+        inserted: 2,
+        per_second: 11_514.0,
+        series: (0..20).map(|part| [9_208, u64::from(part < 4)]).collect(),
+        echoes_us: vec![310, 325, 4_000],
+        asked: 4,
+        counted: Counted { overruns: 1, framing: 5 },
+        ..Reading::default()
+    }
+}
+
 /// `fixtures/measure.txt`, as PROTOCOL 11 names its vectors. `HARDLINE_BLESS=1` writes it.
 #[test]
 fn vectors_are_what_is_sent() {
     let introduction = Introduction { rates: vec![115_200, 2_000_000], timer_ms: Some(1), lines: true };
+    let bare = Introduction { rates: vec![115_200], timer_ms: None, lines: false };
     let mut pattern = [0; 20];
     tools::measure::pattern::Pattern::new(7).fill(3, &mut pattern);
+    let ask = |request| Message::Ask { to: 9, n: 3, request };
+    let answer = |reply| Message::Answer { to: 9, n: 3, reply };
+    let refused = Box::new(Reading::refused(921_600, "the port cannot"));
+    let wiring = Wiring { to_peer: [0, 1, 6, 7], from_peer: [0, 1, 6, 7], own: [0; 4], peer_own: [8; 4] };
     let messages = [
         ("hello", Message::Hello { heard: 9, what: introduction }, Level::Sixteen),
-        ("ask", Message::Ask { to: 9, n: 3, request: Request::Try { baud: 2_000_000, ms: 2000, seed: 7 } }, Level::Sixteen),
-        ("answer", Message::Answer { to: 9, n: 3, reply: Reply::Lines(3) }, Level::Sixteen),
+        ("hello-bare", Message::Hello { heard: 0, what: bare }, Level::Sixteen),
+        ("ask", ask(Request::Try { baud: 2_000_000, ms: 2000, seed: 7 }), Level::Sixteen),
+        ("ask-read", ask(Request::Read(Box::new(reading()))), Level::Sixteen),
+        ("ask-lines", ask(Request::Lines(Outputs { rts: true, dtr: false })), Level::Sixteen),
+        ("ask-bye", ask(Request::Bye(Some(wiring))), Level::Sixteen),
+        ("ask-bye-without-lines", ask(Request::Bye(None)), Level::Sixteen),
+        ("answer", answer(Reply::Lines(3)), Level::Sixteen),
+        ("answer-yes", answer(Reply::Yes), Level::Sixteen),
+        ("answer-read-refused", answer(Reply::Read(refused)), Level::Sixteen),
         ("ping", Message::Ping(5), Level::Plain),
+        ("pong", Message::Pong(5), Level::Plain),
         ("next", Message::Next { n: 0, of: 2, baud: 115_200, ms: 2000, seed: 7, starts_ms: 900 }, Level::Sixteen),
+        ("over", Message::Over(true), Level::Sixteen),
     ];
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let mut made = "# What hardline test says and sends (PROTOCOL 11).\n".to_owned();
@@ -575,6 +626,39 @@ fn vectors_are_what_is_sent() {
     for (name, message, level) in messages {
         let says = serde_json::to_string(&message).unwrap();
         made += &format!("{name} = {}\n{name}.says = id=5 {says}\n", hex(&frame(5, &message, level)));
+    }
+    let read = serde_json::to_string(&ask(Request::Read(Box::new(reading())))).unwrap();
+    let counted = r#""counted":{"overruns":1,"framing":5}"#;
+    let hit = |byte, fate| Hit { byte, fate };
+    let hits = vec![hit(0x0D, Fate::Changed(0x0A)), hit(0x11, Fate::Lost), hit(0x80, Fate::Joined(0)), hit(0xFF, Fate::Doubled)];
+    let altered = Reading { hits, spoiled: 0x80, ..reading() };
+    let altered = serde_json::to_string(&ask(Request::Read(Box::new(altered)))).unwrap();
+    // what is left out, or comes beside what is known
+    for (name, version, text) in [
+        ("read-hits", 1, altered.clone()),
+        ("read-blanks", 1, read.clone() + "   "),
+        ("bad-hit-fate", 1, altered.replace("Doubled", "Tripled")),
+        ("bad-spoiled-too-wide", 1, altered.replace("\"spoiled\":128", "\"spoiled\":256")),
+        ("read-field-unknown", 1, read.replace(counted, &format!("{counted},\"later\":[1]"))),
+        ("read-refused-left-out", 1, read.replace(r#","refused":null"#, "")),
+        ("bad-version", 2, read.clone()),
+        ("bad-counted-null", 1, read.replace(counted, r#""counted":null"#)),
+        ("bad-field-left-out", 1, read.replace(r#""asked":4,"#, "")),
+        ("bad-field-negative", 1, read.replace(r#""slips":2"#, r#""slips":-2"#)),
+        ("bad-field-fraction", 1, read.replace(r#""slips":2"#, r#""slips":2.0"#)),
+        ("bad-field-too-wide", 1, read.replace(r#""asked":4,"#, r#""asked":4294967296,"#)),
+        ("bad-kind", 1, r#"{"Other":1}"#.into()),
+        ("bad-two-kinds", 1, r#"{"Ping":1,"Pong":1}"#.into()),
+        ("bad-text", 1, "{\"Ping\":1".into()),
+    ] {
+        let wire = raw(version, &text);
+        let said = match &Ear::default().listen(&wire)[..] {
+            [Heard::Message(id, message)] => format!("id={id} {}", serde_json::to_string(message).unwrap()),
+            [Heard::Foreign] => "dropped".into(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(said == "dropped", name.starts_with("bad-"), "{name}: {said}");
+        made += &format!("{name} = {}\n{name}.says = {said}\n", hex(&wire));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/measure.txt");
     if std::env::var_os("HARDLINE_BLESS").is_some() {

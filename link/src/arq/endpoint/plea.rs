@@ -1,5 +1,5 @@
 //! What an end says that was not heard for so long that its numbers would run out: what it has heard, and a question. It
-//! says that again with the same number until something new comes (PROTOCOL 4.4), so an outage may be as long as it likes.
+//! says that again with the same number until something new comes (PROTOCOL 4.2), so an outage may be as long as it likes.
 
 use super::super::timer::Timer;
 use super::{Endpoint, Outgoing, Sent};

@@ -114,6 +114,13 @@ mod tests {
     fn terminals_travel_behind_the_name() {
         let service = with_size(&with_term("console", "vt220"), Some(40 << 16 | 100));
         assert_eq!(parts_of(&service), ("console", "vt220".into(), Some(40 << 16 | 100)));
+        // as the vector has it, which another end wrote that says more
+        let vectors = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/segment.txt")).unwrap();
+        let vector = vectors.lines().find_map(|line| line.strip_prefix("begin-terminal = ")).unwrap();
+        let written = with_size(&with_term("console", "xterm"), Some(24 << 16 | 80));
+        let hex: String = written.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(vector.contains(&hex), "{vector}: {hex}");
+        assert_eq!(parts_of(&format!("{written}\0later")), ("console", "xterm".into(), Some(24 << 16 | 80)));
         // no room is no reason to fail, and nor is nonsense of the peer's
         let long = with_term(&"n".repeat(32), &"t".repeat(30));
         assert_eq!(with_size(&long, Some(1)), long);
