@@ -1,5 +1,8 @@
 //! What a link must be told.
 
+/// No frame takes longer, whatever the grace time (µs).
+const FRAME_MAX_US: u64 = 60_000_000;
+
 /// Settings of one end. The ends need not agree on any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -9,8 +12,9 @@ pub struct Config {
     /// handed to the port cannot be overtaken. Default 8 ms, which outlasts the timers of a busy host.
     pub slack_us: u32,
     /// Most user bytes in one frame, 1..=[`crate::wire::PAYLOAD_MAX`], which is the default. The
-    /// sender goes below it by itself: when the wire is noisy, while somebody types, and at the
-    /// beginning of a transfer, whose frames take no longer than 100 ms.
+    /// sender goes below it by itself: when the wire is noisy, while somebody types, at the
+    /// beginning of a transfer, whose frames take no longer than 100 ms, and where a frame would take
+    /// more than an eighth of the grace time.
     pub payload_max: u16,
     /// How long an acknowledgement may be held back, in microseconds. Default 2 ms.
     pub ack_delay_us: u32,
@@ -33,6 +37,14 @@ impl Config {
         }
     }
 
+    /// Most payload of a frame at all: an eighth of the grace time, for the peer hears nothing before the end of it.
+    pub(crate) fn long_max(&self) -> u16 {
+        self.payload_of((self.grace_us / 8).min(FRAME_MAX_US), 64)
+    }
+    /// Microseconds the wire needs for the longest frame; 0 on an unpaced one.
+    pub(crate) fn frame_us(&self) -> u64 {
+        self.wire_us(usize::from(self.long_max()))
+    }
     /// Most payload of a frame before a transfer has gone on for a while: 100 ms of the wire.
     pub(crate) fn brief_max(&self) -> u16 {
         self.payload_of(100_000, 256)

@@ -20,8 +20,10 @@ use crate::wire::frame::body_at;
 use crate::wire::segment::Record;
 use crate::wire::{BODY_MAX, Binding, Deframer, FRAME_MAX, Head, Level, Segment, Whose, write_frame};
 
-/// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs).
+/// Silence inside a frame after which its head is doubted: longer than any adapter's timer (µs), and than it takes for so
+/// many bytes to come.
 const PAUSE_US: u64 = 60_000;
+const PAUSE_BYTES: usize = 4;
 
 /// A hello above this (the answer to a first contact) has less armour, so that both take 250 bytes at most.
 const HELLO_LONG: usize = 100;
@@ -170,7 +172,8 @@ impl<const N: usize, H: Handshake> Path<N, H> {
             let damage = Damage { wrong: self.deframer.damage, slips: self.deframer.slips };
             self.endpoint.handle_damage(taken, damage, self.deframer.bad > bad, now);
         }
-        self.pause = self.deframer.is_partial().then(|| now.after(PAUSE_US));
+        let pause_us = PAUSE_US.max(self.endpoint.wire_us(PAUSE_BYTES));
+        self.pause = self.deframer.is_partial().then(|| now.after(pause_us));
         if self.deframer.missing() > 0 && !self.strange {
             self.coming = Some(now);
         }

@@ -2,10 +2,10 @@
 //! who renames things meanwhile leads anywhere else. (As `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS` of openat2(2) has it, on
 //! every kernel.) What a user names himself is followed, as everywhere: [`Dir::named`], [`named`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
@@ -144,6 +144,18 @@ impl Dir {
     pub fn rename(&self, name: &OsStr, to: &Dir, new: &OsStr) -> io::Result<()> {
         Ok(renameat(&self.0, one(name)?, &to.0, one(new)?)?)
     }
+    /// The same, but an error (of `AlreadyExists`) where there is something of the new name.
+    pub fn rename_new(&self, name: &OsStr, to: &Dir, new: &OsStr) -> io::Result<()> {
+        match rename_new(&self.0, one(name)?, &to.0, one(new)?) {
+            // a kernel, or a file system, that cannot
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => match to.look(new) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.rename(name, to, new),
+                Err(e) => Err(e),
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            },
+            moved => moved,
+        }
+    }
     /// Moves a file of our own into it, in one step.
     pub fn take(&self, from: &Path, name: &OsStr) -> io::Result<()> {
         Ok(renameat(AT_FDCWD, from, &self.0, one(name)?)?)
@@ -152,6 +164,17 @@ impl Dir {
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, one(name)?, UnlinkatFlags::NoRemoveDir)?)
     }
+}
+
+/// renameat2(2) with RENAME_NOREPLACE, which not every C library has.
+#[allow(unsafe_code)]
+fn rename_new(from: &File, name: &OsStr, to: &File, new: &OsStr) -> io::Result<()> {
+    let (name, new) = (CString::new(name.as_bytes())?, CString::new(new.as_bytes())?);
+    // SAFETY: two open descriptors and two strings with a 0 at their ends, all of which outlive the call
+    let moved = unsafe {
+        libc::syscall(libc::SYS_renameat2, from.as_raw_fd(), name.as_ptr(), to.as_raw_fd(), new.as_ptr(), libc::RENAME_NOREPLACE)
+    };
+    if moved == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 impl AsFd for Dir {
@@ -210,6 +233,20 @@ mod tests {
         b.rename(&name, &b, OsStr::new("whole")).unwrap();
         assert!(top.path().join("moved/b/whole").is_file() && file.metadata().unwrap().is_file());
         assert_eq!(b.names().unwrap(), ["whole"]);
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = Dir::named(top.path()).unwrap();
+        for name in ["one", "two"] {
+            std::fs::write(top.path().join(name), name).unwrap();
+        }
+        let moved = dir.rename_new(OsStr::new("one"), &dir, OsStr::new("two"));
+        assert_eq!(moved.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        dir.rename_new(OsStr::new("one"), &dir, OsStr::new("three")).unwrap();
+        assert_eq!(std::fs::read(top.path().join("two")).unwrap(), b"two");
+        assert_eq!(dir.names().unwrap(), ["three", "two"]);
     }
 
     #[test]

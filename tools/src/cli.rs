@@ -153,9 +153,12 @@ pub struct DiodeSendArgs {
     /// The port.
     #[command(flatten)]
     pub port: OneWayPort,
-    /// Files to send; - is stdin as one message
+    /// Files to send; - is stdin as one message. Where that is a pipe it is copied to TMPDIR first, to its end
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// What - is called at the other end [default: it is a message, which is called message-NUMBER there]
+    #[arg(long, value_name = "NAME", requires = "files", value_parser = crate::diode::files::name_for_stdin)]
+    pub name: Option<String>,
     /// Send what is put into this folder; what was sent moves to DIR/sent. A file is taken when nobody writes it any more as far
     /// as can be known: rename it into the folder when it is whole, which is safe. Each is a transfer of its own, however often the
     /// same is put there
@@ -227,7 +230,8 @@ pub struct DiodeRecvArgs {
     /// [default: as much as there is]
     #[arg(long, value_name = "SIZE", requires = "out", value_parser = size)]
     pub quota: Option<u64>,
-    /// Append JSON lines: what came, what is missing and why, how the line is
+    /// Append JSON lines: what came, what is missing and why, how the line is. As a service (without a terminal) it is opened
+    /// anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Run this for every finished file, with its path as the first argument; one at a time, beside the receiver. One that fails
@@ -342,9 +346,15 @@ pub struct LinkArgs {
     /// session resets tcp:; unix: cannot tell it from an end
     #[arg(long, value_name = "LISTEN=NAME")]
     pub forward: Vec<crate::drive::hub::Forward>,
-    /// Socket where `open` and `status` ask (mode 0600)
+    /// Socket where `open` and `status` ask: for this account alone, unless one of the next two says otherwise
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+    /// Group whose members may use the wire by way of the control socket
+    #[arg(long, value_name = "GROUP", requires = "control")]
+    pub control_group: Option<String>,
+    /// Permissions of the control socket, in octal: whoever may write to it may use the wire [default: 600, with --control-group 660]
+    #[arg(long, value_name = "MODE", requires = "control", value_parser = mode)]
+    pub control_mode: Option<u32>,
 }
 
 /// `hardline open`
@@ -369,7 +379,8 @@ pub struct OpenArgs {
 #[command(
     after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; start 'hardline recv' \
 first there. Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
-was when it is run again. A link that is named is what it leads to; inside of folders links and special files are named and left out.\n\n  \
+was when it is run again. A link that is named is what it leads to; inside of folders links and special files are named and left out. \
+Holes of sparse files are not sent, and are holes there. Modes travel without setuid, setgid and sticky bits; owners do not travel.\n\n  \
 hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n  \
 hardline send /run/hardline/wire backup.tar"
 )]
@@ -429,7 +440,8 @@ pub struct ConsoleArgs {
     /// Take the writing over from whoever has it
     #[arg(long, conflicts_with = "read_only")]
     pub force: bool,
-    /// Append everything shown to this file, each line with the time (mode 0600)
+    /// Append everything shown to this file, each line with the time (mode 0600). On SIGHUP it is opened anew, unless the terminal
+    /// hung up
     // takes the place of the global flag of this name, and so has its type
     #[arg(long, value_name = "FILE", value_parser = shown)]
     pub log: Option<LogFormat>,
@@ -479,6 +491,14 @@ pub struct DemoArgs {
     /// One JSON object on stdout: what was carried, how fast, through which noise
     #[arg(long)]
     pub json: bool,
+}
+
+/// `600`, `0660`: permissions of a file in octal, without bits that lend rights.
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err("write permissions in octal, such as 600 or 660".into()),
+    }
 }
 
 /// `60s`, `16ms`, `2m`, `500us`, `1d`; a bare number is seconds.

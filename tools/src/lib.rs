@@ -38,5 +38,6 @@ pub mod say;
 pub mod signal;
 pub mod sim;
 pub mod stats;
+pub mod stderr;
 pub mod stdio;
 pub mod whole;

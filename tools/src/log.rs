@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::Error;
 use tracing::Level;
@@ -15,16 +14,13 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer, debug_fn};
 use crate::cli::{Common, LogFormat};
 use crate::error::{Failure, kinds};
 use crate::names::{printable, visible};
-use crate::{progress, say};
-
-/// Whether programs read along.
-static JSON: AtomicBool = AtomicBool::new(false);
+use crate::{progress, say, stderr};
 
 /// Sees of the words that were typed how to write what is wrong with them.
 pub fn foresee(words: &[OsString]) {
     let own: Vec<_> = words.iter().take_while(|w| *w != "--").collect();
     let json = own.windows(2).any(|two| two[0] == "--log" && two[1] == "json") || own.iter().any(|w| *w == "--log=json");
-    JSON.store(json, Ordering::Relaxed);
+    stderr::set_json(json);
 }
 
 /// Sets up logging as asked for: warnings, with `-v` information, with `-vv` everything, with `-q` errors.
@@ -35,7 +31,7 @@ pub fn init(common: &Common) {
         (false, 1) => Level::INFO,
         (false, _) => Level::DEBUG,
     };
-    JSON.store(common.log == LogFormat::Json, Ordering::Relaxed);
+    stderr::set_json(common.log == LogFormat::Json);
     match &common.log {
         LogFormat::Json => builder(level).json().init(),
         LogFormat::Text | LogFormat::Shown(_) => {
@@ -57,7 +53,7 @@ struct Stderr;
 
 impl io::Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        progress::beside(|| io::stderr().write(bytes))
+        progress::beside(|| stderr::write(bytes)).map(|()| bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -78,7 +74,7 @@ pub fn last_words(failure: &Failure) {
     if failure.message.is_empty() {
         return;
     }
-    if !JSON.load(Ordering::Relaxed) {
+    if !stderr::is_json() {
         return say::aside(format_args!("hardline: {failure} [{}]", failure.kind.code));
     }
     // the words that were typed may be wrong: then nothing was set up
@@ -87,13 +83,20 @@ pub fn last_words(failure: &Failure) {
     });
 }
 
+fn answer_failed(failure: &Failure) -> i32 {
+    last_words(failure);
+    failure.exit.code().into()
+}
+
 /// What clap says of words it cannot take, in its own lines; help and version, which are no errors, as well. Ends the process.
 pub fn end_with(error: &Error) -> ! {
-    if !error.use_stderr() {
-        error.exit();
-    }
     let text = error.render();
-    if JSON.load(Ordering::Relaxed) {
+    if !error.use_stderr() {
+        let shown = if say::is_colourful(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+        let said = say::answer(shown.strip_suffix('\n').unwrap_or(&shown));
+        std::process::exit(said.map_or_else(|failure| answer_failed(&failure), |()| error.exit_code()));
+    }
+    if stderr::is_json() {
         let text = text.to_string();
         let first = text.split("\n\n").next().unwrap_or_default();
         let line = printable(first.trim().replace('\n', "; ").as_bytes());

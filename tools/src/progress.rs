@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::names::printable;
-use crate::say;
+use crate::{say, stderr};
 
 /// Bytes, rate and time left; without a total what is known of that.
 const WHOLE: &str = "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left {wide_msg}";
@@ -37,7 +37,7 @@ impl Meter {
         if !wanted || !io::stderr().is_terminal() || say::is_dumb() {
             return Meter { bar: ProgressBar::hidden(), looked: Cell::default() };
         }
-        let bar = ProgressBar::no_length();
+        let bar = ProgressBar::with_draw_target(None, stderr::canvas());
         bar.set_style(style(OPEN_END));
         bar.enable_steady_tick(TICK);
         *shown() = Some(bar.clone());

@@ -2,27 +2,36 @@
 //! On stdout they are what was asked for: one that cannot be written is an error.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use crate::error::{Doing, Failure, kinds};
 use crate::names::visible;
-use crate::{progress, stdio};
+use crate::signal::asked_to_end;
+use crate::{progress, stderr, stdio};
 
 /// A line on stderr.
 pub fn aside(line: impl Display) {
     let line = format!("{line}\n");
     // whatever it was made of
     let line = visible(&line);
-    let _ = progress::beside(|| io::stderr().write_all(line.as_bytes()));
+    let _ = progress::beside(|| stderr::write(line.as_bytes()));
 }
 
-/// A line, or several, on stdout.
+/// A line, or several, on stdout. Who does not read them is waited for, unless a signal asks for the end.
 pub fn answer(text: impl Display) -> Result<(), Failure> {
     stdio::check_output()?;
-    let (mut stdout, line) = (io::stdout().lock(), format!("{text}\n"));
-    // a terminal may have the bar as well
-    let written = progress::beside(|| stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()));
-    written.doing(kinds::OUTPUT_FAILED, || "write to stdout".into())
+    let line = format!("{text}\n");
+    let written = match io::stdout().is_terminal() {
+        // which may have the bar as well; others want to write beside that while nobody reads
+        true => stdio::await_reader().and_then(|there| Ok(there && progress::beside(|| stdio::write(line.as_bytes()))?)),
+        false => stdio::write(line.as_bytes()),
+    };
+    match asked_to_end() {
+        Some(number) if matches!(written, Ok(false)) => {
+            Err(Failure::signal(number, "interrupted; nobody read what was written to stdout"))
+        }
+        _ => written.map(drop).doing(kinds::OUTPUT_FAILED, || "write to stdout".into()),
+    }
 }
 
 /// Whether a stream takes colours: a terminal that is not `dumb`, unless NO_COLOR (<https://no-color.org>) has a value.

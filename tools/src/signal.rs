@@ -1,10 +1,12 @@
 //! Signals, as a socket the loops poll.
 
+use std::fs::read_to_string;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH, SIGXFSZ};
 
@@ -19,6 +21,41 @@ pub enum Signal {
     Child,
     /// SIGWINCH or SIGCONT: our terminal has another size, or other settings.
     Terminal,
+    /// SIGHUP where no terminal can have hung up: open the files anew that are written to.
+    Reopen,
+}
+
+/// The signal that last asked for the end, whoever listens to it; 0 before.
+static ASKED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
+/// The signal that asked this process to end, if one did.
+pub(crate) fn asked_to_end() -> Option<i32> {
+    Some(ASKED.load(Ordering::SeqCst) as i32).filter(|number| *number != 0)
+}
+
+/// What SIGHUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hangup {
+    /// The terminal is gone, or its user: the end.
+    End,
+    /// Open files anew.
+    Reopen,
+    /// Nothing: it was ignored at the start (nohup), or is somebody else's to hear.
+    Nothing,
+}
+
+/// Whether SIGHUP was ignored when this process was started (nohup). Asked before the first handler takes the place of that.
+static IGNORED: LazyLock<bool> = LazyLock::new(|| {
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(|mask| u64::from_str_radix(mask.trim(), 16));
+    matches!(mask, Some(Ok(mask)) if mask >> (SIGHUP - 1) & 1 == 1)
+});
+
+/// Whether this process has a terminal that can hang up: one of its session.
+fn has_terminal() -> bool {
+    let stat = read_to_string("/proc/self/stat").unwrap_or_default();
+    // the name, in brackets, may have any character in it
+    stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(4)).is_some_and(|tty| tty != "0")
 }
 
 /// From now on a write beyond the limit of a file's size (`ulimit -f`) fails with EFBIG, as on a full disk, and does not
@@ -34,7 +71,8 @@ pub fn outlive_file_limit() -> io::Result<()> {
 #[derive(Debug)]
 pub struct Signals {
     wake: UnixStream,
-    seen: Vec<(Signal, Arc<AtomicBool>)>,
+    seen: Vec<(i32, Arc<AtomicBool>)>,
+    hangup: Hangup,
 }
 
 impl Signals {
@@ -53,20 +91,32 @@ impl Signals {
     fn of(numbers: &[i32]) -> io::Result<Signals> {
         let (wake, writer) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
+        let hangup = if *IGNORED { Hangup::Nothing } else { Hangup::End };
         let mut seen = Vec::new();
         for &number in numbers {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(number, Arc::clone(&flag))?;
             signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
-            let signal = match number {
-                SIGUSR1 => Signal::Stats,
-                SIGCHLD => Signal::Child,
-                SIGWINCH | SIGCONT => Signal::Terminal,
-                number => Signal::End(number),
-            };
-            seen.push((signal, flag));
+            if [SIGINT, SIGTERM].contains(&number) {
+                signal_hook::flag::register_usize(number, Arc::clone(&*ASKED), number as usize)?;
+            }
+            seen.push((number, flag));
         }
-        Ok(Signals { wake, seen })
+        Ok(Signals { wake, seen, hangup })
+    }
+
+    /// There are files to open anew: without a terminal that could hang up (a service), or under nohup, SIGHUP asks for that.
+    /// With one it asks for the end as ever, whoever sends it.
+    pub fn reopening(mut self) -> Signals {
+        if self.hangup == Hangup::Nothing || !has_terminal() {
+            self.hangup = Hangup::Reopen;
+        }
+        self
+    }
+    /// SIGHUP is for another part of this process.
+    pub fn without_hangup(mut self) -> Signals {
+        self.hangup = Hangup::Nothing;
+        self
     }
 
     /// What to poll for reading.
@@ -74,10 +124,29 @@ impl Signals {
         self.wake.as_fd()
     }
 
+    /// The signal that asks for the end, if one came in; others wait until somebody takes them.
+    pub fn take_end(&self) -> Option<i32> {
+        let _ = (&self.wake).read(&mut [0u8; 64]);
+        let ends = |number: i32| match number {
+            SIGHUP => self.hangup == Hangup::End,
+            number => [SIGINT, SIGTERM].contains(&number),
+        };
+        self.seen.iter().find(|(number, flag)| ends(*number) && flag.swap(false, Ordering::Relaxed)).map(|seen| seen.0)
+    }
+
     /// A signal that came in since the last call.
     pub fn take(&self) -> Option<Signal> {
-        let signal = self.seen.iter().find(|s| s.1.swap(false, Ordering::Relaxed)).map(|s| s.0)?;
-        let _ = (&self.wake).read(&mut [0u8; 16]);
-        Some(signal)
+        loop {
+            let number = self.seen.iter().find(|s| s.1.swap(false, Ordering::Relaxed)).map(|s| s.0)?;
+            let _ = (&self.wake).read(&mut [0u8; 16]);
+            return Some(match (number, self.hangup) {
+                (SIGHUP, Hangup::Nothing) => continue,
+                (SIGHUP, Hangup::Reopen) => Signal::Reopen,
+                (SIGUSR1, _) => Signal::Stats,
+                (SIGCHLD, _) => Signal::Child,
+                (SIGWINCH | SIGCONT, _) => Signal::Terminal,
+                (number, _) => Signal::End(number),
+            });
+        }
     }
 }

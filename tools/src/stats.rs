@@ -1,7 +1,7 @@
 //! `--stats FILE`: one JSON object at the end and on SIGUSR1.
 
 use std::fs::Permissions;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
@@ -63,14 +63,14 @@ pub(crate) fn replace(path: &Path, text: &str, mode: Option<u32>) -> io::Result<
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
         return std::fs::write(path, text);
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let put = || {
-        std::fs::write(&name, text)?;
-        if let Some(mode) = mode {
-            std::fs::set_permissions(&name, Permissions::from_mode(mode))?;
-        }
-        std::fs::rename(&name, path)
-    };
-    put().inspect_err(|_| drop(std::fs::remove_file(&name)))
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // beside it, under a name that is nobody's
+    let mut new = tempfile::Builder::new().prefix(&prefix).permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    if let Some(mode) = mode {
+        new.as_file().set_permissions(Permissions::from_mode(mode))?;
+    }
+    new.persist(path).map(drop).map_err(|e| e.error)
 }

@@ -153,7 +153,11 @@ fn folders_and_reports_that_take_nothing_more_are_no_success() {
     let bench = Bench::new();
     let args = ["--out", "in", "--state", "state"];
     let mut command = limited(&bench.recv("object", &args), 8);
-    said(&command.current_dir(bench.0.path()).output().unwrap(), 1, "File too large (os error 27) [spool-failed]");
+    let ended = command.current_dir(bench.0.path()).output().unwrap();
+    said(&ended, 1, "File too large (os error 27) [spool-failed]");
+    // what there was no room for is named
+    said(&ended, 1, "file is incomplete: ");
+    said(&ended, 1, "(disk) [missing]");
     assert!(!bench.path("in/file").exists());
     fs::remove_dir_all(bench.path("state")).unwrap();
     for errno in ["EIO", "ENOSPC", "EDQUOT"] {
@@ -195,4 +199,138 @@ fn what_is_delivered_is_on_the_disk_before_anybody_is_told() {
     }
     let made = trace.lines().any(|line| line.contains("fsync(") && line.contains("/state>"));
     assert!(made, "the mark has its name on the disk: {trace}");
+}
+
+/// Names that cannot be had: of somebody else's file where each removes his own, where something is mounted, of a file larger than the
+/// file system can. They are refused and named, and end no receiver.
+#[test]
+fn a_file_that_cannot_be_put_into_its_place_ends_nobody() {
+    let bench = Bench::new();
+    for (call, errno) in [("rename,renameat,renameat2", "EPERM"), ("rename,renameat,renameat2", "EBUSY")] {
+        let inject = format!("inject={call}:error={errno}:when=1");
+        let recv = bench.recv("object", &["--out", "in", "--report", "report"]);
+        // the manifest is kept by a rename, too
+        let path = bench.path("in");
+        let traced = bench.traced(&recv, &["-P", path.to_str().unwrap(), "-e", "trace=rename,renameat,renameat2", "-e", &inject]);
+        let mut traced = traced;
+        let ended = traced.output().unwrap();
+        said(&ended, 4, "'file' is not accepted: cannot be put at in/file: ");
+        let report = fs::read_to_string(bench.path("report")).unwrap();
+        assert!(report.contains("\"missing\"") && !report.contains("\"delivered\""), "{report}");
+        fs::remove_file(bench.path("report")).unwrap();
+    }
+}
+
+/// Killed behind the rename and before the mark: what is in its place is not delivered once more, and it is told.
+#[test]
+fn what_was_put_into_its_place_is_delivered_once() {
+    let bench = Bench::new();
+    let args = ["--out", "in", "--state", "state", "--report", "report"];
+    let path = bench.path("in");
+    let kill = ["-P", path.to_str().unwrap(), "-e", "trace=fsync", "-e", "inject=fsync:signal=KILL"];
+    fs::create_dir(&path).unwrap();
+    let killed = bench.traced(&bench.recv("object", &args), &kill).output().unwrap();
+    assert!(!killed.status.success());
+    common::assert_carried(&bench.path("in/file"), &bytes(20_000, 7));
+    assert!(!fs::read_to_string(bench.path("report")).unwrap().contains("\"delivered\""));
+    // somebody has taken it
+    fs::rename(bench.path("in/file"), bench.path("taken")).unwrap();
+    said(&bench.recv("object", &args).output().unwrap(), 0, "");
+    assert!(!bench.path("in/file").exists(), "it came twice");
+    let told = common::reported(&bench.path("report"), "delivered");
+    assert_eq!(told.iter().map(|line| line["name"].clone()).collect::<Vec<_>>(), ["file"]);
+    said(&bench.recv("object", &args).output().unwrap(), 0, "");
+    assert!(!bench.path("in/file").exists() && common::reported(&bench.path("report"), "delivered").len() == 1);
+}
+
+/// Killed before the rename: it is delivered by the next run.
+#[test]
+fn what_was_only_meant_to_be_put_into_its_place_is() {
+    let bench = Bench::new();
+    let args = ["--out", "in", "--state", "state", "--report", "report"];
+    let path = bench.path("state/object-0000.data");
+    let kill = ["-P", path.to_str().unwrap(), "-e", "trace=fsync", "-e", "inject=fsync:signal=KILL"];
+    let killed = bench.traced(&bench.recv("object", &args), &kill).output().unwrap();
+    assert!(!killed.status.success() && !bench.path("in/file").exists());
+    assert!(fs::read_to_string(bench.path("state/delivered")).unwrap().starts_with("> "));
+    said(&bench.recv("object", &args).output().unwrap(), 0, "");
+    common::assert_carried(&bench.path("in/file"), &bytes(20_000, 7));
+}
+
+// ---- what is sent -------------------------------------------------------------------------------
+
+/// A file that cannot be moved at present is told, and tried again: before it travels, and behind that.
+#[test]
+fn a_watched_folder_that_takes_nothing_for_a_while_ends_nobody() {
+    for when in [1, 2] {
+        let bench = Bench::new();
+        fs::create_dir(bench.path("watched")).unwrap();
+        fs::write(bench.path("watched/one"), b"one").unwrap();
+        let mut send = bench.hardline(&["diode", "send", "stdio:", "--rate", "1M", "--survive", "10ms", "--watch", "watched"]);
+        send.stdout(File::create(bench.path("line")).unwrap());
+        let inject = format!("inject=rename,renameat,renameat2:error=EACCES:when={when}");
+        let one = [bench.path("watched"), bench.path("watched/sending")];
+        let mut traced = bench.traced(
+            &send,
+            &[
+                "-P",
+                one[0].to_str().unwrap(),
+                "-P",
+                one[1].to_str().unwrap(),
+                "-e",
+                "trace=rename,renameat,renameat2",
+                "-e",
+                &inject,
+            ],
+        );
+        traced.stdout(File::create(bench.path("line")).unwrap()).stderr(File::create(bench.path("said")).unwrap());
+        let mut child = traced.spawn().unwrap();
+        let words = || fs::read_to_string(bench.path("said")).unwrap();
+        until(&format!("it is told: {}", words()), || words().contains("[file-unmoved]").then_some(()));
+        until("it is put away", || bench.path("watched/sent/one").exists().then_some(()));
+        assert!(child.try_wait().unwrap().is_none(), "{}", words());
+        let id = common::processes_with("--watch\0watched").into_iter().filter(|id| {
+            fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe.ends_with("hardline"))
+                && fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd == fs::canonicalize(bench.0.path()).unwrap())
+        });
+        id.for_each(|id| nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM).unwrap());
+        child.wait().unwrap();
+    }
+}
+
+/// What comes from stdin has a name if it is given one, and is copied only where it is no file; what there is no room for is told.
+#[test]
+fn stdin_has_a_name_and_a_copy_where_there_is_room() {
+    let bench = Bench::new();
+    let send = |args: &[&str]| {
+        let all = [&["-q", "diode", "send", "stdio:", "--survive", "0ms"], args].concat();
+        let mut send = bench.hardline(&all);
+        send.stdout(File::create(bench.path("named")).unwrap());
+        send
+    };
+    // a file needs no copy
+    let mut from_file = send(&["-", "--name", "backup.tar"]);
+    from_file.env("TMPDIR", "/nonexistent").stdin(File::open(bench.path("text")).unwrap());
+    said(&from_file.output().unwrap(), 0, "");
+    said(&bench.recv("named", &["--out", "in"]).output().unwrap(), 0, "");
+    common::assert_carried(&bench.path("in/backup.tar"), &fs::read(bench.path("text")).unwrap());
+    let piped = |mut command: Command| {
+        let mut cat = Command::new("cat").arg(bench.path("text")).stdout(Stdio::piped()).spawn().unwrap();
+        let ended = command.stdin(cat.stdout.take().unwrap()).output().unwrap();
+        cat.wait().unwrap();
+        ended
+    };
+    let mut nowhere = send(&["-"]);
+    nowhere.env("TMPDIR", "/nonexistent");
+    said(&piped(nowhere), 1, "cannot copy - to /nonexistent: No such file or directory");
+    let mut small = limited(&send(&["-"]), 4);
+    small.current_dir(bench.0.path()).stdout(Stdio::null());
+    said(&piped(small), 1, "File too large (os error 27) [copy-failed]");
+    said(&piped(send(&["-", "--name", "from a pipe"])), 0, "");
+    said(&bench.recv("named", &["--out", "in"]).output().unwrap(), 0, "");
+    common::assert_carried(&bench.path("in/from a pipe"), &fs::read(bench.path("text")).unwrap());
+    for (args, code) in [(["file", "--name", "x"], 2), (["-", "--name", "a/b"], 2), (["-", "--name", ".."], 2)] {
+        said(&send(&args).output().unwrap(), code, "");
+    }
+    said(&send(&["-", "file", "--name", "file"]).output().unwrap(), 2, "two of the files would be called 'file'");
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use tools::files::wire::{Code, Message, Stamp, VERSION, read};
+use tools::files::wire::{Code, HOLE_MAX, Message, Stamp, VERSION, read};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -24,6 +24,7 @@ fn says(bytes: &[u8]) -> String {
         }
         Message::Start { number, offset } => format!("START number={number} offset={offset}"),
         Message::Data(bytes) => format!("DATA payload={}", hex(&bytes)),
+        Message::Hole { bytes } => format!("HOLE bytes={bytes}"),
         Message::Finish { sha256 } => format!("FINISH sha256={}", hex(&sha256)),
         Message::Abandon { number, why } => format!("ABANDON number={number} text={}", hex(why.as_bytes())),
         Message::Missing { name, why } => format!("MISSING name={} text={}", hex(&name), hex(why.as_bytes())),
@@ -38,7 +39,7 @@ fn says(bytes: &[u8]) -> String {
     }
 }
 
-fn messages() -> [(&'static str, Message); 16] {
+fn messages() -> [(&'static str, Message); 17] {
     let (number, name, why) = (0x0102_0304, "a/Ä b".as_bytes().to_vec(), "Permission denied".to_owned());
     let stamp = Stamp { mode: 0o640, modified: (1_795_000_000, 999_999_999) };
     let old = Stamp { mode: 0o777, modified: (-1, 0) };
@@ -49,6 +50,7 @@ fn messages() -> [(&'static str, Message); 16] {
         ("file-old", Message::File { number, size: 0, stamp: old, name: name.clone() }),
         ("start", Message::Start { number, offset: 4096 }),
         ("data", Message::Data(vec![1, 2, 3])),
+        ("hole", Message::Hole { bytes: HOLE_MAX }),
         ("finish", Message::Finish { sha256: [0x5A; 32] }),
         ("abandon", Message::Abandon { number, why: why.clone() }),
         ("missing", Message::Missing { name: name.clone(), why: why.clone() }),
@@ -76,10 +78,12 @@ fn messages_are_as_written_down() {
     for (name, message) in messages() {
         add(name, &message.to_bytes());
     }
-    add("hello-newer", &framed(b"\x01hl-files\x02whatever"));
-    add("welcome-newer", &framed(&[65, 2, 1, 2, 3]));
-    add("bad-magic", &framed(b"\x01hl-filez\x010123456789abcdef"));
-    add("bad-kind", &framed(&[11]));
+    add("hello-newer", &framed(b"\x01hl-files\x03whatever"));
+    add("welcome-newer", &framed(&[65, 3, 1, 2, 3]));
+    add("bad-magic", &framed(b"\x01hl-filez\x020123456789abcdef"));
+    add("bad-kind", &framed(&[12]));
+    add("bad-hole", &framed(&[&[11], (HOLE_MAX + 1).to_le_bytes().as_slice()].concat()));
+    add("bad-hole-empty", &framed(&[11, 0, 0, 0, 0, 0, 0, 0, 0]));
     add("bad-code", &framed(&[67, 0, 0, 0, 0, 3]));
     add("bad-empty", &framed(&[]));
     add("bad-longer", &framed(&[10, 0]));
@@ -101,7 +105,7 @@ fn random_messages_are_read_or_refused() {
     for _ in 0..200_000 {
         let mut bytes: Vec<u8> = (0..random.below(120)).map(|_| random.bits() as u8).collect();
         if let Some(kind) = bytes.first_mut() {
-            *kind = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 65, 66, 67, 68][random.below(14) as usize];
+            *kind = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 65, 66, 67, 68][random.below(15) as usize];
         }
         let _ = read(&mut framed(&bytes).as_slice());
     }

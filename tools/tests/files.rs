@@ -561,3 +561,87 @@ fn names_that_hide_are_shown_as_they_are() {
     }
     assert_same(&rig, name);
 }
+
+// ---- what stands nowhere, and what takes no room -----------------------------------------------
+
+/// Nothing of a receiver is in a temporary folder: that may have a long name, may not be there, and keeps nothing of who is killed.
+#[test]
+fn a_receiver_needs_no_temporary_folder() {
+    let rig = rig();
+    big(&rig);
+    let _links = links(&rig);
+    let long = rig.path(&"long-".repeat(25));
+    fs::create_dir(&long).unwrap();
+    let recv = |name: &str, on: &str, temporary: &Path| {
+        let mut command = Command::new(HARDLINE);
+        command.arg("recv").arg(rig.path(on)).args(["-b", BAUD, "--out", "out"]).current_dir(rig.dir()).env("TMPDIR", temporary);
+        Running::spawn(&rig, name, &mut command)
+    };
+    let killed = recv("killed", "b.ctl", &long);
+    let mut send = None;
+    until("a sender is taken", || {
+        let running: &mut Running = send.get_or_insert_with(|| Running::start(&rig, "send", "send", "a.ctl", &["big"]));
+        if running.child.try_wait().unwrap().is_some() {
+            send = None;
+        }
+        part_len(&rig) > BIG as u64 / 4
+    });
+    killed.kill();
+    send.unwrap().ends(3);
+    assert_eq!(fs::read_dir(&long).unwrap().count(), 0, "it leaves something behind");
+    let mut last = recv("recv", "b.ctl", &rig.path("not-there"));
+    send_until_taken(&rig, "a.ctl", "big");
+    last.ends(0);
+    assert_same(&rig, "big");
+}
+
+/// A file of 30 MB on a wire that takes two minutes for so much.
+#[test]
+fn holes_are_not_sent_and_stay_holes() {
+    use std::os::unix::fs::FileExt;
+    const SIZE: u64 = 30_000_000;
+    let rig = rig();
+    let (begin, middle) = (bytes(5_000, 5), bytes(70_000, 6));
+    for name in ["big", "again"] {
+        let file = File::create(rig.path(name)).unwrap();
+        for (at, part) in [(0, &begin), (20_000_003, &middle)] {
+            file.write_all_at(part, at).unwrap();
+        }
+        file.set_len(SIZE).unwrap();
+    }
+    let blocks = |path: &str| fs::metadata(rig.path(path)).unwrap().blocks();
+    assert!(blocks("big") * 512 < 1_000_000, "the file system of the test knows no holes");
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a", &["big"]);
+    let (sent, received) = (send.ends(0), recv.ends(0));
+    assert!(bytes_out(&rig, "send") < 200_000, "{} bytes travelled", bytes_out(&rig, "send"));
+    assert!(sent.contains("sent 1 file") && received.contains("received 1 file"), "{sent}{received}");
+    assert_same(&rig, "big");
+    assert!(blocks("out/big") * 512 < 1_000_000, "{} blocks", blocks("out/big"));
+    // what was broken off in a hole goes on there: the part that is kept ends before it
+    fs::write(rig.path("out/.again.hardline-part"), &begin).unwrap();
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a", &["again"]);
+    (send.ends(0), recv.ends(0));
+    assert_same(&rig, "again");
+}
+
+/// A file that could not be put into its place is named, and the others come.
+#[test]
+fn what_cannot_be_put_into_its_place_ends_nothing() {
+    let rig = rig();
+    let long = "x".repeat(255);
+    fs::create_dir_all(rig.path("top")).unwrap();
+    fs::create_dir_all(rig.path("out/top/taken/by a folder")).unwrap();
+    fs::write(rig.path("out/top/free.part"), b"the user's own").unwrap();
+    for name in ["taken", "free", long.as_str()] {
+        fs::write(rig.path("top").join(name), name).unwrap();
+    }
+    let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
+    let mut send = Running::start(&rig, "send", "send", "a", &["top"]);
+    let (sent, received) = (send.ends(1), recv.ends(1));
+    assert!(sent.contains("top/taken") && received.contains("top/taken"), "{sent}{received}");
+    for (name, content) in [("free", "free"), ("free.part", "the user's own"), (long.as_str(), long.as_str())] {
+        assert_eq!(fs::read_to_string(rig.path("out/top").join(name)).unwrap(), content);
+    }
+}

@@ -22,6 +22,11 @@ const CAREFUL_BYTES: u32 = 6_000;
 const CAREFUL: Plan = Plan { level: Level::Four, payload: 1_000 };
 /// A transfer of so many bytes is cut into frames of one.
 const GROWTH: u64 = 8;
+/// Data that were lost in vain so often, and so many frames of them, show that frames are too long; and then slips of bytes are
+/// taken for as likely as that, at least.
+const VAIN_TIMES: u16 = 3;
+const VAIN_FRAMES: u16 = 4;
+const VAIN_LEAST: f64 = 1e-3;
 /// What no plan was made for.
 const UNKNOWN: Noise = Noise { wrong: 1.0, slips: 1.0 };
 /// An estimate that moved by less is no reason for a new plan.
@@ -99,6 +104,9 @@ pub(crate) struct Batch {
     lost: u32,
     frames_arrived: u16,
     frames_lost: u16,
+    /// Of those the ones with data.
+    data_arrived: u16,
+    data_lost: u16,
 }
 
 impl Batch {
@@ -106,12 +114,13 @@ impl Batch {
     pub(crate) fn new(damage: u16, slips: u8) -> Batch {
         Batch { damage, slips, ..Batch::default() }
     }
-    /// A transmission of `wire` bytes arrived, or did not.
-    pub(crate) fn add(&mut self, level: Level, wire: u16, arrived: bool) {
+    /// A transmission of `wire` bytes, with data in it or without, arrived, or did not.
+    pub(crate) fn add(&mut self, level: Level, wire: u16, data: bool, arrived: bool) {
         // of an armoured frame beyond repair as much damage is counted as one codeword cannot repair
         let counted = if arrived || level == Level::Plain { wire } else { wire.min(CODEWORD_MAX as u16) };
         *(if arrived { &mut self.arrived } else { &mut self.lost }) += u32::from(counted);
         *(if arrived { &mut self.frames_arrived } else { &mut self.frames_lost }) += 1;
+        *(if arrived { &mut self.data_arrived } else { &mut self.data_lost }) += u16::from(data);
     }
 }
 
@@ -130,6 +139,8 @@ pub(crate) struct Adapt {
     plans: [Plan; 4],
     made_for: Noise,
     extra: usize,
+    /// Acknowledgements in a row that told of lost data and of none that arrived, and how many frames were lost meanwhile.
+    vain: (u16, u16),
 }
 
 impl Adapt {
@@ -143,10 +154,12 @@ impl Adapt {
             wrong: Track::new(glance),
             slips: Track::new(glance),
             heard: Track::new(glance),
-            most: [config.typing_max(), config.shared_max(), config.brief_max(), config.payload_max].map(usize::from),
+            most: [config.typing_max(), config.shared_max(), config.brief_max(), u16::MAX]
+                .map(|most| usize::from(most.min(config.long_max()))),
             plans: [CAREFUL; 4],
             made_for: UNKNOWN,
             extra,
+            vain: (0, 0),
         };
         adapt.choose();
         adapt
@@ -175,7 +188,24 @@ impl Adapt {
             let errors = (self.wrong.now() * 3.0).max(1e-4) * PRIOR_BYTES;
             self.wrong.restart(Rate { bytes: PRIOR_BYTES, errors });
         }
+        self.shrink(batch);
         self.choose();
+    }
+
+    /// The peer is heard and hears, and no data get through: the wire may destroy all but the shortest frames, for it loses, doubles
+    /// or alters certain bytes. An outage is over before that is said so often.
+    fn shrink(&mut self, batch: Batch) {
+        if batch.data_arrived > 0 {
+            self.vain = (0, 0);
+        } else if batch.data_lost > 0 {
+            self.vain = (self.vain.0.saturating_add(1), self.vain.1.saturating_add(batch.data_lost));
+        }
+        if self.vain.0 >= VAIN_TIMES && self.vain.1 >= VAIN_FRAMES {
+            self.vain = (0, 0);
+            // what was believed before counts for as many bytes
+            let errors = (self.slips.now() * 3.0).clamp(VAIN_LEAST, 0.25) * 2.0 * PRIOR_BYTES;
+            self.slips.restart(Rate { bytes: PRIOR_BYTES, errors });
+        }
     }
 
     pub(crate) fn noise(&self) -> Noise {
@@ -232,7 +262,7 @@ mod tests {
     fn learn(adapt: &mut Adapt, frames: u64, lost: u64, damage: u16) {
         let mut batch = Batch::new(damage, 0);
         for i in 0..frames {
-            batch.add(Level::Plain, 1000, i >= lost);
+            batch.add(Level::Plain, 1000, true, i >= lost);
         }
         adapt.learn(batch);
     }
@@ -267,6 +297,25 @@ mod tests {
         learn(&mut adapt, 200, 0, 0);
         let before = adapt.plan(LONG);
         learn(&mut adapt, 200, 200, 0);
+        assert_eq!(adapt.plan(LONG), before);
+    }
+
+    #[test]
+    fn frames_that_never_arrive_get_shorter_until_some_do() {
+        let mut adapt = Adapt::new(&Config { payload_max: 4000, ..Config::for_baud(2_000_000) }, 0);
+        learn(&mut adapt, 200, 0, 0);
+        let before = adapt.plan(LONG);
+        for _ in 0..30 {
+            // a sign of life is heard, the data before it are not
+            let mut batch = Batch::new(0, 0);
+            batch.add(Level::Plain, 500, true, false);
+            batch.add(Level::Sixteen, 60, false, true);
+            adapt.learn(batch);
+        }
+        assert!(adapt.plan(LONG).payload <= 40, "{before:?} {:?}", adapt.plan(LONG));
+        for _ in 0..3000 {
+            learn(&mut adapt, 1, 0, 0);
+        }
         assert_eq!(adapt.plan(LONG), before);
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod climb;
 pub(crate) mod endpoint;
 mod heard;
 pub(crate) mod plan;
+mod reach;
 mod rtt;
 mod timer;
 

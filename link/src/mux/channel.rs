@@ -4,6 +4,7 @@
 mod digest;
 
 use super::recv::{RecvStream, Refused};
+use super::schedule::Typing;
 use super::send::{Piece, SendStream};
 use super::{Class, Control, Note, Room, Service};
 use crate::time::Instant;
@@ -81,6 +82,8 @@ pub struct Channel<B> {
     /// What it may send as interactive, as of a moment: see [`Class::Learnt`].
     allowance: u64,
     allowance_at: Instant,
+    /// Whether somebody types on it.
+    pub(super) typing: Typing,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
@@ -120,6 +123,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
             reset_news: false,
             allowance: LEARN_BURST,
             allowance_at: Instant::default(),
+            typing: Typing::default(),
         }
     }
 
@@ -140,6 +144,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Channel<B> {
     /// Bytes the outgoing stream holds at most.
     pub fn capacity(&self) -> usize {
         self.send.capacity()
+    }
+    /// Bytes the incoming stream holds at most.
+    pub fn window(&self) -> usize {
+        self.recv.capacity()
+    }
+    /// Gives the outgoing stream a longer buffer, and hands the one before back; one that is no longer, or above 4 MiB, is handed
+    /// back itself. On a long way a stream holds what is not acknowledged yet: see [`Link::way_us`](crate::Link::way_us).
+    pub fn widen_out(&mut self, buffer: B) -> B {
+        self.send.widen(buffer)
+    }
+    /// The same for the incoming stream; the peer is told that it may send more ahead.
+    pub fn widen_in(&mut self, buffer: B) -> B {
+        self.recv.widen(buffer)
     }
     /// Bytes written and not acknowledged.
     pub fn queued(&self) -> u64 {

@@ -281,11 +281,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             }
             Record::Data { channel, offset, fin, payload } => {
                 // of a channel that is gone it was said why
-                let Some(channel) = self.get_mut(channel) else { return Ok(()) };
-                channel.handle_data(offset, fin, payload, bonded)?;
-                if channel.class() == Class::Interactive && payload.len() <= schedule::TYPED_MAX {
-                    self.schedule.typed(true, now);
-                }
+                let Some(at) = self.channels.iter().position(|c| c.id() == channel) else { return Ok(()) };
+                self.channels[at].handle_data(offset, fin, payload, bonded)?;
+                self.came(at, payload.len(), now);
             }
             _ => {}
         }

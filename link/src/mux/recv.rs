@@ -23,12 +23,23 @@ pub(crate) struct RecvStream<B> {
     ahead: Ranges<FRAGMENTS>,
     end: Option<u64>,
     advertised: u64,
+    /// The limit it began with.
+    first: u64,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     pub(crate) fn new(buffer: B) -> Self {
         let ring = Ring::new(buffer);
-        RecvStream { advertised: ring.capacity(), ring, read: 0, next: 0, ahead: Ranges::new(), end: None }
+        let first = ring.capacity();
+        RecvStream { advertised: first, first, ring, read: 0, next: 0, ahead: Ranges::new(), end: None }
+    }
+    pub(crate) fn capacity(&self) -> usize {
+        self.ring.capacity() as usize
+    }
+    /// See [`Ring::widen`].
+    pub(crate) fn widen(&mut self, buffer: B) -> B {
+        // what has come stands below the limit
+        self.ring.widen(buffer, self.read, self.limit())
     }
     pub(crate) fn readable(&self) -> usize {
         (self.next - self.read) as usize
@@ -60,7 +71,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
     /// The limit it began with. A BEGIN or ACCEPT that goes out again says this one, too: the peer may have had
     /// the first, and takes nothing from the second.
     pub(crate) fn first_limit(&self) -> u64 {
-        self.ring.capacity()
+        self.first
     }
     /// The limit that was told.
     pub(crate) fn told(&self) -> u64 {
@@ -109,15 +120,36 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvStream<B> {
 #[cfg(feature = "explore")]
 impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for RecvStream<B> {
     fn digest(&self, to: &mut crate::explore::Digest) {
-        let RecvStream { ring, read, next, ahead, end, advertised } = self;
-        to.add((read, next, ahead, end, advertised));
+        let RecvStream { ring, read, next, ahead, end, advertised, first } = self;
+        to.add((read, next, ahead, end, advertised, first));
         ring.digest(to);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate alloc;
     use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_longer_buffer_keeps_what_has_come() {
+        let mut r = RecvStream::new(vec![0u8; 8]);
+        // read past the end of the ring once, so that it begins in its middle, and leave a gap
+        assert_eq!(r.insert(0, b"abcdef", false), Ok(true));
+        assert_eq!(r.read(&mut [0; 5]), 5);
+        assert_eq!(r.insert(10, b"kl", false), Ok(true));
+        assert_eq!((r.limit(), r.first_limit(), r.window_due()), (13, 8, true));
+        assert_eq!(r.widen(vec![0; 8]).len(), 8, "no longer than the one there is");
+        assert_eq!(r.widen(vec![0; 100]).len(), 8);
+        assert_eq!((r.limit(), r.first_limit(), r.capacity()), (105, 8, 100));
+        assert_eq!(r.insert(6, b"ghij", false), Ok(true));
+        assert_eq!(r.insert(12, &[b'x'; 90], true), Ok(true));
+        let mut out = [0; 200];
+        let n = r.read(&mut out);
+        assert_eq!(&out[..7], b"fghijkl");
+        assert!(n == 97 && out[7..n].iter().all(|byte| *byte == b'x') && r.at_end());
+    }
 
     #[test]
     fn orders_pieces_and_keeps_the_window() {

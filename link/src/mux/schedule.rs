@@ -8,9 +8,11 @@ use crate::wire::segment::{DATA_HEAD, Writer};
 
 /// A short piece of bulk waits while more than this stands before it (µs of sending time).
 pub(crate) const HOLD_US: u64 = 300;
-/// A piece up to this size, on a channel that is not bulk, is somebody typing.
-pub(super) const TYPED_MAX: usize = 64;
-/// How long typing is remembered (µs).
+/// A piece up to this size that is all there is, on a channel that is not bulk, is somebody typing.
+const TYPED_MAX: usize = 64;
+/// A piece from this size on, on a channel whose class is learnt, is of a transfer.
+const MUCH: usize = 1_024;
+/// How long typing is remembered (µs), while nothing shows that it was none.
 const TYPING_US: u64 = 10_000_000;
 /// Where the class is learnt, two short pieces so far apart are somebody typing; one alone, or two of
 /// one request, are not (µs).
@@ -57,20 +59,35 @@ pub(super) struct Schedule {
     turn: usize,
     /// Bytes bulk may send before interactive data, times [`BULK_SHARE`].
     credit: u64,
+    /// Until when somebody types, at the latest; on which channel, that knows.
     typing_until: Option<Instant>,
-    last_short: Option<Instant>,
     /// Bytes sent since there was nothing to send.
     busy: u64,
 }
 
-impl Schedule {
-    /// A short piece with something urgent came or went; on a channel that is interactive by its
-    /// class, or that is taken for it.
-    pub(super) fn typed(&mut self, by_class: bool, now: Instant) {
-        let again = self.last_short.replace(now).is_some_and(|last| APART_US.contains(&now.since(last)));
+/// Whether somebody types on a channel.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Typing {
+    until: Option<Instant>,
+    short_at: Option<Instant>,
+}
+
+impl Typing {
+    /// A short piece with something urgent came or went; on a channel that is interactive by its class, or that is taken for it.
+    /// Says until when that counts as typing now.
+    fn short(&mut self, by_class: bool, now: Instant) -> Option<Instant> {
+        let again = self.short_at.replace(now).is_some_and(|last| APART_US.contains(&now.since(last)));
         if by_class || again {
-            self.typing_until = Some(now.after(TYPING_US));
+            self.until = Some(now.after(TYPING_US));
         }
+        self.until
+    }
+    /// Much is sent at once: short pieces of before were the beginning of that.
+    fn much(&mut self) {
+        *self = Typing::default();
+    }
+    fn is(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 }
 
@@ -105,7 +122,20 @@ pub(crate) struct Room {
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
     /// Somebody types, so bulk frames are short and little is sent ahead.
     pub(crate) fn is_typing(&self, now: Instant) -> bool {
-        self.schedule.typing_until.is_some_and(|until| now < until)
+        let may = self.schedule.typing_until.is_some_and(|until| now < until);
+        may && self.channels.iter().any(|channel| channel.typing.is(now))
+    }
+    /// A piece of a channel has come.
+    pub(super) fn came(&mut self, at: usize, len: usize, now: Instant) {
+        let channel = &mut self.channels[at];
+        match channel.class() {
+            Class::Interactive if len <= TYPED_MAX => {
+                let until = channel.typing.short(true, now);
+                self.schedule.typing_until = self.schedule.typing_until.max(until);
+            }
+            Class::Learnt if len >= MUCH => channel.typing.much(),
+            _ => {}
+        }
     }
 
     /// What a bulk frame would keep waiting on a path that takes what is urgent, or on another one.
@@ -159,6 +189,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
             writer.fill(tx, from, part.len() as usize, |out| channel.send.copy(part, out));
             return (Load { control, piece: Some((channel.id(), piece)) }, true);
         }
+        let all = channel.send.waiting();
         let Some((piece, repeat)) = channel.send.take(payload) else { return (Load { control, piece: None }, false) };
         let len = piece.len() as usize;
         writer.data(channel.id(), piece.start, piece.fin, len, |out| channel.send.copy(piece, out));
@@ -168,8 +199,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const C: usize> Mux<B, C> {
         let waiting = channel.send.fresh() > 0;
         let load = Load { control, piece: Some((channel.id(), piece)) };
         self.schedule.busy = if waiting { self.schedule.busy + len as u64 } else { 0 };
-        if interactive && len <= TYPED_MAX {
-            self.schedule.typed(by_class, now);
+        if !interactive {
+            self.channels[at].typing.much();
+        } else if len > 0 && all <= TYPED_MAX as u64 {
+            let until = self.channels[at].typing.short(by_class, now);
+            self.schedule.typing_until = self.schedule.typing_until.max(until);
         }
         self.schedule.credit = if interactive {
             (self.schedule.credit + len as u64).min(BULK_CREDIT * BULK_SHARE)

@@ -74,6 +74,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> SendStream<B> {
     pub(crate) fn capacity(&self) -> usize {
         self.ring.capacity() as usize
     }
+    /// See [`Ring::widen`].
+    pub(crate) fn widen(&mut self, buffer: B) -> B {
+        self.ring.widen(buffer, self.base, self.end)
+    }
     pub(crate) fn queued(&self) -> u64 {
         self.end - self.base
     }
@@ -233,7 +237,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> crate::explore::Digested for SendStream<B> {
 
 #[cfg(test)]
 mod tests {
+    extern crate alloc;
     use super::*;
+    use alloc::vec;
 
     #[test]
     fn repeats_what_was_lost_and_ends_once_all_is_acknowledged() {
@@ -251,6 +257,24 @@ mod tests {
         assert_eq!((again.start, again.end, again.fin, repeat), (0, 60, false, true));
         s.acknowledged(again);
         assert!(s.is_done());
+    }
+
+    #[test]
+    fn a_longer_buffer_keeps_what_is_not_acknowledged() {
+        let mut s = SendStream::new(vec![0u8; 10]);
+        s.raise_limit(1000);
+        assert_eq!(s.write(b"0123456789"), 10);
+        let (first, _) = s.take(7).unwrap();
+        s.acknowledged(first);
+        assert_eq!(s.write(b"abcdefg"), 7);
+        assert_eq!(s.widen(vec![0; 10]).len(), 10, "no longer than the one there is");
+        assert_eq!(s.widen(vec![0; 64]).len(), 10);
+        assert_eq!((s.capacity(), s.writable()), (64, 54));
+        assert_eq!(s.write(b"hij"), 3);
+        let (rest, _) = s.take(100).unwrap();
+        let mut out = [0; 13];
+        s.copy(rest, &mut out);
+        assert_eq!((rest.start, &out), (7, b"789abcdefghij"));
     }
 
     #[test]

@@ -23,6 +23,17 @@ pub struct Line {
     pub carried: u64,
     /// One fault, at this byte.
     pub fault: Option<(u64, Fault)>,
+    /// What always becomes of certain bytes.
+    pub alters: Option<Alters>,
+}
+
+/// What a terminal server or a driver that is not transparent does to bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Alters {
+    /// This one arrives twice.
+    Doubles(u8),
+    /// These never arrive.
+    Eats(&'static [u8]),
 }
 
 /// What can happen once to the bytes of a line.
@@ -52,11 +63,17 @@ impl Line {
             flight: VecDeque::new(),
             carried: 0,
             fault: None,
+            alters: None,
         }
     }
     /// What the fault makes of the byte that is number `n` on the line.
     fn strike(&self, n: u64, byte: u8) -> Vec<u8> {
         let random = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8;
+        match self.alters {
+            Some(Alters::Doubles(it)) if it == byte => return vec![byte, byte],
+            Some(Alters::Eats(those)) if those.contains(&byte) => return vec![],
+            _ => {}
+        }
         match self.fault {
             Some((at, Fault::Flip)) if n == at => vec![byte ^ 4],
             Some((at, Fault::Burst(len))) if at <= n && n < at + len => vec![random(n)],
@@ -84,6 +101,10 @@ impl Line {
                 self.noise.pass(byte, |b| flight.push_back((arrival, b)));
             }
         }
+    }
+    /// How long what was given to the line and has not left takes (µs).
+    pub fn queue_us(&self, now: Instant) -> u64 {
+        (self.free_ns / 1000).saturating_sub(now.as_micros())
     }
     /// When the next bytes can be taken.
     pub fn next(&self) -> Option<u64> {

@@ -23,7 +23,8 @@ pub fn run(common: &Common, args: &ConsoleArgs) -> Result<(), Failure> {
     if let Some(client) = super::held_wire(common, &args.port)? {
         return console::run(client.into_stream(), wish);
     }
-    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
+    // the console knows whether it was the terminal that hung up, and takes the wire with it
+    let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?.without_hangup();
     // what is typed is the far shell's
     let settings = Settings { ask: false, ..super::settings(common, &args.port, false)? };
     let mut hub = Hub::open(openers, settings, Plan::default(), signals)?;

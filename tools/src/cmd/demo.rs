@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::cli::{Common, DemoArgs};
 use crate::error::{Doing, Failure, kinds};
 use crate::rig::Rig;
-use crate::say;
 use crate::signal::{Signal, Signals};
+use crate::{say, stderr};
 
 /// The cable is pulled once, for so long.
 const OUTAGE: &str = "1.5:0.5";
@@ -190,7 +190,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Shows both directions until both ends have ended well.
 fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals) -> Result<(), Failure> {
     let terminal = std::io::stderr().is_terminal() && !say::is_dumb();
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if terminal { stderr::canvas() } else { ProgressDrawTarget::hidden() };
     let all = MultiProgress::with_draw_target(target);
     let style = ProgressStyle::with_template("  {msg} {wide_bar} {decimal_bytes:>10} {decimal_bytes_per_sec:>12}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

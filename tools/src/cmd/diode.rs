@@ -25,7 +25,7 @@ use crate::port::serial::unhinted;
 use crate::port::{Options, Spec};
 use crate::progress::Meter;
 use crate::say::aside;
-use crate::signal::{Signal, Signals};
+use crate::signal::Signals;
 use crate::stats;
 
 /// How often a port that is waited for is tried.
@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Runs the command to its end.
 pub fn run(common: &Common, command: &DiodeCommand) -> Result<(), Failure> {
     let signals = Signals::new().doing(kinds::SYSTEM, || "listen to signals".into())?;
+    // as a service, with or without a report: nobody would start a line anew for logrotate
+    let signals = if matches!(command, DiodeCommand::Recv(_)) { signals.reopening() } else { signals };
     stats::check(common.stats.as_deref())?;
     match command {
         DiodeCommand::Send(args) => send(common, args, &signals),
@@ -59,7 +61,7 @@ fn open<T>(port: &OneWayPort, signals: &Signals, open: impl Fn(&Spec, Options) -
     loop {
         match open(&port.port, options) {
             Err(failure) if port.wait && failure.exit == Exit::Port => {
-                if let Some(Signal::End(number)) = signals.take() {
+                if let Some(number) = signals.take_end() {
                     return Err(Failure::signal(number, format!("interrupted; {} could not be opened yet", port.port)));
                 }
                 if !std::mem::replace(&mut told, true) {
@@ -76,7 +78,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
     if args.files.is_empty() && args.watch.is_none() && !args.stream && !args.lines {
         return Err(Failure::new(kinds::USAGE, "nothing to send: name files (or -), --watch DIR, --stream or --lines"));
     }
-    check_names(&args.files)?;
+    check_names(&args.files, args.name.as_deref())?;
     let profile = match args.profile {
         ProfileName::Cable => profile::CABLE,
         ProfileName::Industrial => profile::INDUSTRIAL,
@@ -99,6 +101,7 @@ fn send(common: &Common, args: &DiodeSendArgs, signals: &Signals) -> Result<(), 
         let overhead_percent = args.overhead.unwrap_or(profile.overhead_percent);
         let what = What {
             files: args.files.clone(),
+            name: args.name.clone(),
             watch: args.watch.clone(),
             rounds: args.rounds,
             overhead_percent,

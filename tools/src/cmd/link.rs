@@ -1,7 +1,9 @@
 //! `hardline link`: a wire that is held, with services and forwards on it.
 
+use nix::unistd::{Gid, Group};
+
 use crate::cli::{Common, LinkArgs};
-use crate::drive::hub::{Hub, Plan};
+use crate::drive::hub::{Access, Hub, Plan};
 use crate::drive::wire::{Identity, Settings};
 use crate::error::{Doing, Failure, kinds};
 use crate::notify;
@@ -19,8 +21,7 @@ pub fn run(common: &Common, args: &LinkArgs) -> Result<(), Failure> {
     stats::check(common.stats.as_deref())?;
     let openers = super::openers(&args.port)?;
     let settings = Settings { grace: args.port.grace, wait: true, hold: true, stats: common.stats.clone(), identity, ask: true };
-    let plan =
-        Plan { services: args.service.clone(), forwards: args.forward.clone(), control: args.control.clone(), once: false };
+    let plan = Plan { services: args.service.clone(), forwards: args.forward.clone(), control: access(args)?, ..Plan::default() };
     let hub = Hub::open(openers, settings, plan, signals)?;
     notify::say("READY=1");
     hub.run()
@@ -49,6 +50,21 @@ pub(super) fn forwards_fit(args: &LinkArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Who may use the wire by way of the control socket.
+fn access(args: &LinkArgs) -> Result<Option<Access>, Failure> {
+    let Some(path) = args.control.clone() else { return Ok(None) };
+    let group = args.control_group.as_deref().map(|name| {
+        let known = name.parse().map(Gid::from_raw).ok().or_else(|| Group::from_name(name).ok().flatten().map(|group| group.gid));
+        known.ok_or_else(|| {
+            let message = format!("cannot make the control socket {}: there is no group '{name}'", path.display());
+            Failure::new(kinds::CONTROL_UNMADE, message)
+        })
+    });
+    let group = group.transpose()?;
+    let mode = args.control_mode.unwrap_or(if group.is_some() { 0o660 } else { 0o600 });
+    Ok(Some(Access { path, mode, group }))
 }
 
 fn control_is_free(args: &LinkArgs) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ pub fn run(common: &Common, args: &SimArgs) -> Result<(), Failure> {
     loop {
         simulation.step(signals.fd()).doing(kinds::SYSTEM, || "simulate the wire".into())?;
         let end = match signals.take() {
-            None | Some(Signal::Child | Signal::Terminal) => continue,
+            None | Some(Signal::Child | Signal::Terminal | Signal::Reopen) => continue,
             Some(Signal::Stats) => false,
             Some(Signal::End(_)) => true,
         };

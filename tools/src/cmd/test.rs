@@ -136,7 +136,7 @@ struct Screen<'a> {
 impl Screen<'_> {
     fn new<'a>(common: &Common, args: &'a TestArgs, rates: usize) -> Screen<'a> {
         let is_seen = !common.quiet && std::io::stderr().is_terminal() && !crate::say::is_dumb();
-        let bar = if is_seen { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if is_seen { ProgressBar::with_draw_target(None, crate::stderr::canvas()) } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(200));
         bar.set_message(format!("{}: waiting for the peer at {} baud", args.port, args.baud));

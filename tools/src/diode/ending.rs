@@ -128,9 +128,26 @@ impl Receiving<'_> {
     }
 
     fn settle_objects(&mut self, beacon: &Beacon, why: &str) -> Result<(), Failure> {
+        if let Sink::Objects { spool, .. } = &mut self.sink {
+            let flushed = spool.flush();
+            flushed.doing(kinds::SPOOL_FAILED, || keep(spool))?;
+        }
+        self.name_objects(beacon, why);
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
-        let flushed = spool.flush();
-        flushed.doing(kinds::SPOOL_FAILED, || keep(spool))?;
+        let goes_on = |b: &Broken| {
+            let follows = b.heard >= b.objects && spool.follows(&b.named);
+            follows || spool.goes_on_with(&b.named, b.objects)
+        };
+        // one that is heard again lacks what it lacks itself
+        let same = |b: &Broken| self.session.as_ref().is_some_and(|s| s.beacon.session == b.session);
+        for broken in std::mem::take(&mut self.broken).into_iter().filter(|broken| !same(broken) && !goes_on(broken)) {
+            lacks(&broken, &mut self.report);
+        }
+        Ok(())
+    }
+    /// Names what is not whole, and counts what was not heard of.
+    fn name_objects(&mut self, beacon: &Beacon, why: &str) {
+        let Sink::Objects { spool, .. } = &mut self.sink else { return };
         for (name, why) in spool.take_anew() {
             let what = format!("'{}' did not come anew: {why}", printable(name.as_bytes()));
             self.report.missing(&what, json!({"name": name, "cause": why}));
@@ -147,16 +164,18 @@ impl Receiving<'_> {
                 json!({"name": partial.name, "size": partial.size, "symbols": have, "needed": partial.needed, "cause": why});
             self.report.missing(&what, fields);
         }
-        let goes_on = |b: &Broken| {
-            let follows = b.heard >= b.objects && spool.follows(&b.named);
-            follows || spool.goes_on_with(&b.named, b.objects)
-        };
-        // one that is heard again lacks what it lacks itself
-        let same = |b: &Broken| self.session.as_ref().is_some_and(|s| s.beacon.session == b.session);
-        for broken in std::mem::take(&mut self.broken).into_iter().filter(|broken| !same(broken) && !goes_on(broken)) {
-            lacks(&broken, &mut self.report);
+    }
+    /// The disk takes nothing more, which ends the receiver in the midst of a session: what that lacks is named.
+    pub(super) fn lose(&mut self) {
+        let Some(session) = self.session.as_mut().filter(|session| !session.settled) else { return };
+        session.settled = true;
+        let (beacon, ended) = (session.beacon, session.ended);
+        self.name_objects(&beacon, "disk");
+        if !ended && !beacon.is_complete() {
+            let what =
+                format!("the end of the session was not heard: what came after {} is missing (disk)", counted(beacon.objects));
+            self.report.missing(&what, json!({"end": "unheard", "after_objects": beacon.objects, "cause": "disk"}));
         }
-        Ok(())
     }
 
     /// Another session begins where this one has not ended, or has.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,10 +12,13 @@ use std::time::UNIX_EPOCH;
 
 use diode::object::{Description, Source};
 use diode::wire::NAME_MAX;
+use indicatif::DecimalBytes;
 use nix::poll::PollFlags;
+use nix::sys::statvfs::fstatvfs;
 use sha2::{Digest, Sha256};
 
 use super::send::check;
+use super::stdin::Stdin;
 use crate::beneath::{Dir, named};
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
@@ -167,26 +169,59 @@ fn announce_file(path: &Path, (file, meta): (File, Metadata), way: Way) -> Resul
     Ok((description, reading))
 }
 
-/// The same of stdin, which is copied to a temporary file first.
-pub fn message(signals: &Signals) -> Result<(Description, Reading), Failure> {
-    let mut copy = tempfile::tempfile().doing(kinds::SOURCE_UNREADABLE, || "read -".into())?;
-    let (mut stdin, mut buffer) = (File::from(crate::stdio::input()?), vec![0; 1 << 16]);
-    loop {
-        let fds = [(stdin.as_fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
+/// The same of stdin, under this name; without one it is a message. A file from its beginning is sent as it is, what else stdin is
+/// is copied to a temporary file first: its size and its hash go ahead.
+pub fn message(name: &str, signals: &Signals) -> Result<(Description, Reading), Failure> {
+    let unreadable = |what: io::Result<_>| what.doing(kinds::SOURCE_UNREADABLE, || "read -".into());
+    let mut own = File::from(crate::stdio::input()?);
+    let is_file = own.metadata().is_ok_and(|meta| meta.is_file()) && own.stream_position().is_ok_and(|at| at == 0);
+    let Whole { file, size, .. } = match is_file {
+        true => unreadable(whole(own))?,
+        false => copied(signals)?,
+    };
+    let meta = file.metadata().doing(kinds::SOURCE_UNREADABLE, || "read -".into())?;
+    let (description, mut reading) = announce(Path::new("-"), name, (&file, &meta, size), Way::Stdin)?;
+    reading.copy = Some(Rc::new(file));
+    Ok((description, reading))
+}
+
+/// Copies stdin to its end, and says so once that takes much of the room there is.
+fn copied(signals: &Signals) -> Result<Whole, Failure> {
+    let folder = std::env::temp_dir();
+    let failed = |what: io::Result<()>| what.doing(kinds::COPY_FAILED, || format!("copy - to {}", shown(&folder)));
+    let made = tempfile::tempfile_in(&folder);
+    let mut copy = made.doing(kinds::COPY_FAILED, || format!("copy - to {}", shown(&folder)))?;
+    // both are shorter on 32-bit machines
+    #[allow(clippy::unnecessary_cast)]
+    let free = fstatvfs(&copy).map_or(u64::MAX, |fs| fs.blocks_available() as u64 * fs.fragment_size() as u64);
+    let (mut stdin, mut buffer, mut size, mut told) = (Stdin::open()?, vec![0; 1 << 16], 0, false);
+    while let Some(fd) = stdin.fd() {
+        let fds = [(fd, PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
         let ready = wait(&fds, None).doing(kinds::SYSTEM, || "wait for input".into())?;
         check(signals)?;
         if ready[0].is_empty() {
             continue;
         }
-        match stdin.read(&mut buffer).doing(kinds::SOURCE_UNREADABLE, || "read -".into())? {
-            0 => {
-                let meta = copy.metadata().doing(kinds::SOURCE_UNREADABLE, || "read -".into())?;
-                let (description, mut reading) = announce(Path::new("-"), "", (&copy, &meta, meta.len()), Way::Stdin)?;
-                reading.copy = Some(Rc::new(copy));
-                return Ok((description, reading));
-            }
-            n => copy.write_all(&buffer[..n]).doing(kinds::SOURCE_UNREADABLE, || "read -".into())?,
+        let Some(n) = stdin.read(&mut buffer).doing(kinds::SOURCE_UNREADABLE, || "read -".into())? else { continue };
+        failed(copy.write_all(&buffer[..n]))?;
+        size += n as u64;
+        if size > free / 2 && !std::mem::replace(&mut told, true) {
+            let (size, free, folder) = (DecimalBytes(size), DecimalBytes(free), shown(&folder));
+            tracing::warn!(
+                code = %kinds::COPY_LARGE,
+                "- is copied to {folder} before it is sent: {size} of the {free} that were free there are taken, and it goes on"
+            );
         }
+    }
+    Ok(Whole { file: copy, size, copied: true })
+}
+
+/// Checks what stdin is to be called at the other end.
+pub fn name_for_stdin(name: &str) -> Result<String, String> {
+    match name_of(Path::new(name)) {
+        Ok(own) if own == name => Ok(own.to_owned()),
+        Ok(_) => Err("it is a name, without a folder".into()),
+        Err(why) => Err(why),
     }
 }
 
@@ -217,11 +252,15 @@ fn announce(path: &Path, name: &str, (file, meta, size): Known<'_>, way: Way) ->
     Ok((description, reading))
 }
 
-/// Refuses two files of one name before anything is sent: the later one would take the place of the other.
-pub fn check_names(files: &[PathBuf]) -> Result<(), Failure> {
+/// Refuses two files of one name before anything is sent: the later one would take the place of the other. `stdin`: what `-` is called.
+pub fn check_names(files: &[PathBuf], stdin: Option<&str>) -> Result<(), Failure> {
+    if stdin.is_some() && files.iter().all(|path| path.as_os_str() != "-") {
+        return Err(Failure::new(kinds::USAGE, "--name is for stdin: it goes with -"));
+    }
     let mut names = std::collections::HashSet::new();
     for path in files {
-        let name = if path.as_os_str() == "-" { path.as_os_str() } else { path.file_name().unwrap_or_default() };
+        let own = path.file_name().unwrap_or_default();
+        let name = if path.as_os_str() == "-" { stdin.map_or(path.as_os_str(), OsStr::new) } else { own };
         if !names.insert(name) {
             let name = crate::names::printable(name.as_bytes());
             let message = format!("two of the files would be called '{name}' at the other end");

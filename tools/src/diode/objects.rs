@@ -29,6 +29,8 @@ const UNKNOWN_RATE: u32 = 1_000_000;
 pub struct What {
     /// Files, or `-` for stdin as one message.
     pub files: Vec<PathBuf>,
+    /// What that is called at the other end; without it is a message, which has a number.
+    pub name: Option<String>,
     /// A folder to take files from.
     pub watch: Option<PathBuf>,
     /// Rounds, 0 = for ever.
@@ -53,7 +55,7 @@ pub fn run(target: Target, settings: &Settings, session: Session, what: &What, s
     });
     let watch = what.watch.as_deref().map(Watch::new);
     let mut transfers = what.transfers()?;
-    let failed = gather(&what.files, &mut sender, &mut transfers, signals)?;
+    let failed = gather(what, &mut sender, &mut transfers, signals)?;
     if failed > 0 && sender.pending() == 0 {
         return Err(not_all_sent(failed));
     }
@@ -85,13 +87,8 @@ fn not_all_sent(files: u64) -> Failure {
 }
 
 /// Adds everything named; what would not arrive under its name is told and left out. Returns how many those are.
-fn gather(
-    files: &[PathBuf],
-    sender: &mut ObjectSender<Reading>,
-    transfers: &mut Transfers,
-    signals: &Signals,
-) -> Result<u64, Failure> {
-    let mut failed = 0;
+fn gather(what: &What, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers, signals: &Signals) -> Result<u64, Failure> {
+    let (mut failed, files) = (0, &what.files);
     for path in files {
         let is_message = path.as_os_str() == "-";
         match name_of(path) {
@@ -101,7 +98,8 @@ fn gather(
                 failed += 1;
             }
             _ => {
-                let (description, reading) = if is_message { message(signals)? } else { describe(path)? };
+                let (description, reading) =
+                    if is_message { message(what.name.as_deref().unwrap_or_default(), signals)? } else { describe(path)? };
                 let number = transfers.begin(&description).doing(kinds::STATE_FAILED, numbering)?;
                 sender.add(description, number, reading);
             }

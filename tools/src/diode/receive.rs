@@ -129,6 +129,9 @@ impl Receiving<'_> {
         };
         let mut guard = Guard::new(memory);
         let result = self.listen(&mut receiver, &mut guard, &mut bytes, (&clock, began));
+        if result.as_ref().is_err_and(|failure| failure.kind == kinds::SPOOL_FAILED) {
+            self.lose();
+        }
         let result = self.run_hooks(result);
         let stopped = self.stop_hooks();
         self.meter.clear();
@@ -150,7 +153,7 @@ impl Receiving<'_> {
         (clock, began): (&Clock, Instant),
     ) -> Result<(), Failure> {
         let mut buffer = vec![0u8; Input::BUFFER];
-        let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new());
+        let (mut ticked, mut reported, mut strange) = (Instant::now(), Instant::now(), Strange::new(self.source.baud()));
         loop {
             let tick = if self.is_decoding() || self.has_hook() { BUSY } else { TICK };
             let timeout = receiver.poll_timeout().map_or(tick, |at| Duration::from_micros(at.since(clock.now()))).min(tick);
@@ -206,6 +209,7 @@ impl Receiving<'_> {
                     return Err(Failure::signal(number, "interrupted"));
                 }
                 Some(Signal::Child) => crate::guard::tend(),
+                Some(Signal::Reopen) => self.report.reopen(),
                 None | Some(Signal::Terminal) => {}
             }
             if let Some(over) = over {

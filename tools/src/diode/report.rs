@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use diode::receiver::Stats;
@@ -21,6 +21,7 @@ const SHOWN: u32 = 2048;
 #[derive(Debug, Default)]
 pub struct Report {
     file: Option<File>,
+    path: PathBuf,
     /// Why it is not whole, and whether half a line stands at its end.
     unwritten: Option<io::Error>,
     torn: bool,
@@ -34,10 +35,34 @@ pub struct Report {
 impl Report {
     /// Appends to `path`, if there is one.
     pub fn open(path: Option<&Path>) -> Result<Report, Failure> {
-        let open = |p: &Path| File::options().create(true).append(true).open(p);
-        let file =
-            path.map(|p| open(p).doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", p.display()))).transpose()?;
-        Ok(Report { file, ..Report::default() })
+        let Some(path) = path else { return Ok(Report::default()) };
+        // wherever this process is when it is opened anew
+        let opened =
+            std::path::absolute(path).and_then(|path| Ok(Report { file: Some(open(&path)?), path, ..Report::default() }));
+        opened.doing(kinds::REPORT_UNWRITABLE, || format!("open the report {}", path.display()))
+    }
+    /// Goes on in the file that has the name now: the other one was moved (logrotate).
+    pub fn reopen(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
+        match open(&self.path) {
+            Ok(new) => {
+                let old = self.file.replace(new);
+                self.torn = false;
+                // beside the line, which does not wait for a disk
+                std::thread::spawn(move || {
+                    if let Some(Err(e)) = old.as_ref().map(crate::disk::sync) {
+                        tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "cannot write the report: {e}");
+                    }
+                });
+            }
+            Err(e) => {
+                let path = self.path.display();
+                let words = format!("cannot open the report {path} anew: {e}; going on in the file that had its name");
+                tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "{words}");
+            }
+        }
     }
     /// One line.
     pub fn say(&mut self, event: &str, mut fields: Value) {
@@ -119,6 +144,10 @@ impl Report {
     pub fn line(&mut self, stats: &Stats) {
         self.say("line", line(stats));
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
 }
 
 /// The counters of the line.

@@ -14,7 +14,7 @@ use super::sealing::Session;
 use super::target::Target;
 use crate::clock::Clock;
 use crate::error::{Doing, Exit, Failure, kinds};
-use crate::signal::{Signal, Signals};
+use crate::signal::Signals;
 
 /// Time between beacons.
 const BEACON: Duration = Duration::from_millis(1000);
@@ -249,8 +249,8 @@ pub fn pause(signals: &Signals, time: Duration) -> Result<(), Failure> {
 
 /// Ends the command when a signal asks for it.
 pub fn check(signals: &Signals) -> Result<(), Failure> {
-    match signals.take() {
-        Some(Signal::End(number)) => Err(Failure::signal(number, "interrupted; the receiver does not know")),
-        _ => Ok(()),
+    match signals.take_end() {
+        Some(number) => Err(Failure::signal(number, "interrupted; the receiver does not know")),
+        None => Ok(()),
     }
 }

@@ -44,6 +44,10 @@ impl Source {
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
+    /// Bits per second of a serial port that is there; 0 of anything else.
+    pub fn baud(&self) -> u32 {
+        self.input.as_ref().filter(|input| input.is_tty()).map_or(0, |_| self.options.baud)
+    }
     /// What to poll, while it is there.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.input.as_ref().map(Input::fd)

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diode::receiver::Stats;
+use link::FRAME_MAX;
 
 /// Bytes without any frame, and how long they may come, before a word.
 const BYTES: u64 = 64;
@@ -21,18 +22,25 @@ pub(super) struct Strange {
     said: u64,
     since: Option<Instant>,
     pause: Duration,
+    /// How long they may come before the first word.
+    after: Duration,
 }
 
 impl Strange {
-    pub(super) fn new() -> Strange {
-        Strange { frames: 0, from: 0, said: 0, since: None, pause: AFTER }
+    /// At so many bits per second, 0 where that is not known.
+    pub(super) fn new(baud: u32) -> Strange {
+        // on a slow wire a frame takes its time, and who came in the middle of one waits for the next
+        let frames = 2 * 10_000_000 * FRAME_MAX as u64;
+        let after = AFTER.max(Duration::from_micros(frames.checked_div(u64::from(baud)).unwrap_or(0)));
+        Strange { frames: 0, from: 0, said: 0, since: None, pause: after, after }
     }
     /// How many bytes came without a frame, when that is worth a word.
     pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<u64> {
         let frames =
             [stats.frames_in, stats.sealed, stats.plain, stats.refused, stats.replayed, stats.foreign].into_iter().sum::<u64>();
         if frames != self.frames {
-            *self = Strange { frames, from: stats.wire_in, said: stats.wire_in, ..Strange::new() };
+            (self.frames, self.from, self.said) = (frames, stats.wire_in, stats.wire_in);
+            (self.since, self.pause) = (None, self.after);
             return None;
         }
         if stats.wire_in < self.said + BYTES {
@@ -53,7 +61,7 @@ mod tests {
 
     #[test]
     fn rubbish_is_told_and_ever_more_rarely() {
-        let (mut strange, began) = (Strange::new(), Instant::now());
+        let (mut strange, began) = (Strange::new(115_200), Instant::now());
         let mut told = Vec::new();
         // a day of 100 bytes a second
         for second in 0..86_400u64 {
@@ -67,8 +75,22 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_takes_long_is_not_strange() {
+        // a frame of 4000 bytes, at 1200 baud: 33 s
+        for (baud, quiet, told) in [(1200, 77, 90), (300, 310, 330), (0, 2, 5)] {
+            let (mut strange, began) = (Strange::new(baud), Instant::now());
+            let mut at = |second: u64| {
+                let stats = Stats { wire_in: 100 + second * 30, ..Stats::default() };
+                strange.watch(&stats, began + Duration::from_secs(second))
+            };
+            assert!((0..=quiet).all(|second| at(second).is_none()), "{baud}");
+            assert!((quiet..=told).any(|second| at(second).is_some()), "{baud}");
+        }
+    }
+
+    #[test]
     fn what_has_frames_in_it_is_not_strange() {
-        let (mut strange, began) = (Strange::new(), Instant::now());
+        let (mut strange, began) = (Strange::new(115_200), Instant::now());
         let mut at = |second: u64, stats: Stats| strange.watch(&stats, began + Duration::from_secs(second));
         for second in 0..100 {
             assert_eq!(at(second, Stats { wire_in: second * 100, frames_in: second, ..Stats::default() }), None);

@@ -26,6 +26,9 @@ const SENT: &str = "sent";
 /// How long a file must have stayed as it is where nothing else tells that nobody writes it.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How long nothing is taken after nothing could be.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Which signal tells of a lease that is to end (fcntl(2)); libc does not name it.
 const F_SETSIG: libc::c_int = 10;
 
@@ -41,7 +44,11 @@ pub struct Watch {
     seen: HashMap<PathBuf, (Stamp, Instant)>,
     /// What cannot be sent, and was told.
     refused: HashSet<PathBuf>,
+    /// What was sent and could not be moved away, and when that is tried again.
+    unmoved: HashMap<PathBuf, Instant>,
     told_of_folders: bool,
+    /// Nothing could be taken: until when that is not tried again, and what was told of it.
+    stuck: Option<(Instant, String)>,
     /// What an earlier run left in `sending/` was found: all else begins.
     looked: bool,
 }
@@ -64,7 +71,9 @@ impl Folders {
             made.doing(kinds::WATCH_FOLDER, || format!("make {}", shown(&path.join(name))))
         };
         let (sending, sent) = (inside(SENDING)?, inside(SENT)?);
-        Ok(Folders { dir: Rc::new(dir), sending, sent })
+        let folders = Folders { dir: Rc::new(dir), sending, sent };
+        folders.check(path)?;
+        Ok(folders)
     }
     fn is_same(&self, other: &Folders) -> bool {
         let same = |a: &Dir, b: &Dir| a.identity().is_ok_and(|a| b.identity().is_ok_and(|b| a == b));
@@ -72,16 +81,31 @@ impl Folders {
     }
     /// Moves a file from `sending/` to `sent/`. One of its name that is there already stays.
     fn put_away(&self, name: &OsStr) -> io::Result<()> {
-        let taken = |name: &OsStr| self.sent.look(name).is_ok();
         let mut new = name.to_owned();
         let mut number = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
-        while taken(&new) {
+        loop {
+            match self.sending.rename_new(name, &self.sent, &new) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                moved => return moved,
+            }
             let end = format!(".{number}");
             let kept = name.as_bytes().len().min(COMPONENT_MAX - end.len());
             new = OsString::from_vec([&name.as_bytes()[..kept], end.as_bytes()].concat());
             number += 1;
         }
-        self.sending.rename(name, &self.sent, &new)
+    }
+    /// Files are moved from one to the next in one step, which is not to be had from one file system to another.
+    fn check(&self, path: &Path) -> Result<(), Failure> {
+        let device = |dir: &Dir| dir.identity().map(|identity| identity.0);
+        for (name, dir) in [(SENDING, &self.sending), (SENT, &self.sent)] {
+            if let (Ok(own), Ok(other)) = (device(&self.dir), device(dir))
+                && own != other
+            {
+                let message = format!("cannot move files to {}: it is on another file system", shown(&path.join(name)));
+                return Err(Failure::new(kinds::WATCH_FOLDER, message));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -97,7 +121,9 @@ impl Watch {
             under_way: HashSet::new(),
             seen: HashMap::new(),
             refused: HashSet::new(),
+            unmoved: HashMap::new(),
             told_of_folders: false,
+            stuck: None,
             looked: false,
         }
     }
@@ -113,7 +139,9 @@ impl Watch {
 
     /// Takes what is whole.
     pub fn look(&mut self, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
-        let Folders { dir, sending, .. } = self.folders()?;
+        let folders = self.folders()?;
+        self.move_rest(&folders);
+        let Folders { dir, sending, .. } = folders;
         let in_sending = self.dir.join(SENDING);
         let mut there = HashSet::new();
         let names = self.files_in(&sending, &in_sending)?;
@@ -123,7 +151,8 @@ impl Watch {
         }
         for name in names {
             let path = in_sending.join(&name);
-            if !self.under_way.contains(&path) && self.is_ready(&sending, &path) {
+            let is_done = self.under_way.contains(&path) || self.unmoved.contains_key(&path);
+            if !is_done && self.is_ready(&sending, &path) {
                 self.add(&sending, path.clone(), sender, |what| transfers.begin(what))?;
             }
             there.insert(path);
@@ -131,12 +160,15 @@ impl Watch {
         for name in self.files_in(&dir, &self.dir.clone())? {
             let (path, taken) = (self.dir.join(&name), in_sending.join(&name));
             // one of the same name goes first
-            if !there.contains(&taken) && self.is_ready(&dir, &path) {
-                match dir.rename(&name, &sending, &name) {
-                    Ok(()) => self.add(&sending, taken, sender, |what| transfers.begin_new(what))?,
+            if !there.contains(&taken) && !self.is_stuck() && self.is_ready(&dir, &path) {
+                match dir.rename_new(&name, &sending, &name) {
+                    Ok(()) => {
+                        self.stuck = None;
+                        self.add(&sending, taken, sender, |what| transfers.begin_new(what))?;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
-                    moved => moved.doing(kinds::WATCH_FOLDER, || format!("take {}", shown(&path)))?,
+                    Err(e) => self.is_stuck_at(&path, &e),
                 }
             }
             there.insert(path);
@@ -155,9 +187,39 @@ impl Watch {
         }
         let to = self.dir.join(SENT);
         match self.folders()?.put_away(reading.name()) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => moved.doing(kinds::WATCH_FOLDER, || format!("move {} to {}", shown(&reading.path), shown(&to))),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                let (path, to) = (shown(&reading.path), shown(&to));
+                let words =
+                    format!("{path} was sent, and cannot be moved to {to}: {e}; trying again, and the next start sends it again");
+                tracing::warn!(code = %kinds::FILE_UNMOVED, "{words}");
+                self.unmoved.insert(reading.path.clone(), Instant::now() + AGAIN);
+            }
+            _ => {}
         }
+        Ok(())
+    }
+    /// Tries once more to move away what was sent and could not be.
+    fn move_rest(&mut self, folders: &Folders) {
+        self.unmoved.retain(|path, due| {
+            if *due > Instant::now() {
+                return true;
+            }
+            *due = Instant::now() + AGAIN;
+            let moved = folders.put_away(path.file_name().unwrap_or_default());
+            moved.is_err_and(|e| e.kind() != io::ErrorKind::NotFound)
+        });
+    }
+    /// Whether nothing could be taken, and that was a moment ago.
+    fn is_stuck(&self) -> bool {
+        self.stuck.as_ref().is_some_and(|(until, _)| *until > Instant::now())
+    }
+    /// It is not this file alone that cannot be taken: the folder may not be written at present, or the disk is full.
+    fn is_stuck_at(&mut self, path: &Path, e: &io::Error) {
+        let why = e.to_string();
+        if self.stuck.as_ref().is_none_or(|(_, told)| *told != why) {
+            tracing::warn!(code = %kinds::FILE_UNMOVED, "cannot take {}: {why}; trying again", shown(path));
+        }
+        self.stuck = Some((Instant::now() + AGAIN, why));
     }
     /// One was changed while it was sent, and is sent anew.
     pub fn changed(&mut self, reading: &Reading) {

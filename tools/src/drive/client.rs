@@ -1,20 +1,22 @@
 //! A client of the control socket of a held wire.
 
-use std::io::{self, BufRead, BufReader, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use link::Class;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
 
+use super::handing::{hand_over, take};
 use super::hub::status_words;
 use crate::error::{Doing, Exit, Failure, kinds};
 
 /// Longest wait for a status.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Longest line of an answer, in bytes: a status tells of 260 channels.
+const LINE_MAX: usize = 1 << 20;
 /// Longest time from when a socket is there until somebody listens.
 const OPENS: Duration = Duration::from_millis(100);
 
@@ -23,7 +25,9 @@ const OPENS: Duration = Duration::from_millis(100);
 pub struct Client {
     path: PathBuf,
     stream: UnixStream,
-    replies: BufReader<UnixStream>,
+    /// What came behind the last line that was read.
+    heard: Vec<u8>,
+    handed: Vec<OwnedFd>,
 }
 
 impl Client {
@@ -31,13 +35,13 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Client, Failure> {
         let connect = || -> io::Result<Client> {
             let stream = knock(path)?;
-            Ok(Client { path: path.to_owned(), replies: BufReader::new(stream.try_clone()?), stream })
+            Ok(Client { path: path.to_owned(), stream, heard: Vec::new(), handed: Vec::new() })
         };
         connect().map_err(|e| {
             let path = path.display();
             let message = match e.kind() {
                 io::ErrorKind::PermissionDenied => {
-                    format!("cannot reach the wire at {path}: permission denied; use the account that 'hardline link' runs under")
+                    format!("cannot reach the wire at {path}: permission denied; use the account that 'hardline link' runs under, or one of its --control-group")
                 }
                 _ => format!("cannot reach the wire at {path} (is 'hardline link' running?): {e}"),
             };
@@ -62,10 +66,7 @@ impl Client {
         };
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         let line = format!("{}\n", json!({ "open": name, "class": class, "term": term }));
-        let fds: [RawFd; 2] = [input.as_raw_fd(), output.as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&fds)];
-        sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(line.as_bytes())], &rights, MsgFlags::empty(), None)
-            .doing(kinds::LINK_ENDED, || "ask for a channel".into())?;
+        hand_over(&self.stream, &line, &[&input, &output]).doing(kinds::LINK_ENDED, || "ask for a channel".into())?;
         // the wire has its own copies now
         drop((input, output));
         let mut status = None;
@@ -83,14 +84,36 @@ impl Client {
         }
     }
 
-    /// Offers the peer a service at a Unix socket, as long as the client lives.
-    pub fn offer(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
-        let line = format!("{}\n", json!({ "offer": name, "unix": path.to_string_lossy() }));
+    /// Offers the peer a service, as long as the client lives; `once`: to the first who asks for it.
+    pub fn offer(&mut self, name: &str, once: bool) -> Result<(), Failure> {
+        let line = format!("{}\n", json!({ "offer": name, "once": once }));
         self.stream.write_all(line.as_bytes()).doing(kinds::LINK_ENDED, || format!("offer '{name}'"))?;
         let reply = self.reply()?;
         match reply["failed"].as_str() {
             Some(why) => Err(told(&reply, why)),
             None => Ok(()),
+        }
+    }
+    /// Connections to the service that is offered, as far as they are there; `more`: [`Client::fd`] said that something is.
+    ///
+    /// # Errors
+    /// The wire was let go.
+    pub fn served(&mut self, more: bool) -> Result<Vec<UnixStream>, Failure> {
+        let came = match more {
+            true => take(&self.stream, &mut self.heard, &mut self.handed),
+            // what came with an earlier answer
+            false => Ok(1),
+        };
+        let came = came.doing(kinds::LINK_ENDED, || "hear from the wire".into())?;
+        while let Some(line) = self.next_line() {
+            let reply = understood(&line)?;
+            if let Some(why) = reply["failed"].as_str() {
+                return Err(Failure::new(kinds::LINK_ENDED, why));
+            }
+        }
+        match came {
+            0 => Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended")),
+            _ => Ok(self.handed.drain(..).map(UnixStream::from).collect()),
         }
     }
     /// What to poll: it becomes readable when the wire is let go.
@@ -110,15 +133,15 @@ impl Client {
             stream.write_all(b"{\"status\":true}\n")
         };
         ask(&mut self.stream).doing(kinds::LINK_ENDED, || "ask for the status".into())?;
-        let mut line = String::new();
-        match self.replies.read_line(&mut line) {
-            Ok(0) => return Err(self.foreign("it hung up instead of an answer")),
+        let line = match self.line() {
+            Ok(None) => return Err(self.foreign("it hung up instead of an answer")),
+            Ok(Some(line)) => line,
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(self.foreign(&format!("no answer within {} s", ANSWER.as_secs())));
             }
-            read => read.doing(kinds::LINK_ENDED, || "hear from the wire".into())?,
+            Err(e) => return Err(Failure::new(kinds::LINK_ENDED, format!("cannot hear from the wire: {e}"))),
         };
-        match serde_json::from_str::<Value>(&line) {
+        match serde_json::from_slice::<Value>(&line) {
             Ok(reply) if reply["failed"].is_string() => Err(told(&reply, reply["failed"].as_str().unwrap_or_default())),
             Ok(mut reply) if reply["status"].is_object() => Ok(reply["status"].take()),
             _ => Err(self.foreign("its answer is no status")),
@@ -128,22 +151,39 @@ impl Client {
         let message = format!("cannot use {}: whoever listens there is no 'hardline link': {why}", self.path.display());
         Failure::new(kinds::CONTROL_FOREIGN, message)
     }
-    /// Why the wire was let go, once [`Client::fd`] says that it was.
-    pub fn end(mut self) -> Failure {
-        match self.reply() {
-            Ok(reply) => Failure::new(kinds::LINK_ENDED, reply["failed"].as_str().unwrap_or("'hardline link' has ended")),
-            Err(failure) => failure,
-        }
-    }
 
     fn reply(&mut self) -> Result<Value, Failure> {
-        let mut line = String::new();
-        let n = self.replies.read_line(&mut line).doing(kinds::LINK_ENDED, || "hear from the wire".into())?;
-        if n == 0 {
-            return Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended before the channel did, and did not say why"));
+        match self.line().doing(kinds::LINK_ENDED, || "hear from the wire".into())? {
+            Some(line) => understood(&line),
+            None => Err(Failure::new(kinds::LINK_ENDED, "'hardline link' has ended before the channel did, and did not say why")),
         }
-        serde_json::from_str(&line).doing(kinds::CONTROL_FOREIGN, || "understand the wire's answer".into())
     }
+    /// Waits for a line; none at the end.
+    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(line) = self.next_line() {
+                return Ok(Some(line));
+            }
+            // whoever is no link may write without end
+            if self.heard.len() > LINE_MAX {
+                return Err(io::Error::other("a line that is too long"));
+            }
+            match take(&self.stream, &mut self.heard, &mut self.handed) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        let end = self.heard.iter().position(|&b| b == b'\n')?;
+        Some(self.heard.drain(..=end).collect())
+    }
+}
+
+fn understood(line: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(line).doing(kinds::CONTROL_FOREIGN, || "understand the wire's answer".into())
 }
 
 /// Connects. A socket is there a moment before anybody listens to it: that is waited for.

@@ -2,8 +2,10 @@
 //! `ppoll` on one thread: it takes every kind of descriptor (epoll refuses regular files and the
 //! null device), and nothing is ever flushed or drained (that can block for ever).
 
+mod buffers;
 pub mod client;
 pub mod console;
+mod handing;
 pub mod hub;
 pub mod pipe;
 mod settling;

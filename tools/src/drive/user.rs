@@ -222,7 +222,7 @@ pub(crate) fn is_hung_up_terminal(input: impl AsFd) -> bool {
 }
 
 /// What a blocking descriptor takes for sure once it polls writable.
-pub(crate) fn piece_of(output: &OwnedFd) -> usize {
+pub(crate) fn piece_of(output: &impl AsFd) -> usize {
     if nix::unistd::isatty(output) == Ok(true) { TTY_PIECE } else { PIPE_PIECE }
 }
 

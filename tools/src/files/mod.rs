@@ -4,11 +4,12 @@
 //! ```text
 //! wire.rs      messages           sources.rs   what is to be sent      sender.rs
 //! folder.rs    where files go     progress.rs  what the user sees      receiver.rs
-//!                                 door.rs      where a receiver waits
+//! holes.rs     what is no data    door.rs      where a receiver waits
 //! ```
 
 pub mod door;
 pub mod folder;
+mod holes;
 pub mod progress;
 pub mod receiver;
 pub mod sender;

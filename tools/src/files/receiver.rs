@@ -8,6 +8,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use sha2::{Digest, Sha256};
 
 use super::folder::{Folder, Place, apply};
+use super::holes::add_zeros;
 use super::progress::Progress;
 use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
@@ -96,6 +97,7 @@ impl<W: Write> Receiver<'_, W> {
             Message::File { number, size, stamp, name } => self.file(number, size, stamp, &name)?,
             Message::Start { number, offset } => self.start(number, offset)?,
             Message::Data(bytes) => self.data(&bytes)?,
+            Message::Hole { bytes } => self.hole(bytes)?,
             Message::Finish { sha256 } => self.finish(&sha256)?,
             Message::Abandon { number, why } => self.abandon(number, &why)?,
             Message::Missing { name, why } => self.fail(&name, &format!("the other end cannot read it: {why}")),
@@ -140,21 +142,40 @@ impl<W: Write> Receiver<'_, W> {
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let current = self.current.as_mut().ok_or_else(|| nonsense("bytes of no file"))?;
-        current.at += bytes.len() as u64;
-        if current.at > current.announced.size {
-            return Err(nonsense("more bytes than were announced"));
-        }
-        self.progress.moved(bytes.len() as u64);
-        self.summary.bytes += bytes.len() as u64;
+        let current = self.advance(bytes.len() as u64)?;
         let Some(file) = &mut current.file else { return Ok(()) };
         current.hasher.update(bytes);
-        if let Err(e) = file.write_all(bytes) {
-            current.file = None;
-            let (number, name) = (current.number, current.announced.name.clone());
-            self.failed(number, &name, &e);
-        }
+        let written = file.write_all(bytes);
+        self.progress.moved(bytes.len() as u64);
+        self.summary.bytes += bytes.len() as u64;
+        self.unless_failed(written);
         Ok(())
+    }
+    /// Zeros that did not travel take no room here either.
+    fn hole(&mut self, bytes: u64) -> Result<(), Failure> {
+        let current = self.advance(bytes)?;
+        let Some(file) = &mut current.file else { return Ok(()) };
+        add_zeros(&mut current.hasher, bytes);
+        let skipped = file.seek(SeekFrom::Start(current.at)).map(drop);
+        self.progress.spared(bytes);
+        self.unless_failed(skipped);
+        Ok(())
+    }
+    /// So many bytes more of the file that was started.
+    fn advance(&mut self, bytes: u64) -> Result<&mut Current, Failure> {
+        let current = self.current.as_mut().ok_or_else(|| nonsense("bytes of no file"))?;
+        match current.at.checked_add(bytes).filter(|at| *at <= current.announced.size) {
+            Some(at) => current.at = at,
+            None => return Err(nonsense("more bytes than were announced")),
+        }
+        Ok(current)
+    }
+    /// What still comes of a file that cannot be written is dropped.
+    fn unless_failed(&mut self, written: io::Result<()>) {
+        let (Err(e), Some(current)) = (written, &mut self.current) else { return };
+        current.file = None;
+        let (number, name) = (current.number, current.announced.name.clone());
+        self.failed(number, &name, &e);
     }
 
     fn finish(&mut self, sha256: &[u8; 32]) -> Result<(), Failure> {
@@ -171,7 +192,9 @@ impl<W: Write> Receiver<'_, W> {
         let placed = if there {
             apply(&file, &announced.stamp).and_then(|()| file.sync_all())
         } else {
-            announced.place.finish(&file, &announced.stamp)
+            // a hole at its end
+            let whole = file.metadata().and_then(|meta| if meta.len() < at { file.set_len(at) } else { Ok(()) });
+            whole.and_then(|()| announced.place.finish(&file, &announced.stamp))
         };
         if let Err(e) = placed {
             self.failed(number, &announced.name, &e);

@@ -10,9 +10,10 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use sha2::{Digest, Sha256};
 
+use super::holes::{Holes, add_zeros};
 use super::progress::Progress;
 use super::sources::{Missing, Sources, stamp_of};
-use super::wire::{self, AHEAD, Code, Message, Stamp, VERSION};
+use super::wire::{self, AHEAD, Code, HOLE_MAX, Message, Stamp, VERSION};
 use super::{Summary, broken, gone, nonsense, other_version};
 use crate::digest;
 use crate::error::{Doing, Failure, kinds};
@@ -215,6 +216,7 @@ impl<W: Write> Sender<'_, W> {
 
     fn send_bytes(&mut self, number: u32, from: &Announced, mut hasher: Sha256, mut at: u64) -> Result<Gone, Failure> {
         let (mut buffer, nothing_travels) = (vec![0u8; PIECE], at == from.size);
+        let mut holes = Holes::of(&from.file, from.size);
         while at < from.size {
             while let Some(answer) = self.poll()? {
                 self.handle(answer)?;
@@ -222,7 +224,17 @@ impl<W: Write> Sender<'_, W> {
             if !self.awaiting.contains(&number) {
                 return Ok(Gone::Unwanted);
             }
-            let want = buffer.len().min(usize::try_from(from.size - at).unwrap_or(usize::MAX));
+            let (is_hole, end) = holes.at(at);
+            if is_hole {
+                // should it be one no more by now, the hash at the end tells
+                let bytes = HOLE_MAX.min(end - at);
+                add_zeros(&mut hasher, bytes);
+                self.write(&Message::Hole { bytes })?;
+                self.progress.spared(bytes);
+                at += bytes;
+                continue;
+            }
+            let want = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
             let n = match from.file.read_at(&mut buffer[..want], at) {
                 Ok(0) => return Ok(Gone::Unreadable("it became shorter while it was sent".into())),
                 Ok(n) => n,

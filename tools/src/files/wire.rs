@@ -4,11 +4,13 @@
 use std::io::{self, Read, Write};
 
 /// The version of these messages.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Longest message behind its length, in bytes.
 pub const MESSAGE_MAX: usize = 65_536;
 /// Longest name, in bytes.
 pub const NAME_MAX: usize = 4_096;
+/// Longest hole of one message, in bytes: who takes it has to hash as many zeros.
+pub const HOLE_MAX: u64 = 1 << 20;
 /// Longest text that says why something failed, in bytes.
 pub const TEXT_MAX: usize = 512;
 /// Files and folders a sender may have under way: announced, and without a last answer.
@@ -52,6 +54,8 @@ pub enum Message {
     Start { number: u32, offset: u64 },
     /// Sender: bytes of the file that was started.
     Data(Vec<u8>),
+    /// Sender: so many zeros of the file that was started, 1 to [`HOLE_MAX`].
+    Hole { bytes: u64 },
     /// Sender: the file that was started is at its end; the SHA-256 of all of it.
     Finish { sha256: [u8; 32] },
     /// Sender: this file will not be whole.
@@ -159,6 +163,10 @@ fn parse(bytes: &[u8]) -> io::Result<Message> {
         8 => f.missing()?,
         9 => Message::DirEnd { number: f.u32()?, stamp: f.stamp()?, name: f.name()? },
         10 => Message::End,
+        11 => match f.u64()? {
+            bytes @ 1..=HOLE_MAX => Message::Hole { bytes },
+            _ => return Err(malformed()),
+        },
         65 => {
             let version = f.u8()?;
             if version != VERSION {
@@ -235,6 +243,10 @@ impl Message {
                 out.push(5);
                 out.extend(bytes);
             }
+            Message::Hole { bytes } => {
+                out.push(11);
+                out.extend(bytes.to_le_bytes());
+            }
             Message::Finish { sha256 } => {
                 out.push(6);
                 out.extend(sha256);
@@ -295,6 +307,7 @@ mod tests {
             Message::File { number, size: 1 << 40, stamp, name: name.clone() },
             Message::Start { number, offset: 5 },
             Message::Data(vec![1, 2, 3]),
+            Message::Hole { bytes: HOLE_MAX },
             Message::Finish { sha256: [9; 32] },
             Message::Abandon { number, why: why.clone() },
             Message::Missing { name: name.clone(), why: why.clone() },
@@ -330,6 +343,9 @@ mod tests {
         let name = Message::Dir { number: 0, name: vec![b'a'; NAME_MAX + 1] };
         assert!(read(&mut name.to_bytes().as_slice()).is_err());
         assert!(read(&mut [0u8; 4].as_slice()).is_err());
+        for bytes in [0, HOLE_MAX + 1, u64::MAX] {
+            assert!(read(&mut Message::Hole { bytes }.to_bytes().as_slice()).is_err(), "{bytes}");
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) fn open(spec: &Spec, path: &str, options: Options) -> Result<Port, Fa
     let tty = serialport::new(path, first).flow_control(flow).open_native().map_err(|e| explain(&fail, path, &e, first))?;
     let mut port = port(tty).map_err(|e| fail(kinds::PORT_FAILED, e.to_string()))?;
     port.lock_file = take_lock_file(spec, path)?;
-    if let Err(real) = termios::check_rate(port.reader(), first) {
+    if let Err(real) = termios::keep_rate(port.reader(), first) {
         return Err(fail(kinds::RATE_IMPOSSIBLE, format!("the port cannot do {first} baud (it chose {real})")));
     }
     if options.auto {

@@ -84,19 +84,41 @@ pub(crate) fn baud(tty: BorrowedFd<'_>) -> io::Result<u32> {
 
 /// Sets another rate, and nothing else; the error says what the driver made of it.
 pub(crate) fn set_rate(tty: BorrowedFd<'_>, baud: u32) -> io::Result<()> {
+    put_rate(tty, baud)?;
+    keep_rate(tty, baud).map_err(|real| io::Error::other(format!("the port cannot do {baud} baud (it chose {real})")))
+}
+fn put_rate(tty: BorrowedFd<'_>, baud: u32) -> io::Result<()> {
     let mut settings = settings(tty)?;
     settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
     (settings.c_ispeed, settings.c_ospeed) = (baud, baud);
-    set(tty, &settings)?;
-    check_rate(tty, baud).map_err(|real| io::Error::other(format!("the port cannot do {baud} baud (it chose {real})")))
+    set(tty, &settings)
+}
+
+/// How often it is looked whether a port has the rate it was set to, and set to that again where it has not: another program may have
+/// set its own in the same moment.
+const TRIES: usize = 4;
+
+/// Sees to it that a terminal that was set to this rate has it; else the rate its driver chose instead. One without any rate (a USB
+/// gadget's end) can do all of them.
+pub(crate) fn keep_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
+    insist(|| check_rate(tty, asked), || put_rate(tty, asked))
+}
+fn insist(mut check: impl FnMut() -> Result<(), u32>, mut put: impl FnMut() -> io::Result<()>) -> Result<(), u32> {
+    let mut outcome = check();
+    for _ in 1..TRIES {
+        if outcome.is_ok() || put().is_err() {
+            break;
+        }
+        outcome = check();
+    }
+    outcome
 }
 
 /// Largest difference between the rate asked for and the rate the driver reports, in percent.
 const BAUD_TOLERANCE: u64 = 2;
 
-/// Whether a terminal that was set to this rate has it; else the rate its driver chose instead. One without
-/// any rate (a USB gadget's end) can do all of them.
-pub(crate) fn check_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
+/// Whether a terminal has this rate, or no other can be set; else the rate it has.
+fn check_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
     let Ok(real) = baud(tty) else { return Ok(()) };
     let is_near = u64::from(real.abs_diff(asked)) * 100 <= u64::from(asked) * BAUD_TOLERANCE;
     if is_near || is_fixed(tty, real) { Ok(()) } else { Err(real) }
@@ -104,11 +126,8 @@ pub(crate) fn check_rate(tty: BorrowedFd<'_>, asked: u32) -> Result<(), u32> {
 
 /// Whether the rate stays what it is even where one is set that every UART can do.
 fn is_fixed(tty: BorrowedFd<'_>, real: u32) -> bool {
-    let Ok(mut settings) = settings(tty) else { return false };
     let other = if real == 9600 { 19_200 } else { 9600 };
-    settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
-    (settings.c_ispeed, settings.c_ospeed) = (other, other);
-    set(tty, &settings).is_ok() && baud(tty).is_ok_and(|now| now == real)
+    put_rate(tty, other).is_ok() && baud(tty).is_ok_and(|now| now == real)
 }
 
 /// `struct serial_struct` of the kernel.
@@ -196,4 +215,39 @@ pub(crate) fn set_modem_lines(tty: BorrowedFd<'_>, on: libc::c_int, off: libc::c
         tiocmbic(tty.as_raw_fd(), &raw const off)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_rate_that_another_program_set_meanwhile_is_set_again() {
+        let (rate, others) = (Cell::new(9600), Cell::new(2));
+        // each time somebody else comes in between
+        let put = || {
+            rate.set(115_200);
+            if others.get() > 0 {
+                others.set(others.get() - 1);
+                rate.set(9600);
+            }
+            Ok(())
+        };
+        put().unwrap();
+        assert_eq!(insist(|| if rate.get() == 115_200 { Ok(()) } else { Err(rate.get()) }, put), Ok(()));
+    }
+
+    #[test]
+    fn what_a_driver_chooses_again_and_again_is_its_answer() {
+        let puts = Cell::new(0);
+        let put = || {
+            puts.set(puts.get() + 1);
+            Ok(())
+        };
+        assert_eq!(insist(|| Err(1_000_000), put), Err(1_000_000));
+        assert_eq!(puts.get(), TRIES - 1);
+        assert_eq!(insist(|| Err(300), || Err(io::Error::other("gone"))), Err(300));
+    }
 }

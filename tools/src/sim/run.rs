@@ -18,7 +18,7 @@ use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
 
 /// How often an end that nobody has open is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 struct End {

@@ -94,6 +94,12 @@ impl Wire {
     pub fn start(&self, name: &str, command: &mut Command) -> Running {
         started(&self.path(&format!("{name}.log")), name, command)
     }
+    /// Starts a process as it is.
+    #[track_caller]
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Running {
+        let child = command.process_group(0).spawn().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+        Running { name: name.to_owned(), child }
+    }
     /// Runs a program to its end; returns what it printed.
     #[track_caller]
     pub fn run(&self, name: &str, command: &mut Command) -> String {

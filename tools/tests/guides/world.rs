@@ -11,7 +11,7 @@ use crate::common::{HARDLINE, free_port, program};
 use crate::page::Place;
 
 /// Ports of the guides; each becomes one that is free here.
-const PORTS: &[&str] = &["127.0.0.1:22", "2222", "1883", "7000", "4000"];
+const PORTS: &[&str] = &["127.0.0.1:22", "2222", "1883", "7000", "4000", "5400", "5401"];
 /// Serial ports of either machine, and which wire they are at.
 const WIRES: &[(&str, usize)] =
     &[("/dev/ttyUSB0", 0), ("usb:FT4XQ1ZA", 0), ("/dev/ttyUSB1", 1), ("/dev/ttyUSB2", 2), ("/dev/ttyUSB3", 3)];

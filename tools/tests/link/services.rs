@@ -324,3 +324,28 @@ fn a_command_of_a_link_that_is_killed_need_not_finish() {
     until("the shell is gone", || words().is_empty().then_some(()));
     assert!(!std::path::Path::new(&whole).exists(), "half of it passes for the whole");
 }
+
+#[test]
+fn a_group_may_be_let_in() {
+    let wire = Wire::with(&[]);
+    let group = nix::unistd::getgid().to_string();
+    let owner = std::os::unix::fs::MetadataExt::gid;
+    for (args, mode) in [(&[][..], 0o600), (&["--control-group", &group][..], 0o660), (&["--control-mode", "0666"][..], 0o666)] {
+        let link = wire.link("a", args);
+        until("it listens", || wire.status("a"));
+        let meta = std::fs::metadata(wire.path("a.sock")).unwrap();
+        assert_eq!((meta.permissions().mode() & 0o777, owner(&meta)), (mode, nix::unistd::getgid().as_raw()), "{args:?}");
+        link.kill();
+    }
+    for (args, code) in
+        [(["--control-group", "no-such-group"], 1), (["--control-mode", "999"], 2), (["--control-mode", "4755"], 2)]
+    {
+        assert_eq!(wire.link("a", &args).wait(), code, "{args:?}");
+    }
+    assert!(wire.log("link-a").contains("there is no group 'no-such-group' [control-unmade]"), "{}", wire.log("link-a"));
+    if nix::unistd::geteuid().is_root() {
+        let _link = wire.link("a", &["--control-group", "12345"]);
+        until("it listens", || wire.status("a"));
+        assert_eq!(owner(&std::fs::metadata(wire.path("a.sock")).unwrap()), 12345);
+    }
+}

@@ -18,7 +18,7 @@ impl<const N: usize> Digested for Endpoint<N> {
         let Endpoint {
             config: _, stats, adapt: _, rates: _, next_tx: _, in_flight: _, state, me, peer, channels, sealed, seal,
             peer_key, unsure, member, heard, damaged, asked, damage, sent, newest_acked, last_left, peer_damage,
-            unacked, unacked_bytes, ack_now, call_us, calls: _, owe_open, probe, farewells, closing, echo_told, rtt, timers, events,
+            unacked, unacked_bytes, ack_now, call_us, calls: _, owe_open, probe, farewells, closing, echo_told, rtt, reach: _, timers, events,
             strays, strays_told, plea: _,
         } = self;
         to.add((state, me, peer, channels, sealed, farewells, closing, echo_told));

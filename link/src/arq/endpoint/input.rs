@@ -287,10 +287,10 @@ impl<const N: usize> Endpoint<N> {
             self.sent.pop_front();
             self.in_flight -= usize::from(sent.wire);
             let arrived = runs.iter().any(|r| r.0 <= sent.tx && sent.tx <= r.1);
-            batch.add(sent.level, sent.wire, arrived);
+            batch.add(sent.level, sent.wire, sent.load.piece.is_some(), arrived);
             if arrived {
                 if sent.tx == newest && once {
-                    self.rtt.sample(now.since(sent.left));
+                    self.sample(now.since(sent.left), now);
                 }
                 progress = true;
                 mux.arrived(sent.load);
@@ -308,6 +308,14 @@ impl<const N: usize> Endpoint<N> {
             self.probe |= self.rtt.backoff() > 0 && self.sent.is_empty();
         }
         self.arm_resend();
+    }
+
+    /// A round trip took so long (µs).
+    fn sample(&mut self, us: u64, now: Instant) {
+        self.rtt.sample(us);
+        // an answer may be held back, and wait for a frame that is on its way and one that is handed out
+        let held_us = LARGE_DELAY_US + 2 * self.config.frame_us();
+        self.reach.sample(us, self.rtt.floor_us().unwrap_or(us), held_us, now);
     }
 
     pub(super) fn give_up<B: Bytes, const C: usize>(&mut self, mux: &mut Mux<B, C>, sent: Sent) {

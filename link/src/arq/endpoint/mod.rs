@@ -16,6 +16,7 @@ use heapless::Deque;
 
 use super::adapt::Adapt;
 use super::heard::Heard;
+use super::reach::Reach;
 use super::rtt::Rtt;
 use super::timer::{Timer, Timers};
 use super::{Event, Loss, State};
@@ -126,6 +127,7 @@ pub(crate) struct Endpoint<const N: usize> {
     /// What came of the rate of the port, and what is known of the peer in that.
     rates: rates::Heard,
     rtt: Rtt,
+    reach: Reach,
     adapt: Adapt,
     timers: Timers,
     events: Deque<Event, 8>,
@@ -136,7 +138,6 @@ impl<const N: usize> Endpoint<N> {
     /// With one stream, or with channels.
     pub(crate) fn new(config: Config, session: u64, now: Instant, channels: bool) -> Self {
         const { assert!(N > 2 * RESERVE, "a link needs room for more than 16 transmissions under way") };
-        let frame_us = config.wire_us(usize::from(config.payload_max));
         // on a slow wire signs of life must not fill it
         let idle_us = (20 * config.wire_us(SHORT_FRAME)).min(config.grace_us / 4);
         let keepalive_us = u64::from(config.keepalive_us).max(idle_us).min(u64::from(u32::MAX)) as u32;
@@ -177,7 +178,8 @@ impl<const N: usize> Endpoint<N> {
             strays: 0,
             strays_told: false,
             rates: rates::Heard::default(),
-            rtt: Rtt::new((HOST_US + 4 * frame_us) / 2),
+            rtt: Rtt::new((HOST_US + 4 * config.frame_us()) / 2),
+            reach: Reach::default(),
             adapt: Adapt::new(&config, 0),
             timers,
             events: Deque::new(),
@@ -242,6 +244,14 @@ impl<const N: usize> Endpoint<N> {
         Stats { rtt_us: self.rtt.smoothed_us(), ber_ppb: self.adapt.ber_ppb(), ..self.stats }
     }
 
+    /// What so many bytes take on the wire (µs); 0 where its rate is not known.
+    pub(crate) fn wire_us(&self, bytes: usize) -> u64 {
+        self.config.wire_us(bytes)
+    }
+    /// The way there and back (µs); 0 before it is known.
+    pub(crate) fn way_us(&self) -> u64 {
+        self.reach.way_us(self.rtt.floor_us().unwrap_or(0))
+    }
     /// How long the peer of an open session was not heard (µs).
     pub(crate) fn silence_us(&self, now: Instant) -> Option<u64> {
         let lost_at = self.timers.get(Timer::Silence).filter(|_| self.state == State::Open)?;

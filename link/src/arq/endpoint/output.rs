@@ -2,9 +2,10 @@
 
 use super::super::State;
 use super::super::plan::Plan;
+use super::super::reach::MARGIN_US;
 use super::super::timer::Timer;
 use super::{Endpoint, Outgoing, PROBES, RESERVE, Sent};
-use crate::mux::{Bytes, Control, Load, Mux, Room};
+use crate::mux::{Bytes, Control, Load, Mux, Room, Traffic};
 use crate::time::Instant;
 use crate::wire::Level;
 use crate::wire::seal::SEAL;
@@ -12,6 +13,8 @@ use crate::wire::segment::{self, Close, Open, VERSION, Writer};
 
 /// Longest distance between calls (µs).
 const CALL_MAX_US: u64 = 1_000_000;
+/// On a way so long (µs) nobody who types notices that a frame takes 20 ms.
+const FAR_US: u64 = 400_000;
 /// A body below this is short: see [`Adapt::short`](super::super::adapt::Adapt::short).
 const SHORT: usize = 64;
 /// Armour of a message that nothing follows, and of the calls.
@@ -89,18 +92,25 @@ impl<const N: usize> Endpoint<N> {
     }
 
     fn plan<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> Plan {
-        self.adapt.plan(mux.traffic(self.takes_urgent(), now))
+        let traffic = mux.traffic(self.takes_urgent(), now);
+        let unnoticed = traffic == Traffic::Typing && self.way_us() >= FAR_US;
+        self.adapt.plan(if unnoticed { Traffic::Shared } else { traffic })
     }
 
     pub(crate) fn frame_payload<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, now: Instant) -> usize {
         self.plan(mux, now).payload
     }
 
-    /// What may be sent: bounded by the table, and on a paced wire by .4 s of it or eight frames.
+    /// Bytes that may be under way on a paced wire: what fills the way and .4 s more, or eight frames.
+    fn most_in_flight(&self, payload: usize) -> usize {
+        let bytes = u64::from(self.config.rate) * (MARGIN_US + self.way_us()) / 1_000_000;
+        usize::try_from(bytes).unwrap_or(usize::MAX).max(8 * payload)
+    }
+
+    /// What may be sent: bounded by the table, and on a paced wire by what is under way.
     fn room<B: Bytes, const C: usize>(&self, mux: &Mux<B, C>, backlog_us: u64, now: Instant) -> Room {
         let payload = self.plan(mux, now).payload;
-        let cap = if self.config.rate == 0 { usize::MAX } else { (self.config.rate as usize * 2 / 5).max(8 * payload) };
-        let may = self.sent.len() + RESERVE < N && self.in_flight < cap;
+        let may = self.sent.len() + RESERVE < N && (self.config.rate == 0 || self.in_flight < self.most_in_flight(payload));
         let urgent = self.has_room();
         let room = Room { payload: if may { payload } else { 0 }, backlog_us, path: 0, bonded: false, urgent, fresh: true };
         self.member.as_ref().map_or(room, |member| member.share(room))

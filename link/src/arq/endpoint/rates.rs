@@ -5,6 +5,7 @@ use super::super::State;
 use super::super::adapt::Adapt;
 use super::super::climb::View;
 use super::super::plan::share;
+use super::super::reach::Reach;
 use super::super::rtt::Rtt;
 use super::super::timer::Timer;
 use super::{Damage, Endpoint, Outgoing};
@@ -73,8 +74,8 @@ impl<const N: usize> Endpoint<N> {
         self.config.rate = rate;
         let known = self.rtt.smoothed_us();
         self.rates.floor_us = self.floor_us();
-        let frame_us = self.config.wire_us(usize::from(self.config.payload_max));
-        self.rtt = Rtt::new(if known > 0 { known } else { (super::HOST_US + 4 * frame_us) / 2 });
+        self.rtt = Rtt::new(if known > 0 { known } else { (super::HOST_US + 4 * self.config.frame_us()) / 2 });
+        self.reach = Reach::default();
         self.adapt = Adapt::new(&self.config, if self.sealed { SEAL } else { 0 });
         if self.rates.payload_max > 0 {
             self.adapt.limit(self.rates.payload_max);
@@ -131,7 +132,7 @@ impl<const N: usize> Endpoint<N> {
             silence_us: self.silence_us(now).unwrap_or(0),
             // without what acknowledgements are held back for
             rtt_us: self.floor_us().unwrap_or(0).min(RTT_MAX_US),
-            frame_us: self.config.wire_us(usize::from(self.config.payload_max)),
+            frame_us: self.config.frame_us(),
             free,
             out: self.adapt.noise(),
             share,

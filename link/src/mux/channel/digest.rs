@@ -9,7 +9,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Digested for Channel<B> {
         #[rustfmt::skip]
         let Channel {
             id, class, service, stage, send, recv, due, reason, notes_open, notes_flying, notes_out, notes_in, confirmed,
-            done_acked, peer_done, accepted_news, reset_news, allowance: _, allowance_at: _,
+            done_acked, peer_done, accepted_news, reset_news, allowance: _, allowance_at: _, typing: _,
         } = self;
         to.add((id, class, service, stage, due, reason));
         to.add((notes_open, notes_flying, notes_out, notes_in));

@@ -122,7 +122,7 @@ fn path<D>(spec: &Spec, options: Options, way: Way) -> Result<Opened<D>, Failure
     let mut lock_file = None;
     if is_tty {
         crate::port::termios::set_up(&file, options.baud).doing(kinds::PORT_FAILED, || format!("set up {spec}"))?;
-        if let Err(real) = crate::port::termios::check_rate(file.as_fd(), options.baud) {
+        if let Err(real) = crate::port::termios::keep_rate(file.as_fd(), options.baud) {
             let why = format!("the port cannot do {} baud (it chose {real})", options.baud);
             return Err(Failure::new(kinds::RATE_IMPOSSIBLE, format!("cannot open {spec}: {why}")));
         }

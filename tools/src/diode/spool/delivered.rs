@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! STATE/delivered
+//!   > TRANSFER CONTENT SESSION NUMBER FILE NAME   whole, and about to be put into its place as NAME; where what was kept of it is
+//!                                                 gone then, it is there
+//!   < TRANSFER CONTENT                       it could not be put there
 //!   + TRANSFER CONTENT SESSION NUMBER FILE   delivered, as this number of that session, under a name of this hash
 //!   ? TRANSFER CONTENT NAME                  the command of --exec is still to run for it
 //!   ! TRANSFER CONTENT                       it has, or there is something newer under its name
@@ -65,6 +68,8 @@ pub(super) struct Delivered {
     newest: HashMap<u64, Key>,
     /// Of the session heard last by the process before: which numbers it delivered.
     before: Option<(u64, Vec<u32>)>,
+    /// What an earlier run was about to put into its place, and what stands behind that.
+    meant: HashMap<Key, String>,
 }
 
 impl Delivered {
@@ -83,7 +88,12 @@ impl Delivered {
             lines += 1;
             let Some((what, key, rest)) = read(line) else { continue };
             match what {
-                "+" => all.note(key, rest),
+                ">" => drop(all.meant.insert(key, rest.to_owned())),
+                "<" => drop(all.meant.remove(&key)),
+                "+" => {
+                    all.meant.remove(&key);
+                    all.note(key, rest);
+                }
                 "?" => {
                     all.newest.insert(hash(Path::new(rest)), key);
                     owed.retain(|owed| owed.key != key);
@@ -142,6 +152,17 @@ impl Delivered {
             delivered.session == session || newest == key
         })
     }
+    /// Takes this for delivered, if an earlier run was about to put it into its place; the name it has there.
+    pub(super) fn as_meant(&mut self, key: Key, owed: bool) -> io::Result<Option<PathBuf>> {
+        let Some(rest) = self.meant.remove(&key) else { return Ok(None) };
+        let mut words = rest.splitn(4, ' ');
+        let numbers = words.next().and_then(|s| s.parse().ok()).zip(words.next().and_then(|n| n.parse().ok()));
+        let (Some(numbers), Some(name)) = (numbers, words.nth(1)) else { return Ok(None) };
+        let name = PathBuf::from(name);
+        self.mark(key, numbers, &name, owed).write(false)?;
+        self.note(key, &rest);
+        Ok(Some(name))
+    }
     /// The numbers that the process before delivered of this session; once.
     pub(super) fn take_before(&mut self, session: u64) -> Vec<u32> {
         self.before.take_if(|(before, _)| *before == session).map_or_else(Vec::new, |(_, numbers)| numbers)
@@ -149,11 +170,13 @@ impl Delivered {
 
     /// What is to be written once this one is delivered; with a name if a command is to run for it.
     pub(super) fn mark(&self, key: Key, (session, number): (u64, u32), name: &Path, owed: bool) -> Mark {
-        let mut lines = line("+", &key, &format!("{session} {number} {:016x}", hash(name)));
+        let rest = format!("{session} {number} {:016x}", hash(name));
+        let mut lines = line("+", &key, &rest);
         if owed {
             lines.push_str(&line("?", &key, &name.to_string_lossy()));
         }
-        Mark { path: self.path.clone(), lines }
+        let intent = line(">", &key, &format!("{rest} {}", name.to_string_lossy()));
+        Mark { path: self.path.clone(), lines, intent, revocation: line("<", &key, "") }
     }
     /// One was delivered, and its mark is written.
     pub(super) fn add(&mut self, key: Key, session: u64, name: &Path) {
@@ -161,7 +184,7 @@ impl Delivered {
     }
     /// Its command has run. Not on disk at once: after a loss of power it runs again.
     pub(super) fn settle(&mut self, key: &Key) -> io::Result<()> {
-        Mark { path: self.path.clone(), lines: line("!", key, "") }.append().map(drop)
+        append(&self.path, &line("!", key, "")).map(drop)
     }
     fn write_anew(&self, owed: &[Owed]) -> io::Result<()> {
         let session = self.before.as_ref().map_or(0, |(session, _)| *session);
@@ -178,34 +201,47 @@ impl Delivered {
             .collect();
         newest.reverse();
         newest.extend(owed.iter().map(|owed| line("?", &owed.key, &owed.name)));
+        newest.extend(self.meant.iter().map(|(key, rest)| line(">", key, rest)));
         super::kept::write_whole(&self.path, newest.concat().as_bytes())
     }
 }
 
-/// Lines that say what was delivered.
+/// Lines that say what was delivered, and that it is about to be.
 #[derive(Debug)]
 pub(super) struct Mark {
     path: PathBuf,
     lines: String,
+    intent: String,
+    revocation: String,
 }
 
 impl Mark {
-    /// Has it on the disk when it returns.
-    pub(super) fn write(&self) -> io::Result<()> {
+    /// Says that it is about to be put into its place, and whether the ledger was made for that. Not on disk at once: after a
+    /// loss of power it may come once more.
+    pub(super) fn intend(&self) -> io::Result<bool> {
         let is_new = !self.path.exists();
-        let Some(file) = self.append()? else { return Ok(()) };
+        append(&self.path, &self.intent).map(|_| is_new)
+    }
+    /// It could not be; where that cannot be written either, it is as if this process had been killed.
+    pub(super) fn revoke(&self) {
+        let _ = append(&self.path, &self.revocation);
+    }
+    /// Has it on the disk when it returns; `is_new`: and the name of the ledger.
+    pub(super) fn write(&self, is_new: bool) -> io::Result<()> {
+        let Some(file) = append(&self.path, &self.lines)? else { return Ok(()) };
         disk::sync(&file)?;
         if is_new { disk::sync_folder(&self.path) } else { Ok(()) }
     }
-    /// Where the folder is gone by now, it is remembered until the end of this process.
-    fn append(&self) -> io::Result<Option<File>> {
-        match File::options().create(true).append(true).open(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            file => {
-                let mut file = file?;
-                file.write_all(self.lines.as_bytes())?;
-                Ok(Some(file))
-            }
+}
+
+/// Where the folder is gone by now, it is remembered until the end of this process.
+fn append(path: &Path, lines: &str) -> io::Result<Option<File>> {
+    match File::options().create(true).append(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => {
+            let mut file = file?;
+            file.write_all(lines.as_bytes())?;
+            Ok(Some(file))
         }
     }
 }
@@ -238,7 +274,7 @@ mod tests {
         assert!(owed.is_empty());
         for (n, session, number, owed) in [(1, 5, 0, false), (2, 6, 0, true), (3, 6, 7, true)] {
             let name = ["", "a", "with a blank", "done"][n as usize];
-            all.mark(key(n), (session, number), Path::new(name), owed).write().unwrap();
+            all.mark(key(n), (session, number), Path::new(name), owed).write(true).unwrap();
             all.add(key(n), session, Path::new(name));
         }
         all.settle(&key(3)).unwrap();
@@ -256,11 +292,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_meant_is_known_until_it_is_done_or_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let (all, ..) = Delivered::open(dir.path()).unwrap();
+        let marks: Vec<Mark> = (0..4).map(|n| all.mark(key(n), (7, n as u32), Path::new("a name"), true)).collect();
+        assert!(marks[0].intend().unwrap() && !marks[1].intend().unwrap());
+        marks[2].intend().unwrap();
+        marks[0].write(true).unwrap();
+        marks[1].revoke();
+        let (mut all, owed, _) = Delivered::open(dir.path()).unwrap();
+        assert_eq!(owed.len(), 1);
+        let meant: Vec<_> = (0..4).map(|n| all.as_meant(key(n), true).unwrap()).collect();
+        assert_eq!(meant, [None, None, Some(PathBuf::from("a name")), None]);
+        let (mut all, owed, _) = Delivered::open(dir.path()).unwrap();
+        assert!(all.contains(&key(2), 9) && owed == [Owed { key: key(2), name: "a name".into() }]);
+        assert_eq!((all.take_before(7), all.as_meant(key(2), true).unwrap()), (vec![0, 2], None));
+    }
+
+    #[test]
     fn a_transfer_counts_as_delivered_as_long_as_its_name_is_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let (mut all, ..) = Delivered::open(dir.path()).unwrap();
         for n in 1..3 {
-            all.mark(key(n), (n, 0), Path::new("name"), true).write().unwrap();
+            all.mark(key(n), (n, 0), Path::new("name"), true).write(true).unwrap();
             all.add(key(n), n, Path::new("name"));
         }
         assert_eq!([1, 2].map(|n| (all.contains(&key(n), n), all.contains(&key(n), 9))), [(true, false), (true, true)]);

@@ -113,6 +113,8 @@ pub struct Spool {
     notes: (u64, usize),
     /// Transfers that began anew and are not whole since: name and why.
     anew: BTreeMap<u64, (String, String)>,
+    /// What an earlier run did and did not get to tell.
+    untold: Vec<News>,
 }
 
 impl Spool {
@@ -136,6 +138,7 @@ impl Spool {
             early: Early::new(bounds.early()),
             notes: (0, 0),
             anew: BTreeMap::new(),
+            untold: Vec::new(),
         };
         spool.restore()?;
         Ok(if hooked { (spool, owed, superseded) } else { (spool, Vec::new(), Vec::new()) })
@@ -374,7 +377,7 @@ impl Spool {
 
     /// What was decoded and delivered meanwhile; with `all` waits until nothing is left to do.
     pub fn poll(&mut self, all: bool) -> io::Result<Vec<News>> {
-        let mut news = Vec::new();
+        let mut news = std::mem::take(&mut self.untold);
         while let Some((slot, done)) = self.worker.take(all && self.is_busy()) {
             let more = match done {
                 Done::Decoded(block, whole) => {

@@ -33,28 +33,31 @@ fn copy(from: &Path, folder: &Dir, name: &OsStr) -> io::Result<()> {
     let (beside, mut new) = folder.create()?;
     let mut fill = || {
         io::copy(&mut old, &mut new)?;
-        new.set_modified(old.metadata()?.modified()?)?;
-        new.sync_all()?;
+        // a file system that takes no times is no reason to take no files
+        let _ = old.metadata().and_then(|meta| meta.modified()).and_then(|time| new.set_modified(time));
+        disk::sync(&new)?;
         folder.rename(&beside, folder, name)
     };
     if let Err(e) = fill() {
         let _ = folder.remove(&beside);
         return Err(e);
     }
-    std::fs::remove_file(from)
+    // it is in its place: what is left here goes with the rest that was kept of it
+    let _ = std::fs::remove_file(from);
+    Ok(())
 }
 
-/// Whether it is the name that cannot be had, and not the disk or the folder of `--out`.
+/// Whether it is this name, or so large a file, that cannot be had here, and not the disk or the folder of `--out` that fails.
 pub(super) fn is_of_name(e: &io::Error, name: &Path) -> bool {
-    use io::ErrorKind::{
-        AlreadyExists, DirectoryNotEmpty, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, PermissionDenied,
-    };
-    match e.kind() {
-        IsADirectory | NotADirectory | AlreadyExists | DirectoryNotEmpty | InvalidFilename | InvalidInput => true,
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+    // a file there is somebody else's (where each may remove his own), or may not be changed; it is where something is mounted;
+    // larger than the file system can; a loop, or bytes that are no name there
+    let of_file = [Errno::EPERM, Errno::EBUSY, Errno::EFBIG, Errno::ELOOP, Errno::EILSEQ];
+    let is = |errno: Errno| e.raw_os_error() == Some(errno as i32);
+    matches!(e.kind(), IsADirectory | NotADirectory | AlreadyExists | DirectoryNotEmpty | InvalidFilename | InvalidInput)
+        || of_file.into_iter().any(is)
         // a folder in it that is somebody else's
-        PermissionDenied => name.components().count() > 1,
-        _ => [Errno::ELOOP as i32, Errno::EILSEQ as i32].iter().any(|errno| e.raw_os_error() == Some(*errno)),
-    }
+        || is(Errno::EACCES) && name.components().count() > 1
 }
 
 #[cfg(test)]
@@ -64,7 +67,8 @@ mod tests {
     #[test]
     fn only_names_are_refused() {
         let is_of = |errno: Errno, name: &str| is_of_name(&errno.into(), Path::new(name));
-        for errno in [Errno::EISDIR, Errno::ENOTDIR, Errno::EEXIST, Errno::ENAMETOOLONG, Errno::ELOOP, Errno::EINVAL] {
+        let of_name = [Errno::EISDIR, Errno::ENOTDIR, Errno::EEXIST, Errno::ENAMETOOLONG, Errno::ELOOP, Errno::EINVAL];
+        for errno in of_name.into_iter().chain([Errno::EPERM, Errno::EBUSY, Errno::EFBIG, Errno::ENOTEMPTY]) {
             assert!(is_of(errno, "name"), "{errno}");
         }
         for errno in [Errno::ENOSPC, Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::ENOENT] {

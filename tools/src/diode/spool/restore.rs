@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use diode::object::Ledger;
 
-use super::partial::{Partial, manifest_of};
-use super::{OBJECTS_MAX, Spool};
+use super::partial::{Key, Partial, manifest_of};
+use super::{Delivered, News, OBJECTS_MAX, Owed, Spool};
 use crate::error::kinds;
 use crate::names::shown;
 
@@ -52,6 +52,7 @@ impl Spool {
                 }
             }
         }
+        self.restore_placed()?;
         // blocks that had enough when the receiver was stopped
         let mut enough = Vec::new();
         for (slot, partial) in &self.objects {
@@ -60,6 +61,22 @@ impl Spool {
             enough.extend(whole.map(|(block, _)| (*slot, *block)));
         }
         enough.into_iter().try_for_each(|(slot, block)| self.decode(slot, block))
+    }
+
+    /// What a run that was killed had put into its place and had not noted: all of it was decoded, it was about to be put there,
+    /// and nothing is left of it here. (From one file system to another it is copied, and comes once more.)
+    fn restore_placed(&mut self) -> io::Result<()> {
+        let is_whole = |p: &Partial| p.blocks_done.len() as u64 == p.blocks;
+        let is_gone = |slot: u32| !self.kept.path(slot, "data").exists();
+        let placed = self.objects.iter().filter(|(slot, p)| is_whole(p) && is_gone(**slot));
+        let placed: Vec<(u32, Key)> = placed.map(|(slot, partial)| (*slot, partial.key)).collect();
+        for (slot, key) in placed {
+            let Some(within) = self.delivered.as_meant(key, self.hooked)? else { continue };
+            let Some(Partial { name, size, margin, .. }) = self.remove(slot) else { continue };
+            let (path, owed) = (self.out.join(&within), Owed { key, name: within.to_string_lossy().into_owned() });
+            self.untold.push(News::Delivered(Delivered { path, name, transfer: key.transfer, size, margin, owed }));
+        }
+        Ok(())
     }
 
     /// Reads the symbol numbers of a block; half a record at the end (a crash) is cut off.

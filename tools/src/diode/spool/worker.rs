@@ -83,14 +83,16 @@ impl Delivery {
             let _ = file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(self.modified));
         }
         let path = self.out.join(&self.name);
-        match place(&self.data, &self.out, &self.name) {
-            // a name that cannot be had here is the sender's fault, and must not end the receiver
-            Err(e) if is_of_name(&e, &self.name) => {
-                return Ok(Place::Refused(format!("cannot be put at {}: {e}", shown(&path))));
-            }
-            placed => placed?,
+        let is_new = self.mark.intend()?;
+        if let Err(e) = place(&self.data, &self.out, &self.name) {
+            self.mark.revoke();
+            return match is_of_name(&e, &self.name) {
+                // a name that cannot be had here is the sender's fault, and must not end the receiver
+                true => Ok(Place::Refused(format!("cannot be put at {}: {e}", shown(&path)))),
+                false => Err(e),
+            };
         }
-        self.mark.write()?;
+        self.mark.write(is_new)?;
         Ok(Place::There(path))
     }
 }

@@ -3,19 +3,19 @@
 
 mod escape;
 mod record;
-mod terminal;
+pub(crate) mod terminal;
 
-use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
 
 use super::client::told;
+use super::handing::hand_over;
 use super::wait;
 use crate::error::{Doing, Failure, kinds};
 use crate::signal::{Signal, Signals};
@@ -94,6 +94,7 @@ impl Console {
     fn ask(control: UnixStream, wish: Wish, terminal: Terminal) -> io::Result<Console> {
         let (data, theirs) = UnixStream::pair()?;
         let signals = Signals::with_terminal()?;
+        let signals = if wish.record.is_some() { signals.reopening() } else { signals };
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         let line = json!({
             "console": wish.name,
@@ -103,10 +104,7 @@ impl Console {
             "size": terminal.size(),
             "who": terminal.who(),
         });
-        let fds = [theirs.as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let line = format!("{line}\n");
-        sendmsg::<()>(control.as_raw_fd(), &[IoSlice::new(line.as_bytes())], &rights, MsgFlags::empty(), None)?;
+        hand_over(&control, &format!("{line}\n"), &[&theirs])?;
         control.set_nonblocking(true)?;
         data.set_nonblocking(true)?;
         Ok(Console {
@@ -135,10 +133,16 @@ impl Console {
             let ready = self.poll().doing(kinds::SYSTEM, || "wait for input".into())?;
             while let Some(signal) = self.signals.take() {
                 match signal {
+                    // nobody has hung up: whoever moved the log wants a new one
+                    Signal::End(libc::SIGHUP) if self.wish.record.is_some() && self.terminal.lives() => self.reopen_record(),
                     Signal::End(n) => return Err(Failure::signal(n, format!("ended by signal {n}"))),
                     Signal::Terminal => self.terminal_changed(),
+                    Signal::Reopen => self.reopen_record(),
                     Signal::Stats | Signal::Child => {}
                 }
+            }
+            if self.terminal.is_gone() {
+                return Err(Failure::new(kinds::TERMINAL_FAILED, "the terminal is gone"));
             }
             // before news of who writes: it was typed before them
             if !ready.input.is_empty() && self.read_input(&mut buffer)? {
@@ -181,9 +185,14 @@ impl Console {
         }
         if self.writes.is_some() && !self.input_ended && self.typed.is_empty() {
             fds[3] = (self.terminal.input.as_fd(), PollFlags::POLLIN);
+        } else if self.terminal.types {
+            // that it is gone is told whatever is asked
+            fds[3].0 = self.terminal.input.as_fd();
         }
         if !self.shown.is_empty() {
             fds[4] = (self.terminal.output.as_fd(), PollFlags::POLLOUT);
+        } else if self.terminal.looks {
+            fds[4].0 = self.terminal.output.as_fd();
         }
         let timeout = self.patience.map(|until| until.saturating_duration_since(Instant::now()));
         let ready = wait(&fds, timeout)?;
@@ -263,6 +272,14 @@ impl Console {
     fn left(&mut self) {
         let before = if std::mem::take(&mut self.mid_line) { "\r\n" } else { "" };
         let _ = nix::unistd::write(&self.terminal.output, format!("{before}[hardline: left {}]\r\n", self.wish.name).as_bytes());
+    }
+
+    /// Goes on with the log in the file that has its name now.
+    fn reopen_record(&mut self) {
+        let reopened = self.wish.record.as_mut().map_or(Ok(()), Record::reopen);
+        if let Err(e) = reopened {
+            self.say(&format!("the log cannot be opened anew, and goes on in the old file: {e}"));
+        }
     }
 
     // ---- our terminal -------------------------------------------------------------------------

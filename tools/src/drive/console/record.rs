@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::disk::settle;
@@ -12,6 +12,7 @@ use crate::error::{Doing, Failure, kinds};
 /// A file that is appended to.
 #[derive(Debug)]
 pub struct Record {
+    path: PathBuf,
     file: File,
     mid_line: bool,
 }
@@ -19,20 +20,16 @@ pub struct Record {
 impl Record {
     /// Opens the file; one that is made now is its owner's alone.
     pub fn open(path: &Path) -> Result<Record, Failure> {
-        let open = || -> io::Result<Record> {
-            let mut file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
-            // a line that was cut off stays a line of its own
-            let mut last = [b'\n'];
-            if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
-                file.seek(SeekFrom::End(-1))?;
-                file.read_exact(&mut last)?;
-            }
-            if last != *b"\n" {
-                file.write_all(b"\n")?;
-            }
-            Ok(Record { file, mid_line: false })
-        };
-        open().doing(kinds::LOG_UNWRITABLE, || format!("write the log {}", path.display()))
+        // wherever this process is when it is opened anew
+        let opened = std::path::absolute(path).and_then(|path| Ok(Record { file: open(&path)?, path, mid_line: false }));
+        opened.doing(kinds::LOG_UNWRITABLE, || format!("write the log {}", path.display()))
+    }
+    /// Goes on in the file that has the name now: the other one was moved (logrotate). The line that was begun ends there.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        let new = open(&self.path)?;
+        let _ = self.end_line();
+        self.file = new;
+        Ok(())
     }
 
     /// Adds what is shown now.
@@ -66,6 +63,20 @@ impl Drop for Record {
     fn drop(&mut self) {
         let _ = self.end_line();
     }
+}
+
+/// Opens it to append lines; one that was cut off stays a line of its own.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 /// ISO 8601 in UTC with milliseconds.

@@ -39,7 +39,7 @@ impl Hub {
                 self.wanted.push(Wanted { name, class, local, owner: Owner::Client(client), notes: Vec::new() });
                 self.has_asked(client);
             }
-            Request::Offer { name, path } => self.offer(client, &name, path),
+            Request::Offer { name, once } => self.offer(client, &name, once),
             Request::Console { name, attach } => self.attach(client, &name, attach),
             Request::Finish => drop(self.console_of_client(client).map(|console| console.finish(client))),
             Request::Note(note, value) if self.console_note(client, note, value) => {}
@@ -86,7 +86,7 @@ impl Hub {
         let last = failed(&Failure::new(kinds::LINK_ENDED, format!("'hardline link' has ended{why}")));
         let clients: Vec<u64> = self.control.iter().flat_map(|control| &control.clients).map(|c| c.id).collect();
         for client in clients {
-            if self.is_busy(client) || self.offers.iter().any(|offer| offer.0 == client) {
+            if self.is_busy(client) || self.offers.iter().any(|offer| offer.client == client) {
                 self.tell(client, &last);
             }
         }

@@ -4,7 +4,7 @@
 //! ```text
 //! → {"open":"ssh","class":"interactive","term":"xterm"}  with stdin and stdout as SCM_RIGHTS
 //! → {"note":"size","value":1572944}    beside an open channel: size, signal, break
-//! → {"offer":"files","unix":"/tmp/x/socket"}   while the connection lives
+//! → {"offer":"files","once":true}    while the connection lives, or to the first who asks for it
 //! → {"console":"console","read_only":false,"force":false,"term":"xterm","size":1572944,"who":"root"}
 //!   with one of a pair of sockets as SCM_RIGHTS
 //! → {"finish":true}                    the end of a console's input is meant
@@ -14,28 +14,29 @@
 //! ← {"waiting":"why"}                the channel makes no progress at present
 //! ← {"ended":true}    ← {"failed":"why","exit":5,"code":"service-absent"}    ← {"status":{..}}
 //! ← {"offered":"files"}
+//! ← {"serve":"files"}                  somebody asked for it: with one of a pair of sockets as SCM_RIGHTS
 //! ```
 
-use std::io::{self, IoSliceMut, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use link::{Class, Note};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::unistd::Gid;
 use serde_json::{Value, json};
 
+use super::super::handing::{HANDED_MAX, hand_over, take};
 use super::service::name_of;
 use super::shared::Attach;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::visible;
 use crate::port::socket::bind_unix;
 
-/// Longest line of a client, and most descriptors it may hand over; whoever sends more is no client.
+/// Longest line of a client; whoever sends more, or more descriptors than can come at once, is no client.
 const LINE_MAX: usize = 4096;
-const HANDED_MAX: usize = 4;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -47,10 +48,10 @@ pub(super) enum Request {
         input: OwnedFd,
         output: OwnedFd,
     },
-    /// A service of this name, at this Unix socket, while the client is there.
+    /// A service of this name, while the client is there; `once`: for one connection.
     Offer {
         name: String,
-        path: String,
+        once: bool,
     },
     Console {
         name: String,
@@ -75,7 +76,18 @@ pub(super) struct Client {
     pub(super) waits: bool,
 }
 
-/// The listening socket, for its owner alone.
+/// Where other commands ask, and who may.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The socket.
+    pub path: PathBuf,
+    /// Its permissions: whoever may write to it may use the wire.
+    pub mode: u32,
+    /// Its group, if that is not the one of this process.
+    pub group: Option<Gid>,
+}
+
+/// The listening socket.
 #[derive(Debug)]
 pub(super) struct Control {
     /// None when there is one client, which is there already.
@@ -85,15 +97,17 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn bind(path: &Path) -> Result<Control, Failure> {
+    pub(super) fn bind(access: &Access) -> Result<Control, Failure> {
+        let path = &access.path;
         let bind = || -> io::Result<UnixListener> {
             // nobody may connect between bind and chmod
             let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
             let listener = bind_unix(path);
             nix::sys::stat::umask(mask);
             let listener = listener?;
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
-            listener.set_nonblocking(true)?;
+            let opened = access.group.map_or(Ok(()), |group| std::os::unix::fs::chown(path, None, Some(group.as_raw())));
+            let opened = opened.and_then(|()| std::fs::set_permissions(path, PermissionsExt::from_mode(access.mode)));
+            opened.and_then(|()| listener.set_nonblocking(true)).inspect_err(|_| drop(std::fs::remove_file(path)))?;
             Ok(listener)
         };
         let listener = bind().doing(kinds::CONTROL_UNMADE, || format!("make the control socket {}", path.display()))?;
@@ -129,6 +143,11 @@ impl Control {
         {
             let _ = client.stream.shutdown(std::net::Shutdown::Both);
         }
+    }
+    /// Tells a client something, and hands it a descriptor.
+    pub(super) fn hand(&self, id: u64, what: &Value, fd: &OwnedFd) -> io::Result<()> {
+        let client = self.clients.iter().find(|c| c.id == id).ok_or(io::ErrorKind::NotConnected)?;
+        hand_over(&client.stream, &format!("{what}\n"), &[fd])
     }
     pub(super) fn forget(&mut self, id: u64) {
         self.clients.retain(|c| c.id != id);
@@ -167,35 +186,10 @@ impl Client {
     }
     /// Takes what is there; false once nothing more will come.
     fn receive(&mut self) -> bool {
-        let mut bytes = [0u8; 1024];
-        let mut space = nix::cmsg_space!([RawFd; HANDED_MAX]);
-        let (count, fds) = {
-            let mut io = [IoSliceMut::new(&mut bytes)];
-            match recvmsg::<()>(self.stream.as_raw_fd(), &mut io, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
-                Ok(message) => {
-                    let fds: Vec<RawFd> = message.cmsgs().map_or_else(
-                        |_| Vec::new(),
-                        |all| {
-                            all.flat_map(|m| match m {
-                                ControlMessageOwned::ScmRights(fds) => fds,
-                                _ => Vec::new(),
-                            })
-                            .collect()
-                        },
-                    );
-                    (message.bytes, fds)
-                }
-                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return true,
-                Err(_) => return false,
-            }
-        };
-        for fd in fds {
-            #[allow(unsafe_code)]
-            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it
-            self.handed.push(unsafe { OwnedFd::from_raw_fd(fd) });
+        match take(&self.stream, &mut self.line, &mut self.handed) {
+            Ok(count) => count > 0,
+            Err(e) => matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
-        self.line.extend_from_slice(&bytes[..count]);
-        count > 0
     }
     fn request(&mut self, line: &[u8]) -> Option<Request> {
         let value: Value = serde_json::from_slice(line).ok()?;
@@ -207,8 +201,7 @@ impl Client {
             return Some(Request::Open { name: name.to_owned(), class, term, input, output });
         }
         if let Some(name) = value["offer"].as_str() {
-            let (name, path) = (name.to_owned(), value["unix"].as_str()?.to_owned());
-            return Some(Request::Offer { name, path });
+            return Some(Request::Offer { name: name.to_owned(), once: value["once"] == true });
         }
         if let Some(name) = value["console"].as_str() {
             let attach = self.attach(&value)?;

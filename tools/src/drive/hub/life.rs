@@ -1,5 +1,7 @@
 //! How channels begin and end.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,15 +11,22 @@ use serde_json::json;
 use super::control::failed;
 use super::ended::{reset_failure, status_words, was_killed};
 use super::local::Local;
-use super::service::{Connected, Service, Started, Target};
+use super::service::{Connected, Started};
 use super::terminal::{parts_of, with_size};
-use super::{CHANNELS, Hub, Owner, Wanted, buffers};
+use super::{CHANNELS, Hub, Offer, Owner, Wanted, buffers};
 use crate::error::{Exit, Failure, kinds};
 use crate::limit;
 use crate::names::printable;
 
 /// How long the peer's word is waited for that it knows of a delivered channel.
 const LINGER: Duration = Duration::from_secs(5);
+
+impl Offer {
+    /// Whether a connection to this service is its.
+    fn serves(&self, name: &str) -> bool {
+        self.name == name && !self.spent
+    }
+}
 
 impl Hub {
     /// Asks the peer for what is wanted here.
@@ -77,19 +86,20 @@ impl Hub {
         let Some(asked) = self.wire.link.asked(id) else { return };
         let text = String::from_utf8_lossy(asked.service()).into_owned();
         let (name, term, size) = parts_of(&text);
-        let offered = self.offers.iter().map(|(_, service)| service);
-        let Some(service) = self.plan.services.iter().chain(offered).find(|s| s.name == name) else {
+        let taken = self.offers.iter().any(|offer| offer.serves(name)) || self.plan.takes.as_ref().is_some_and(|t| t.0 == name);
+        let service = self.plan.services.iter().find(|s| s.name == name).cloned();
+        if service.is_none() && !taken {
             let words = format!("the peer asks for service '{}', which is not offered here", plain(name));
             limit::warn(&kinds::SERVICE_ABSENT, &words);
             return self.wire.link.reset(id, ResetCode::NoService);
-        };
-        let service = service.clone();
+        }
         if self.is_full() {
-            let words =
-                format!("cannot start {}: as many as there is room for are connected, or being connected", service.label());
+            let label = service.map_or_else(|| format!("service '{name}' (of a client)"), |service| service.label());
+            let words = format!("cannot start {label}: as many as there is room for are connected, or being connected");
             limit::warn(&kinds::SERVICE_UNREACHABLE, &words);
             return self.wire.link.reset(id, ResetCode::Busy);
         }
+        let Some(service) = service else { return self.serve_taken(id, name) };
         let place = self.connecting.clone();
         let started = self.waker().and_then(|waker| service.start(id, (&term, size), self.connected.0.clone(), (place, waker)));
         match started {
@@ -128,9 +138,34 @@ impl Hub {
         }
     }
 
+    /// Hands a connection to the client, or to the part of this process, that takes those for this service.
+    fn serve_taken(&mut self, id: u16, name: &str) {
+        let handed = UnixStream::pair().and_then(|(ours, theirs)| {
+            match self.offers.iter_mut().find(|offer| offer.serves(name)) {
+                Some(offer) => {
+                    offer.spent = offer.once;
+                    let control = self.control.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+                    control.hand(offer.client, &json!({ "serve": name }), &theirs.into())?;
+                }
+                None => {
+                    let taker = self.plan.takes.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+                    taker.1.send(theirs).map_err(|_| io::ErrorKind::NotConnected)?;
+                }
+            }
+            Local::socket(ours.into())
+        });
+        match handed {
+            Ok(local) => self.start(id, local.labelled(format!("service '{name}'")), link::Class::Learnt),
+            Err(e) => {
+                limit::warn(&kinds::SERVICE_UNREACHABLE, format!("cannot connect to service '{name}' (of a client): {e}"));
+                self.wire.link.reset(id, ResetCode::Unreachable);
+            }
+        }
+    }
+
     /// A client offers a service while it is there.
-    pub(super) fn offer(&mut self, client: u64, name: &str, path: String) {
-        let taken = self.plan.services.iter().chain(self.offers.iter().map(|(_, s)| s)).any(|s| s.name == name);
+    pub(super) fn offer(&mut self, client: u64, name: &str, once: bool) {
+        let taken = self.plan.services.iter().any(|s| s.name == name) || self.offers.iter().any(|offer| offer.name == name);
         let said = match super::service::name_of(name) {
             Ok(_) if taken => {
                 failed(&Failure::new(kinds::SERVICE_TAKEN, format!("the service '{name}' is offered on this wire already")))
@@ -138,7 +173,7 @@ impl Hub {
             Ok(name) => {
                 tracing::info!("a client offers service '{name}'");
                 let said = json!({ "offered": name });
-                self.offers.push((client, Service { name, target: Target::Unix(path) }));
+                self.offers.push(Offer { client, name, once, spent: false });
                 said
             }
             Err(why) => failed(&Failure::new(kinds::SERVICE_MISNAMED, why)),
@@ -182,11 +217,26 @@ impl Hub {
     /// A peer that ends once it has everything may not be heard of again: after a while what was
     /// delivered counts as such.
     pub(super) fn leave_delivered(&mut self) {
-        let ours = |c: &&super::local::Channel| self.locals.get(&c.id()).is_some_and(|l| l.1 == Owner::Process);
-        let Some(id) = self.wire.link.channels().filter(ours).find(|c| c.is_delivered()).map(|c| c.id()) else { return };
+        let Some(id) = self.delivered() else { return };
         if self.delivered_since.get_or_insert_with(Instant::now).elapsed() >= LINGER {
             self.closed(id);
         }
+    }
+    /// A session or a port that is lost takes nothing from what was delivered before.
+    pub(super) fn judge(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        let lost = |failure: &Failure| matches!(failure.exit, Exit::Lost | Exit::Port);
+        match (outcome, self.delivered()) {
+            (Err(failure), Some(id)) if lost(&failure) => {
+                self.closed(id);
+                self.wire.outcome.take().unwrap_or(Err(failure))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+    /// A channel of this process on which everything was delivered.
+    fn delivered(&self) -> Option<u16> {
+        let ours = |c: &&super::local::Channel| self.locals.get(&c.id()).is_some_and(|l| l.1 == Owner::Process);
+        self.wire.link.channels().filter(ours).find(|c| c.is_delivered()).map(|c| c.id())
     }
     /// The local end cannot take what the peer sends.
     pub(super) fn break_off(&mut self, id: u16) {
@@ -200,7 +250,7 @@ impl Hub {
     pub(super) fn client_gone(&mut self, client: u64) {
         self.console_left(client);
         self.wanted.retain(|w| w.owner != Owner::Client(client));
-        self.offers.retain(|o| o.0 != client);
+        self.offers.retain(|offer| offer.client != client);
         if let Some(id) = self.channel_of(client) {
             self.wire.link.reset(id, ResetCode::Aborted);
             self.locals.remove(&id);

@@ -21,7 +21,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -29,7 +28,7 @@ use std::time::{Duration, Instant};
 use link::{Class, CloseCode, Link, Note, State};
 use nix::poll::PollFlags;
 
-pub use control::read_requests;
+pub use control::{Access, read_requests};
 pub(crate) use ended::status_words;
 pub use forward::Forward;
 pub use service::{Service, Target};
@@ -56,9 +55,21 @@ pub struct Plan {
     /// Local listeners and where their connections go.
     pub forwards: Vec<Forward>,
     /// Where other commands ask.
-    pub control: Option<PathBuf>,
+    pub control: Option<Access>,
+    /// A service of this process: who takes the connections to it.
+    pub takes: Option<(String, Sender<UnixStream>)>,
     /// End with the first channel to a service of this end.
     pub once: bool,
+}
+
+/// A service of a client.
+#[derive(Debug)]
+struct Offer {
+    client: u64,
+    name: String,
+    /// For one connection alone, and whether that came.
+    once: bool,
+    spent: bool,
 }
 
 /// Who asked for a channel here, and is told of its end.
@@ -93,7 +104,7 @@ pub struct Hub {
     locals: BTreeMap<u16, (Local, Owner)>,
     wanted: Vec<Wanted>,
     /// Services of clients, while they are there.
-    offers: Vec<(u64, Service)>,
+    offers: Vec<Offer>,
     /// Since when a channel of this process is delivered, but for the peer's word that it knows.
     delivered_since: Option<Instant>,
     consoles: Vec<shared::Shared>,
@@ -109,12 +120,15 @@ pub struct Hub {
     signals: Signals,
 }
 
-/// Stream buffers of a channel: half a second of the wire on the way out, plenty on the way in. Pages
+/// Stream buffers of a channel at first: half a second of the wire on the way out, plenty on the way in. Pages
 /// nobody uses cost nothing.
 fn buffers(baud: u32, ports: usize) -> (Box<[u8]>, Box<[u8]>) {
+    let (out, into) = sizes(baud, ports);
+    (vec![0u8; out].into_boxed_slice(), vec![0u8; into].into_boxed_slice())
+}
+fn sizes(baud: u32, ports: usize) -> (usize, usize) {
     let most = ports << 18;
-    let out = if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) };
-    (vec![0u8; out].into_boxed_slice(), vec![0u8; most].into_boxed_slice())
+    (if baud == 0 { most } else { (baud as usize / 20).clamp(8192, most) }, most)
 }
 
 fn new_link(start: Start) -> Protocol<CHANNELS> {
@@ -124,7 +138,7 @@ fn new_link(start: Start) -> Protocol<CHANNELS> {
 impl Hub {
     /// Opens the ports (unless they are to be waited for), listens, and begins to call.
     pub fn open(openers: Vec<Opener>, settings: Settings, plan: Plan, signals: Signals) -> Result<Hub, Failure> {
-        let control = plan.control.as_deref().map(Control::bind).transpose()?;
+        let control = plan.control.as_ref().map(Control::bind).transpose()?;
         let listeners = plan.forwards.iter().map(forward::Listener::bind).collect::<Result<Vec<_>, _>>()?;
         let wake = UnixStream::pair().and_then(|pair| {
             pair.0.set_nonblocking(true)?;
@@ -179,7 +193,7 @@ impl Hub {
                 break Err(Wire::<CHANNELS>::cannot_wait(&e));
             }
             if let Some(outcome) = self.wire.outcome.take() {
-                break outcome;
+                break self.judge(outcome);
             }
         };
         if self.wire.link.state() == State::Open {
@@ -204,7 +218,7 @@ impl Hub {
                     crate::guard::tend();
                     self.locals.values_mut().for_each(|(local, _)| local.sweep());
                 }
-                Signal::Terminal => {}
+                Signal::Terminal | Signal::Reopen => {}
                 Signal::End(number) => self.wire.end(Failure::signal(number, format!("ended by signal {number}"))),
             }
         }
@@ -215,6 +229,7 @@ impl Hub {
         self.begin_wanted();
         self.serve_locals(&ready.locals, buffer);
         self.serve_consoles(&ready.consoles, buffer);
+        self.grow_buffers();
         self.wire.transmit();
         self.serve_events();
         self.leave_delivered();
@@ -296,6 +311,19 @@ impl Hub {
                 self.break_off(id);
             }
         }
+    }
+
+    /// Buffers follow the round trip, of channels that fill them.
+    fn grow_buffers(&mut self) {
+        let way_us = self.wire.link.way_us();
+        if way_us < super::buffers::LONG_US {
+            return;
+        }
+        let needed = super::buffers::needed(self.wire.total_baud() / 10, way_us);
+        let (out, into) = sizes(self.wire.buffer_baud(), self.wire.count());
+        let grown = self.wire.link.channels().map(|channel| (channel.capacity() + channel.window()).saturating_sub(out + into));
+        let mut left = super::buffers::GROWTH_MAX.saturating_sub(grown.sum());
+        self.wire.link.channels_mut().for_each(|channel| super::buffers::grow(channel, needed, &mut left));
     }
 
     /// Wakes the loop from a thread.

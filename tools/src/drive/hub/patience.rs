@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use link::State;
 use serde_json::json;
 
 use super::Hub;
+use crate::drive::wire::OPENING_BYTES;
 
 /// A wait that is worth a word.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,11 +26,14 @@ impl Hub {
     }
     /// Tells those that have waited for some time why; and the next time anew.
     pub(super) fn tell_waiting(&mut self) {
+        // on a slow wire a session takes its time to open
+        let opening = self.wire.link.state() != State::Open && self.wire.has_port();
+        let patience = if opening { PATIENCE.max(self.wire.time_of(OPENING_BYTES)) } else { PATIENCE };
         let Some(control) = self.control.as_mut().filter(|c| c.clients.iter().any(|c| c.asked.is_some())) else { return };
         let Some(why) = self.wire.trouble() else {
             return control.clients.iter_mut().for_each(|client| client.waits = false);
         };
-        let late = |asked: Instant| asked.elapsed() >= PATIENCE;
+        let late = |asked: Instant| asked.elapsed() >= patience;
         let mut told = Vec::new();
         for client in control.clients.iter_mut().filter(|c| !c.waits && c.asked.is_some_and(late)) {
             client.waits = true;

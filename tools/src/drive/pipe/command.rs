@@ -37,7 +37,7 @@ pub(super) fn outlast(user: &User, signals: &mut Signals) -> Result<(), Failure>
                     return Err(Failure::signal(number, words));
                 }
                 Signal::Child => crate::guard::tend(),
-                Signal::Stats | Signal::Terminal => {}
+                Signal::Stats | Signal::Terminal | Signal::Reopen => {}
             }
         }
         wait(&[(signals.fd(), PollFlags::POLLIN)], Some(LOOK)).map_err(|e| Wire::<1>::cannot_wait(&e))?;

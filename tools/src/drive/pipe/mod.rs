@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use link::{CloseCode, Event, Link, State};
 use nix::poll::PollFlags;
 
+use super::buffers;
 use super::user::User;
 use super::wire::{Protocol, Settings, Start, Streams, Wire};
 use super::{shorter, wait};
@@ -39,8 +40,9 @@ pub struct Session {
     /// Bytes on their way to the user.
     pending: Vec<u8>,
     read_least: usize,
-    /// Bytes of the buffer on the way out.
+    /// Bytes of the buffer on the way out, and by how many both may still grow.
     room: usize,
+    growth_left: usize,
     hung_up: Option<Instant>,
     hung_up_progress: (Instant, u64),
     input_ended: bool,
@@ -48,15 +50,15 @@ pub struct Session {
     left_unread: usize,
 }
 
-/// Stream buffers: half a second of the wire on the way out, so that little is hidden from the
+/// Stream buffers at first: half a second of the wire on the way out, so that little is hidden from the
 /// writer; plenty on the way in.
-fn buffers(baud: u32, ports: usize) -> (usize, usize) {
+fn sizes(baud: u32, ports: usize) -> (usize, usize) {
     let out = if baud == 0 { 1 << 20 } else { (baud as usize / 20).clamp(8192, 1 << 20) };
     (out, if baud == 0 { 1 << 20 } else { ports << 18 })
 }
 
 fn new_link(start: Start) -> Protocol<1> {
-    let (out, into) = buffers(start.baud, start.lanes.len());
+    let (out, into) = sizes(start.baud, start.lanes.len());
     let buffer = |len| vec![0u8; len].into_boxed_slice();
     Link::bonded(start.rate, start.id, start.now, start.lanes, Some((buffer(out), buffer(into))))
 }
@@ -65,7 +67,7 @@ impl Session {
     /// Opens the ports (unless they are to be waited for) and begins to call.
     pub fn open(openers: Vec<Opener>, settings: Settings, signals: Signals) -> Result<Session, Failure> {
         let wire = Wire::open(openers, settings, Streams { channels: false, make: new_link })?;
-        let (out, _) = buffers(wire.buffer_baud(), wire.count());
+        let (out, _) = sizes(wire.buffer_baud(), wire.count());
         Ok(Session {
             wire,
             user: User::none(),
@@ -73,6 +75,7 @@ impl Session {
             pending: Vec::new(),
             read_least: READ_LEAST.min(out / 4),
             room: out,
+            growth_left: buffers::GROWTH_MAX,
             hung_up: None,
             hung_up_progress: (Instant::now(), 0),
             input_ended: false,
@@ -98,6 +101,7 @@ impl Session {
             self.serve_input(ready.input, &mut buffer);
             self.serve_hangup();
             self.serve_output(ready.output);
+            self.grow();
             self.wire.transmit();
             self.serve_events();
             self.wire.watch();
@@ -124,8 +128,8 @@ impl Session {
         let link = &self.wire.link;
         // nothing is read before somebody can take it: a command that fails then can still be told
         let writable = link.writable();
-        // where the rate can change, the buffer may hold more than half a second
-        let few = self.room - writable.min(self.room) < buffers(self.wire.total_baud(), self.wire.count()).0;
+        // the buffer may hold more than what is to wait
+        let few = self.room - writable.min(self.room) < self.wait_most();
         let reading = link.state() == State::Open && writable >= self.read_least && few;
         let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
@@ -145,6 +149,25 @@ impl Session {
         Ok(Ready { port: self.wire.ready(&flags, &port), input: at(input), output: at(output) })
     }
 
+    /// Bytes that are to wait on the way out, at most: half a second of the wire, and what a long way takes.
+    fn wait_most(&self) -> usize {
+        let (baud, way_us) = (self.wire.total_baud(), self.wire.link.way_us());
+        let (out, _) = sizes(baud, self.wire.count());
+        if way_us < buffers::LONG_US { out } else { out.max(buffers::needed(baud / 10, way_us).0) }
+    }
+    /// Buffers follow the round trip.
+    fn grow(&mut self) {
+        let way_us = self.wire.link.way_us();
+        if way_us < buffers::LONG_US {
+            return;
+        }
+        let needed = buffers::needed(self.wire.total_baud() / 10, way_us);
+        if let Some(stream) = self.wire.link.channel(0) {
+            buffers::grow(stream, needed, &mut self.growth_left);
+            self.room = stream.capacity();
+        }
+    }
+
     // ---- news ---------------------------------------------------------------------------------
 
     fn serve_signals(&mut self) {
@@ -152,7 +175,7 @@ impl Session {
             match signal {
                 Signal::Stats => self.wire.show_stats(),
                 Signal::Child => crate::guard::tend(),
-                Signal::Terminal => {}
+                Signal::Terminal | Signal::Reopen => {}
                 Signal::End(HANGUP_SIGNAL) if self.hung_up.is_none() && self.wire.link.state() == State::Open => {
                     self.hung_up = Some(Instant::now());
                 }
@@ -177,9 +200,14 @@ impl Session {
         let acknowledged = self.wire.link.stats().bytes_out;
         if acknowledged > self.hung_up_progress.1 {
             self.hung_up_progress = (Instant::now(), acknowledged);
-        } else if since.elapsed().min(self.hung_up_progress.0.elapsed()) > HANGUP {
+        } else if since.elapsed().min(self.hung_up_progress.0.elapsed()) > self.hangup_patience() {
             self.interrupted(HANGUP_SIGNAL);
         }
+    }
+
+    /// On a slow wire nothing moves before two frames have passed.
+    fn hangup_patience(&self) -> Duration {
+        HANGUP.max(self.wire.time_of(2 * link::FRAME_MAX as u64).min(self.wire.settings.grace / 2))
     }
 
     fn serve_events(&mut self) {

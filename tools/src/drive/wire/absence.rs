@@ -96,7 +96,7 @@ impl<const C: usize> Wire<C> {
         } else if self.link.state() != State::Open {
             Some(match &self.callers.last {
                 Some(complaint) => complaint.clone(),
-                None if self.heard_since.is_some() => self.unopened().into(),
+                None if self.heard_since.is_some() => self.unopened(),
                 None => self.no_answer(),
             })
         } else if self.link.is_silent(now) {

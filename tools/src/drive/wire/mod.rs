@@ -1,6 +1,7 @@
 //! The ports of a link and the protocol on them: reading, writing, losing a port and finding it again.
 
 mod absence;
+mod garbled;
 mod identity;
 mod line;
 mod newcomers;
@@ -26,6 +27,7 @@ use absence::Absence;
 pub use identity::Identity;
 use line::{Line, LineReady, Place};
 use rate::buffer_baud;
+pub(super) use watch::OPENING_BYTES;
 
 /// Time for a last message to leave a port that takes nothing; and the most there is where much goes before it.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -55,6 +57,9 @@ pub(super) type Lane = Path<1024, Option<Noise>>;
 
 /// The link of a wire with up to `C` channels, its buffers on the heap.
 pub(super) type Protocol<const C: usize> = Link<Box<[u8]>, 1024, C, Option<Noise>, Vec<Lane>>;
+
+/// A stream of it.
+pub(super) type Stream = link::Channel<Box<[u8]>>;
 
 /// How the streams of a link are made.
 #[derive(Clone, Copy)]
@@ -86,6 +91,7 @@ pub struct Wire<const C: usize> {
     lines: Vec<Line>,
     pub(super) settings: Settings,
     strange: Option<watch::Strange>,
+    garbled: garbled::Garbled,
     warned: bool,
     callers: identity::Callers,
     said_plain: bool,
@@ -165,6 +171,7 @@ impl<const C: usize> Wire<C> {
             lines,
             settings,
             strange: None,
+            garbled: garbled::Garbled::new(),
             warned: false,
             callers: identity::Callers::default(),
             said_plain: false,
@@ -179,7 +186,7 @@ impl<const C: usize> Wire<C> {
     pub(super) fn renew(&mut self, why: String) -> Result<(), Failure> {
         (self.parted, self.calling_since) = (Some(why), Instant::now());
         self.link = begin(self.streams, &self.settings, &self.lines, self.clock.now())?;
-        (self.strange, self.warned) = (None, false);
+        (self.strange, self.garbled, self.warned) = (None, garbled::Garbled::new(), false);
         self.lines.iter_mut().for_each(Line::renew);
         Ok(())
     }
@@ -266,6 +273,9 @@ impl<const C: usize> Wire<C> {
             match port.read(buffer) {
                 Ok(Some(n)) => {
                     let now = self.clock.now();
+                    if self.link.state() == State::Opening {
+                        self.garbled.see(&buffer[..n]);
+                    }
                     self.link.handle_bytes_of(at, &buffer[..n], now);
                     line.gather(self.link.paths()[at].missing(), now);
                 }
@@ -313,6 +323,11 @@ impl<const C: usize> Wire<C> {
     fn check_grace(&mut self, why: &str) {
         let away = |line: &Line| line.lost_at.is_some_and(|at| at.elapsed() >= self.settings.grace) && line.port.is_none();
         if !self.settings.hold && self.lines.iter().all(away) {
+            if self.link.is_delivered() {
+                // only the peer does not know that this end knows
+                self.outcome.get_or_insert(Ok(()));
+                return;
+            }
             let kind = if self.link.state() == State::Open { kinds::PORT_LOST } else { kinds::PORT_GONE };
             let undelivered = self.undelivered();
             let (why, grace) = (unhinted(why), self.settings.grace.as_secs());

@@ -17,11 +17,11 @@ const STRANGE_AFTER: Duration = Duration::from_secs(3);
 const STRANGE_PAUSE: Duration = Duration::from_secs(5);
 /// What a peer may be that is heard, but with which no session opens.
 const UNPROVED: &str =
-    "the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent";
+    "the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged";
 /// The same where nothing is to be proved: it was ended, or does not hear us.
 const UNOPENED: &str = "a peer was heard, but no session has opened; no answer since";
-/// What it takes to open a session, and to call a few times in vain.
-const OPENING_BYTES: u64 = 400;
+/// What it takes to open a session, and to call a few times in vain: at 300 baud that is long.
+pub(in crate::drive) const OPENING_BYTES: u64 = 800;
 /// Nothing has come through one of several ports for so long: worth a word.
 const SILENT: Duration = Duration::from_secs(3);
 /// Nobody has answered for so long: worth a word.
@@ -46,7 +46,9 @@ impl Strange {
 impl<const C: usize> Wire<C> {
     /// Says what is worth a word by now.
     pub(crate) fn watch(&mut self) {
+        self.call_anew();
         self.watch_strangers();
+        self.watch_garbled();
         self.watch_return();
         self.watch_paths();
     }
@@ -58,7 +60,8 @@ impl<const C: usize> Wire<C> {
             self.strange = None;
             return self.watch_unproved();
         }
-        let quiet = self.strange.as_ref().map_or(self.calling_since, |strange| strange.latest).elapsed() >= NO_ANSWER;
+        let opens_within = self.opens_within();
+        let quiet = self.strange.as_ref().map_or(self.calling_since, |strange| strange.latest).elapsed() >= opens_within;
         if quiet && !self.warned && self.callers.last.is_none() && self.has_port() {
             limit::warn(kinds::NO_ANSWER, format!("{}: {}; calling on", self.spec(), self.no_answer()));
             self.warned = true;
@@ -68,7 +71,7 @@ impl<const C: usize> Wire<C> {
         }
         let strange = self.strange.get_or_insert_with(|| Strange::new(0));
         if strange.bytes != stats.wire_in {
-            if strange.latest.elapsed() >= STRANGE_PAUSE.min(self.settings.grace / 2) {
+            if strange.latest.elapsed() >= STRANGE_PAUSE.max(opens_within).min(self.settings.grace / 2) {
                 *strange = Strange::new(stats.wire_in);
             }
             (strange.bytes, strange.latest) = (stats.wire_in, Instant::now());
@@ -77,17 +80,21 @@ impl<const C: usize> Wire<C> {
         let (kind, complaint) = if stats.alien > 0 {
             let why = "frames arrive, but of another command ('hardline test', 'hardline diode'): start the same at both ends";
             (kinds::MODE_MISMATCH, format!("{}: {why}", self.spec()))
+        } else if let Some(garbled) = self.garbled_call(&stats) {
+            garbled
         } else {
             let why = "none were hardline frames: wrong baud rate or another program?";
             (kinds::NOT_HARDLINE, format!("{}: {} bytes arrived, {why}", self.spec(), stats.wire_in))
         };
         // a peer that has to prove itself is waited for: rubbish proves nothing
         let waits = self.settings.hold || !self.settings.identity.is_plain();
-        if stats.wire_in >= STRANGE_BYTES && lasted >= STRANGE_AFTER && !self.warned {
+        // the first frame may still be coming
+        let after = STRANGE_AFTER.max(self.time_of(OPENING_BYTES));
+        if stats.wire_in >= STRANGE_BYTES && lasted >= after && !self.warned {
             limit::warn(&kind, &complaint);
             self.warned = true;
         }
-        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace && !waits {
+        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace.max(after) && !waits {
             self.fail(kind, complaint);
         }
     }
@@ -112,21 +119,29 @@ impl<const C: usize> Wire<C> {
         }
         let since = self.heard_since.unwrap_or_else(Instant::now);
         if since.elapsed() >= self.opens_within() && !self.warned && self.callers.last.is_none() {
-            let plain = self.settings.identity.is_plain();
-            let kind = if plain { kinds::NO_ANSWER } else { kinds::PEER_UNPROVED };
+            let altered = kinds::BYTES_ALTERED;
+            let kind = match self.garbled_peer() {
+                Some(_) => &*altered,
+                None if self.settings.identity.is_plain() => kinds::NO_ANSWER,
+                None => kinds::PEER_UNPROVED,
+            };
             limit::warn(kind, format!("{}: {}; calling on", self.spec(), self.unopened()));
             self.warned = true;
         }
     }
     /// Why a peer that was heard is none to talk to.
-    pub(super) fn unopened(&self) -> &'static str {
-        if self.settings.identity.is_plain() { UNOPENED } else { UNPROVED }
+    pub(super) fn unopened(&self) -> String {
+        let usual = if self.settings.identity.is_plain() { UNOPENED } else { UNPROVED };
+        self.garbled_peer().unwrap_or_else(|| usual.into())
     }
     /// A session opens sooner than that, whatever the rate.
-    fn opens_within(&self) -> Duration {
+    pub(in crate::drive) fn opens_within(&self) -> Duration {
+        NO_ANSWER.max(self.time_of(OPENING_BYTES))
+    }
+    /// What so many bytes take by the slowest port; nothing where no rate is known.
+    pub(in crate::drive) fn time_of(&self, bytes: u64) -> Duration {
         let slowest = (0..self.count()).map(|at| self.baud_of(at)).filter(|baud| *baud > 0).min();
-        let calls = slowest.map_or(0, |baud| 10_000 * OPENING_BYTES / u64::from(baud));
-        NO_ANSWER.max(Duration::from_millis(calls))
+        Duration::from_micros(slowest.map_or(0, |baud| 10_000_000 * bytes / u64::from(baud)))
     }
 
     /// A lost port is back once a frame of the session has come through it, or a call; one of several once it carries again.
@@ -153,6 +168,7 @@ impl<const C: usize> Wire<C> {
         let open = self.link.state() == State::Open;
         let up = self.link.paths().iter().position(Lane::is_up);
         let other = up.map(|at| self.lines[at].opener.spec().to_string());
+        let (silent, opens_within) = (SILENT.max(self.time_of(OPENING_BYTES / 2)), self.opens_within());
         let going_on = if other.is_some() { "; going on without it" } else { "" };
         for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
             line.path.measure(&path.stats());
@@ -176,7 +192,7 @@ impl<const C: usize> Wire<C> {
                 continue;
             }
             let since = *watched.down_since.get_or_insert_with(Instant::now);
-            let patience = if watched.was_up { SILENT } else { NO_ANSWER };
+            let patience = if watched.was_up { silent } else { opens_within };
             if since.elapsed() < patience || watched.told || line.lost_at.is_some() {
                 continue;
             }

@@ -67,7 +67,6 @@ area! {
                 "cannot listen to signals: {why}",
                 "cannot make a pair of sockets: {why}",
                 "cannot make pipes: {why}",
-                "cannot make a socket in a temporary folder: {why}",
                 "cannot start a thread: {why}",
                 "cannot wait for a sender: {why}",
                 "cannot start the wire: {why}",
@@ -100,6 +99,10 @@ area! {
     }
 
     notices {
+        LINES_LOST = "lines-lost";
+            says ["1 line is missing here: nobody took what is written to stderr", "{n} lines are missing here: nobody took what is written to stderr"];
+            cause "stderr is a pipe that nobody read for a while, or a terminal that was stopped (Ctrl-S). The wire does not wait for that: lines for which there was no room were left out.";
+            remedy "Read stderr, send it to a file or the journal, or start the terminal again (Ctrl-Q); with less -v there is less to read.";
         COMMAND_RUNS = "command-runs";
             says ["everything was delivered, but '{command}' has not ended; waiting for it (Ctrl-C ends it)"];
             cause "The command behind -- has had the end of its input for 5 s and goes on. How it ends is part of the outcome of pipe: it may yet fail to store what it was given.";

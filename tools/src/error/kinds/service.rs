@@ -41,10 +41,10 @@ area! {
         LINK_ABSENT = "link-absent", Exit::Port;
             says [
                 "cannot reach the wire at {socket} (is 'hardline link' running?): {why}",
-                "cannot reach the wire at {socket}: permission denied; use the account that 'hardline link' runs under",
+                "cannot reach the wire at {socket}: permission denied; use the account that 'hardline link' runs under, or one of its --control-group",
             ];
             cause "Nobody listens at the control socket: 'hardline link' is not running, has another --control, or the socket belongs to another user.";
-            remedy "Start 'hardline link PORT --control SOCKET', compare the path, and use the account it runs under.";
+            remedy "Start 'hardline link PORT --control SOCKET', compare the path, and use the account it runs under; 'link --control-group GROUP' lets others in.";
         LINK_ENDED = "link-ended", Exit::Lost;
             says [
                 "'hardline link' has ended",
@@ -65,8 +65,8 @@ area! {
             remedy "End that one, or give each wire a socket of its own.";
         CONTROL_UNMADE = "control-unmade", Exit::Failed;
             says ["cannot make the control socket {socket}: {why}"];
-            cause "The folder of --control is not there or may not be written, the path is longer than 107 bytes, or a file stands there that is no socket.";
-            remedy "Take a short path in a folder of yours, such as /run/hardline/NAME.sock (RuntimeDirectory=hardline in a unit).";
+            cause "The folder of --control is not there or may not be written, the path is longer than 107 bytes, a file stands there that is no socket, or --control-group names no group, or one that this account is not in.";
+            remedy "Take a short path in a folder of yours, such as /run/hardline/NAME.sock (RuntimeDirectory=hardline in a unit). 'getent group' lists groups; in a unit SupplementaryGroups=GROUP.";
         FORWARD_LISTEN = "forward-listen", Exit::Failed;
             says ["cannot listen for --forward {forward}: {why}"];
             cause "Another program listens at that address or path, the address is not of this machine, or ports below 1024 need root.";

@@ -8,8 +8,17 @@ area! {
     failures {
         NOT_HARDLINE = "not-hardline", Exit::Refused;
             says ["{port}: {n} bytes arrived, none were hardline frames: wrong baud rate or another program?", "{port}: {n} bytes arrived, none were frames of 'hardline diode send': wrong baud rate or another program?"];
-            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s, and final after --grace; of a one-way wire said ever more rarely, and never final.";
+            cause "Bytes come, but no frame among them: the ends have different baud rates, a login or a boot loader talks at the other end, or a line is inverted (RS-232 levels on a TTL pin). Said after 3 s (on a slow wire once a session would have opened), and final after --grace; of a one-way wire said ever more rarely, and never final.";
             remedy "Give both ends the same --baud; look at the line with 'picocom PORT' (text: another program; rubbish: another rate). Stop the getty at the other end.";
+        BYTES_ALTERED = "bytes-altered", Exit::Refused;
+            says [
+                "{port}: nothing has got through for {n} s, {n} frames came damaged or were sent in vain: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells",
+                "{port}: {n} bytes arrived, with frames in them of which none was whole: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells",
+                "{port}: the peer is heard, but its frames come damaged: does the wire swallow, double or change certain bytes (XON/XOFF, 0xFF of telnet mode, 7 bits)? 'hardline test' at both ends tells; calling on",
+                "{port}: {n} bytes arrived, none with its highest bit set: has a port on the way 7 data bits?",
+            ];
+            cause "Frames come, but damaged in the same way each time: something on the way takes certain bytes for its own (XON and XOFF, 11 and 13 in hex, of software flow control; FF of a terminal server in telnet mode; NUL), or has 7 data bits. A session that is open goes on, with shorter frames, and gets through what it can; one that never opens ends after --grace, as one does that hears no frames.";
+            remedy "Make the way transparent: raw TCP in place of telnet (ser2net: 'raw', not 'telnet'; no RFC 2217), 8N1, no software flow control ('stty -ixon -ixoff'). 'hardline test' at both ends shows which bytes it is.";
         PEER_SILENT = "peer-silent", Exit::Lost;
             says ["{port}: nothing came from the peer for {n} s", "{port}: the peer fell silent; what was measured until then is above"];
             cause "A session was open, and then no frame came for --grace: the cable was pulled, the other machine is off, asleep or stopped the process.";
@@ -76,8 +85,8 @@ area! {
             cause "The port is open, but nothing at all came for 5 s, or nothing that a session could be opened with (the peer was ended, or does not hear this end): the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
             remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
         PEER_UNPROVED = "peer-unproved";
-            says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, or waits for somebody's consent; calling on"];
-            cause "Frames come, but no session opens, and only the far end can know why.";
+            says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged; calling on"];
+            cause "Frames come, but no session opens, and only the far end can know why: it does not take this end's word, or its bytes are altered on the way there (bytes-altered).";
             remedy "Read the far end's stderr; 'hardline key list' there must have the fingerprint 'hardline key show FILE' prints here, or --psk be the same at both.";
         PATH_DOWN = "path-down";
             says [

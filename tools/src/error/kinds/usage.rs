@@ -11,6 +11,7 @@ area! {
                 "error: {what is wrong with a flag or an argument}",
                 "--interval goes with --watch or --metrics",
                 "nothing to send: name files (or -), --watch DIR, --stream or --lines",
+                "--name is for stdin: it goes with -",
                 "the two ends need two paths: {flag} and {flag} are the same",
                 "with stdio: as the wire, pipe needs a command: hardline pipe stdio: -- CMD",
                 "KEY is one file, or hardline-pub-1 BASE64",
