@@ -16,8 +16,7 @@ const STRANGE_AFTER: Duration = Duration::from_secs(3);
 /// A pause of so long ends them: a machine that boots, or the rest of a session that is over, is no reason to give up.
 const STRANGE_PAUSE: Duration = Duration::from_secs(5);
 /// What a peer may be that is heard, but with which no session opens.
-const UNPROVED: &str =
-    "the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged";
+const UNPROVED: &str = "the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged";
 /// The same where nothing is to be proved: it was ended, or does not hear us.
 const UNOPENED: &str = "a peer was heard, but no session has opened; no answer since";
 /// What it takes to open a session, and to call a few times in vain: at 300 baud that is long.
