@@ -1,7 +1,7 @@
 //! Who holds a device: open descriptors, locks of the kernel, lock files.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::port::lock_file;
@@ -76,8 +76,22 @@ fn opened(root: &Path, device: &Path) -> impl Iterator<Item = u32> {
     let pids = processes.filter_map(|p| p.file_name().to_str()?.parse().ok());
     pids.filter(move |&pid| {
         let mut fds = fs::read_dir(process(root, pid).join("fd")).into_iter().flatten().flatten();
-        fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == device))
+        fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == device) && may_be(root, device, &fd.path()))
     })
+}
+
+/// Whether a descriptor that leads to a path of this name leads to the device: a container may have pseudo-terminals of its own,
+/// with the same names.
+fn may_be(root: &Path, device: &Path, fd: &Path) -> bool {
+    let device = fs::metadata(root.join(device.strip_prefix("/").unwrap_or(device)));
+    match (device, fs::metadata(fd)) {
+        (Ok(device), Ok(opened)) if device.file_type().is_char_device() => {
+            let is_pseudo = (136..=143).contains(&nix::sys::stat::major(device.rdev()));
+            let same_file = (device.dev(), device.ino()) == (opened.dev(), opened.ino());
+            device.rdev() == opened.rdev() && (same_file || !is_pseudo)
+        }
+        _ => true,
+    }
 }
 
 /// `/proc/locks`: `1: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`, the numbers of the device in hexadecimal.
@@ -92,4 +106,27 @@ fn locked(root: &Path, device: &Path) -> Vec<u32> {
         (!words.contains(&"->")).then(|| words.get(at.checked_sub(1)?)?.parse().ok())?
     };
     list.lines().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// In a container, `/dev/pts/1` is another terminal than here.
+    #[test]
+    fn a_name_alone_is_no_device() {
+        let [one, other] = [(); 2].map(|()| nix::pty::openpty(None, None).unwrap());
+        let fd = |fd: &dyn AsRawFd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let path = nix::unistd::ttyname(&one.slave).unwrap();
+        let root = Path::new("/");
+        assert!(may_be(root, &path, &fd(&one.slave)) && !may_be(root, &path, &fd(&other.slave)));
+        assert!(may_be(root, Path::new("/dev/null"), Path::new("/dev/null")));
+        assert!(!may_be(root, Path::new("/dev/null"), Path::new("/dev/zero")));
+        // this process has both sides
+        assert!(has_master(root, std::process::id(), &path));
+        drop(one.master);
+        assert!(!has_master(root, std::process::id(), &path));
+    }
 }

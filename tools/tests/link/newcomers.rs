@@ -76,7 +76,7 @@ fn who_never_speaks_keeps_nobody_out() {
         .enumerate()
         .map(|(i, (place, is_sealed))| {
             let link = sealed.link(&format!("link{i}"), &place.listens, *is_sealed, &[]);
-            let first = place.silent();
+            let first: Vec<_> = (0..20).map(|_| place.silent()).collect();
             let open = wire.feed(&format!("open{i}"), &mut sealed.open(&place.connects, *is_sealed), b"hello");
             (link, first, open)
         })

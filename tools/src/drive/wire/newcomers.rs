@@ -14,7 +14,7 @@ use crate::limit;
 use crate::port::{Opener, Port};
 
 /// So many wait here; others in the listener's queue.
-const MOST: usize = 4;
+const MOST: usize = 16;
 /// Bytes of one that are kept until its turn; behind them it has to wait.
 const HELD: usize = 1 << 16;
 /// What is kept of one that has said nothing yet which could be a frame: a long one begins in it.
@@ -50,11 +50,16 @@ struct Newcomer {
     says: Option<Says>,
     /// It had its turn, and proved nothing.
     tried: bool,
+    since: Instant,
 }
 
 impl Newcomer {
     fn new(port: Port, tried: bool) -> Newcomer {
-        Newcomer { port, deframer: Box::default(), held: Vec::new(), says: None, tried }
+        Newcomer { port, deframer: Box::default(), held: Vec::new(), says: None, tried, since: Instant::now() }
+    }
+    /// Whether it makes room for another: it had its turn, or has said nothing in the time of one.
+    fn makes_room(&self) -> bool {
+        self.tried || (self.says.is_none() && self.since.elapsed() >= TURN)
     }
     /// Takes what came; false once it is gone.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
@@ -106,10 +111,10 @@ impl Newcomers {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
-    /// Whether another may come in: those who said nothing, or had their turn, make room.
+    /// Whether another may come in.
     fn has_room(&self) -> bool {
         let paused = self.paused.is_some_and(|at| at.elapsed() < PAUSE);
-        !paused && (self.waiting.len() < MOST || self.waiting.iter().any(|newcomer| newcomer.says.is_none() || newcomer.tried))
+        !paused && (self.waiting.len() < MOST || self.waiting.iter().any(Newcomer::makes_room))
     }
     /// What to wait for, and how long at most.
     pub(super) fn wait_for<'a>(
@@ -120,7 +125,7 @@ impl Newcomers {
         fds.push((listener, if self.has_room() { PollFlags::POLLIN } else { PollFlags::empty() }));
         let events = |newcomer: &Newcomer| if newcomer.held.len() < HELD { PollFlags::POLLIN } else { PollFlags::empty() };
         fds.extend(self.waiting.iter().map(|newcomer| (newcomer.port.reader(), events(newcomer))));
-        (self.speaks() || self.paused.is_some()).then_some(LOOK)
+        (self.speaks() || !self.has_room()).then_some(LOOK)
     }
     /// Lets in who connects, and takes what those say who wait.
     fn serve(&mut self, opener: &mut Opener, buffer: &mut [u8]) {
@@ -143,7 +148,7 @@ impl Newcomers {
     }
     fn admit(&mut self, mut newcomer: Newcomer, buffer: &mut [u8]) {
         if self.waiting.len() >= MOST
-            && let Some(at) = self.waiting.iter().position(|other| other.says.is_none() || other.tried)
+            && let Some(at) = self.waiting.iter().position(Newcomer::makes_room)
         {
             self.waiting.remove(at);
         }
@@ -209,9 +214,14 @@ impl<const C: usize> Wire<C> {
         let (lane, now) = (&self.link.paths()[at], self.clock.now());
         line.newcomers.follow(lane, now);
         let silent = Duration::from_micros(lane.silence_us(now).unwrap_or(0)).max(line.newcomers.heard.0.elapsed());
+        let turn = line.newcomers.turn.0.elapsed().as_secs();
         let Some((port, said)) = line.newcomers.take_over(lane, self.settings.grace, now) else { return false };
-        let (spec, seconds) = (line.opener.spec(), silent.as_secs());
-        let why = format!("{spec}: another connection has its turn, for the one before was silent for {seconds} s");
+        let why = match silent {
+            silent if silent < TURN => format!("opened no session in {turn} s"),
+            silent => format!("was silent for {} s", silent.as_secs()),
+        };
+        let spec = line.opener.spec();
+        let why = format!("{spec}: another connection has its turn, for the one before {why}");
         limit::warn_at(kinds::CONNECTION_REPLACED, spec, why);
         let before = line.port.take();
         line.close();
@@ -233,5 +243,60 @@ impl<const C: usize> Wire<C> {
         if !said.is_empty() {
             self.link.handle_bytes_of(at, said, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use link::wire::{Binding, Head, Level, write_frame};
+
+    use super::*;
+    use crate::port::{Flow, Options};
+
+    fn listening() -> (tempfile::TempDir, Opener) {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = format!("unix-listen:{}", folder.path().join("s").display()).parse().unwrap();
+        (folder, Opener::new(spec, Options { baud: 0, auto: false, flow: Flow::None }).unwrap())
+    }
+
+    /// Or those who come again at once would send each other away, and the peer too, before it has said a word.
+    #[test]
+    fn who_has_just_connected_is_not_sent_away() {
+        let (folder, mut opener) = listening();
+        let mut streams: Vec<_> = (0..MOST + 1).map(|_| UnixStream::connect(folder.path().join("s")).unwrap()).collect();
+        let (mut newcomers, mut buffer) = (Newcomers::new(), vec![0; 1024]);
+        for _ in 0..3 {
+            newcomers.serve(&mut opener, &mut buffer);
+            assert_eq!((newcomers.waiting.len(), newcomers.has_room()), (MOST, false));
+        }
+        newcomers.waiting[0].since -= TURN;
+        newcomers.serve(&mut opener, &mut buffer);
+        assert_eq!((newcomers.waiting.len(), newcomers.has_room()), (MOST, false));
+        assert_eq!(streams[0].read(&mut buffer).unwrap(), 0, "it had said nothing for long");
+        drop(streams.pop());
+        newcomers.serve(&mut opener, &mut buffer);
+        assert_eq!((newcomers.waiting.len(), newcomers.has_room()), (MOST - 1, true), "one is gone");
+    }
+
+    #[test]
+    fn who_speaks_is_told_from_who_babbles() {
+        let (folder, mut opener) = listening();
+        let mut stream = UnixStream::connect(folder.path().join("s")).unwrap();
+        let (mut newcomers, mut buffer) = (Newcomers::new(), vec![0; 4096]);
+        for _ in 0..20 {
+            stream.write_all(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n".repeat(60).as_slice()).unwrap();
+            newcomers.serve(&mut opener, &mut buffer);
+        }
+        assert!(!newcomers.speaks() && newcomers.waiting[0].held.len() <= 2 * UNHEARD);
+        let mut frame = [0; 100];
+        let n = write_frame(&mut frame, Head::open(20, Level::Plain), Binding::NONE);
+        stream.write_all(&frame[..n]).unwrap();
+        newcomers.serve(&mut opener, &mut buffer);
+        assert_eq!(newcomers.waiting[0].says, Some(Says::Call));
+        let (_, said) = newcomers.take_any().unwrap();
+        assert!(said.ends_with(&frame[..n]), "what it said is kept");
     }
 }

@@ -96,7 +96,10 @@ area! {
             cause "A program that does not lock what it opens (cat, pyserial and what is made with it, a getty) had the port open already. What comes in is given to whoever reads first, so that either gets a part of it; only programs of your own account are seen, as root all.";
             remedy "End it ('sudo fuser -v PORT' names it), or take another port. What a 'hardline link' holds is shared through its --control SOCKET.";
         CONNECTION_REPLACED = "connection-replaced";
-            says ["{port}: another connection has its turn, for the one before was silent for {n} s"];
+            says [
+                "{port}: another connection has its turn, for the one before was silent for {n} s",
+                "{port}: another connection has its turn, for the one before opened no session in {n} s",
+            ];
             cause "Of a tcp-listen: or unix-listen: port, the connection in use is dead (its machine lost power, a NAT forgot it), or it never was a hardline, and another one speaks. Whoever goes on with the session has it after 3 s of silence, a call after 15 s or half of --grace; one that proves nothing loses it again.";
             remedy "Nothing is to be done; if it happens often, see the network, and who else connects there ('ss -tnp').";
         LATENCY_LEFT = "latency-left";
