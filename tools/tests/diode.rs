@@ -715,6 +715,27 @@ fn what_was_sent_before_is_kept() {
     assert!(all[1].as_ref().unwrap().to_string_lossy().starts_with("same."), "{all:?}");
 }
 
+/// Nor does a folder that is away for a while: it is told once, and files are taken when it is there again.
+#[test]
+fn a_watched_folder_may_be_away_for_a_while() {
+    let wire = Wire::new(&[]);
+    let (watched, away) = (wire.path("watched"), wire.path("away"));
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--watch"]).arg(&watched));
+    until("it is there", || watched.join("sent").exists().then_some(()));
+    fs::rename(wire.file("new", b"first"), watched.join("first")).unwrap();
+    until("it is put away", || watched.join("sent/first").exists().then_some(()));
+    fs::rename(&watched, &away).unwrap();
+    fs::rename(wire.file("new", b"no folder"), &watched).unwrap();
+    until("it is told", || send.err().contains("[file-unmoved]").then_some(()));
+    fs::remove_file(&watched).unwrap();
+    fs::rename(&away, &watched).unwrap();
+    fs::rename(wire.file("new", b"second"), watched.join("second")).unwrap();
+    until("it is put away", || watched.join("sent/second").exists().then_some(()));
+    assert_eq!(send.err().matches("[file-unmoved]").count(), 1, "{}", send.err());
+    send.signal(Signal::SIGTERM);
+    send.ends(143);
+}
+
 /// Only root can make a file of somebody else.
 #[test]
 fn a_file_that_may_not_be_moved_is_named_and_the_others_are_sent() {

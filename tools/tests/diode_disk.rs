@@ -147,6 +147,32 @@ fn a_receiver_nobody_reads_from_can_be_ended() {
     said(&child.wait_with_output().unwrap(), 143, "interrupted");
 }
 
+/// A report that goes to a pipe waits for its reader; the line does not, nor who is told to end.
+#[test]
+fn a_report_that_nobody_reads_holds_nobody_up() {
+    let bench = Bench::new();
+    let fifo = bench.path("report");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let args = ["--out", "in", "--report", "report"];
+    said(&bench.recv("object", &args).output().unwrap(), 0, "");
+    common::assert_carried(&bench.path("in/file"), &bytes(20_000, 7));
+    // a line that stays
+    let mut command = bench.hardline(&["-q", "diode", "recv", "exec:cat object; exec sleep 1000", "--forever"]);
+    let mut child = command.args(["--out", "in", "--report", "report"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut reader = File::options().read(true).open(&fifo).unwrap();
+    let mut heard = Vec::new();
+    until("it is reported", || {
+        let mut piece = [0; 512];
+        let n = reader.read(&mut piece).unwrap();
+        heard.extend_from_slice(&piece[..n]);
+        String::from_utf8_lossy(&heard).contains("\"delivered\"").then_some(())
+    });
+    drop(reader);
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
 /// Files that did not come to the disk are not said to be there, nor is a report whole that is not.
 #[test]
 fn folders_and_reports_that_take_nothing_more_are_no_success() {

@@ -89,6 +89,28 @@ fn a_live_screen_ends_when_told_though_its_terminal_stands_still() {
     assert_eq!(watch.wait(), 143);
 }
 
+/// Where somebody has stopped the terminal (Ctrl-S) the bar stands still, and nothing else does.
+#[test]
+fn a_transfer_goes_on_though_its_terminal_stands_still() {
+    let wire = Wire::with(&[]);
+    fs::create_dir(wire.path("top")).unwrap();
+    for i in 0..40 {
+        fs::write(wire.path(&format!("top/{i}")), common::bytes(20_000, i)).unwrap();
+    }
+    let baud = BAUD.to_string();
+    let terminals = [Terminal::new(), Terminal::new()];
+    let mut both = Vec::new();
+    for (terminal, (verb, end, what)) in terminals.iter().zip([("send", "a", "top"), ("recv", "b", "--out")]) {
+        let mut command = hardline(&[verb, "--plain", "-v", "-b", &baud, &wire.text(end), what]);
+        command.args((verb == "recv").then_some("out")).current_dir(wire.rig().dir()).env("TERM", "xterm");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(terminal.slave.try_clone().unwrap());
+        tcflow(&terminal.slave, FlowArg::TCOOFF).unwrap();
+        both.push(wire.spawn(verb, &mut command));
+    }
+    assert_eq!((both[0].wait(), both[1].wait()), (0, 0));
+    assert_eq!(fs::read_dir(wire.path("out/top")).unwrap().count(), 40);
+}
+
 #[test]
 fn a_live_screen_ends_when_told_though_the_link_hangs() {
     let wire = Wire::with(&[]);

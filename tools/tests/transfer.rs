@@ -257,10 +257,13 @@ fn what_breaks_the_protocol_ends_it() {
     let start = Message::Start { number: 0, offset: 0 };
     let finish = Message::Finish { sha256: [0; 32] };
     let many: Vec<_> = (0..=AHEAD as u32).map(|n| file(n, 1, format!("f{n}").as_bytes())).collect();
-    let cases: [&[Message]; 9] = [
+    let cases: [&[Message]; 12] = [
         &many,
         &[file(0, 5, b"f"), file(0, 5, b"g")],
         &[file(0, 5, b"f"), start.clone(), Message::Data(vec![0; 6])],
+        &[file(0, 5, b"f"), start.clone(), Message::Hole { bytes: 6 }],
+        &[file(0, 5, b"f"), start.clone(), Message::Data(vec![0; 3]), Message::Hole { bytes: 3 }],
+        &[Message::Hole { bytes: 1 }],
         &[file(0, 5, b"f"), Message::Start { number: 0, offset: 3 }],
         std::slice::from_ref(&start),
         &[Message::Data(vec![0])],
@@ -298,10 +301,10 @@ fn strangers_and_other_versions_are_told_apart() {
     assert_eq!(take(b"GET / HTTP/1.0\r\n\r\n").exit, Exit::Refused);
     assert_eq!(take(&(MESSAGE_MAX as u32 + 1).to_le_bytes()).exit, Exit::Refused);
     assert_eq!(take(b"").exit, Exit::Lost);
-    let mut newer = Message::Hello { version: 2, files: 0, bytes: 0 }.to_bytes();
+    let mut newer = Message::Hello { version: VERSION + 1, files: 0, bytes: 0 }.to_bytes();
     newer.push(9);
     newer[0] += 1;
-    assert!(take(&newer).message.contains("version 2"));
+    assert!(take(&newer).message.contains(&format!("version {}", VERSION + 1)));
 }
 
 #[test]

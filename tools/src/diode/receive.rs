@@ -318,6 +318,7 @@ impl Receiving<'_> {
     }
 
     fn tick(&mut self, receiver: &Receiver) -> Result<(), Failure> {
+        self.report.flush();
         match &mut self.sink {
             Sink::Objects { spool, .. } => {
                 let flushed = spool.flush();

@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use diode::receiver::Stats;
+use nix::poll::PollFlags;
 use serde_json::{Value, json};
 
+use crate::drive::wait;
 use crate::error::kinds::Entry;
 use crate::error::{Doing, Failure, kinds};
 use crate::limit::{self, Limits};
@@ -17,10 +21,14 @@ const NAMED_MAX: u64 = 1 << 16;
 /// Lines on stderr that name what is missing, one after the other: more than a receiver has objects under way.
 const SHOWN: u32 = 2048;
 
+/// What waits for a reader of a report that goes to a pipe, in bytes; and how long at the end.
+const PENDING_MAX: usize = 1 << 20;
+const LAST: Duration = Duration::from_secs(1);
+
 /// Where reports go.
 #[derive(Debug, Default)]
 pub struct Report {
-    file: Option<File>,
+    file: Option<Lines>,
     path: PathBuf,
     /// Why it is not whole, and whether half a line stands at its end.
     unwritten: Option<io::Error>,
@@ -52,7 +60,7 @@ impl Report {
                 self.torn = false;
                 // beside the line, which does not wait for a disk
                 std::thread::spawn(move || {
-                    if let Some(Err(e)) = old.as_ref().map(crate::disk::sync) {
+                    if let Some(Err(e)) = old.map(Lines::close) {
                         tracing::warn!(code = %kinds::REPORT_UNWRITTEN, "cannot write the report: {e}");
                     }
                 });
@@ -75,7 +83,7 @@ impl Report {
         let Some(file) = &mut self.file else { return };
         // at once: whoever reads along sees whole lines
         let before = if self.torn { "\n" } else { "" };
-        let written = file.write_all(format!("{before}{fields}\n").as_bytes());
+        let written = file.add(format!("{before}{fields}\n").as_bytes());
         self.torn = written.is_err();
         if let Err(e) = written {
             limit::warn(kinds::REPORT_UNWRITTEN, format!("cannot write the report: {e}"));
@@ -87,8 +95,14 @@ impl Report {
         for (of, count) in self.limits.left_out() {
             self.left_out(of, count);
         }
-        let synced = self.file.as_ref().map_or(Ok(()), crate::disk::sync);
+        let synced = self.file.map_or(Ok(()), Lines::close);
         self.unwritten.map_or(synced, Err).doing(kinds::REPORT_UNWRITABLE, || "write the report".into())
+    }
+    /// Hands over what nobody took before: call it about once a second.
+    pub fn flush(&mut self) {
+        if let Some(Err(e)) = self.file.as_mut().map(Lines::flush) {
+            self.unwritten.get_or_insert(e);
+        }
     }
     /// Another session begins: what it lacks is named for itself.
     pub fn begin_session(&mut self) {
@@ -146,8 +160,63 @@ impl Report {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
+/// A file of lines, or something else: a pipe or a terminal that may take none at present. The line does not wait for that.
+#[derive(Debug)]
+struct Lines {
+    file: File,
+    /// What was not taken yet, of what is no file.
+    pending: Option<Vec<u8>>,
+}
+
+fn open(path: &Path) -> io::Result<Lines> {
+    let kind = std::fs::metadata(path).map(|meta| meta.file_type());
+    let waits = kind.as_ref().is_ok_and(|kind| !kind.is_file() && !kind.is_dir());
+    let mut options = File::options();
+    options.create(true).append(true);
+    if waits {
+        // a named pipe that nobody reads yet is opened all the same
+        options.read(kind.is_ok_and(|kind| kind.is_fifo())).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+    Ok(Lines { file: options.open(path)?, pending: waits.then(Vec::new) })
+}
+
+impl Lines {
+    fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(pending) = &mut self.pending else { return self.file.write_all(line) };
+        if pending.len() + line.len() > PENDING_MAX {
+            return self.flush().and(Err(io::Error::other("nobody reads it")));
+        }
+        pending.extend_from_slice(line);
+        self.flush()
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        while !pending.is_empty() {
+            match self.file.write(pending) {
+                Ok(n) => drop(pending.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => {
+                    pending.clear();
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
+    }
+    /// Has all of it on its disk, or taken within a moment.
+    fn close(mut self) -> io::Result<()> {
+        let until = Instant::now() + LAST;
+        loop {
+            self.flush()?;
+            let left = until.saturating_duration_since(Instant::now());
+            match self.pending.as_ref().is_none_or(Vec::is_empty) {
+                true => return crate::disk::sync(&self.file),
+                false if left.is_zero() => return Err(io::Error::other("nobody reads it")),
+                false => drop(wait(&[(self.file.as_fd(), PollFlags::POLLOUT)], Some(left))?),
+            }
+        }
+    }
 }
 
 /// The counters of the line.

@@ -137,8 +137,25 @@ impl Watch {
         Ok(kept)
     }
 
-    /// Takes what is whole.
+    /// Takes what is whole. A folder that could be used once and cannot be at present ends nobody.
     pub fn look(&mut self, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
+        if self.is_stuck() {
+            return Ok(());
+        }
+        let looked = self.looked;
+        match self.look_into(sender, transfers) {
+            Err(failure) if looked && failure.kind == kinds::WATCH_FOLDER => {
+                self.get_stuck(failure.message);
+                Ok(())
+            }
+            looked => {
+                // what comes after a good look is told anew
+                self.stuck.take_if(|(until, _)| *until <= Instant::now());
+                looked
+            }
+        }
+    }
+    fn look_into(&mut self, sender: &mut ObjectSender<Reading>, transfers: &mut Transfers) -> Result<(), Failure> {
         let folders = self.folders()?;
         self.move_rest(&folders);
         let Folders { dir, sending, .. } = folders;
@@ -157,18 +174,20 @@ impl Watch {
             }
             there.insert(path);
         }
+        let mut blocked = false;
         for name in self.files_in(&dir, &self.dir.clone())? {
             let (path, taken) = (self.dir.join(&name), in_sending.join(&name));
             // one of the same name goes first
-            if !there.contains(&taken) && !self.is_stuck() && self.is_ready(&dir, &path) {
+            if !blocked && !there.contains(&taken) && self.is_ready(&dir, &path) {
                 match dir.rename_new(&name, &sending, &name) {
-                    Ok(()) => {
-                        self.stuck = None;
-                        self.add(&sending, taken, sender, |what| transfers.begin_new(what))?;
-                    }
+                    Ok(()) => self.add(&sending, taken, sender, |what| transfers.begin_new(what))?,
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
-                    Err(e) => self.is_stuck_at(&path, &e),
+                    // it is not this file alone: the folder may not be written at present, or the disk is full
+                    Err(e) => {
+                        self.get_stuck(format!("cannot take {}: {e}", shown(&path)));
+                        blocked = true;
+                    }
                 }
             }
             there.insert(path);
@@ -186,7 +205,12 @@ impl Watch {
             return Ok(());
         }
         let to = self.dir.join(SENT);
-        match self.folders()?.put_away(reading.name()) {
+        let folders = match self.folders() {
+            Ok(folders) => folders,
+            // those that were open
+            Err(failure) => self.folders.clone().ok_or(failure)?,
+        };
+        match folders.put_away(reading.name()) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 let (path, to) = (shown(&reading.path), shown(&to));
                 let words =
@@ -213,11 +237,10 @@ impl Watch {
     fn is_stuck(&self) -> bool {
         self.stuck.as_ref().is_some_and(|(until, _)| *until > Instant::now())
     }
-    /// It is not this file alone that cannot be taken: the folder may not be written at present, or the disk is full.
-    fn is_stuck_at(&mut self, path: &Path, e: &io::Error) {
-        let why = e.to_string();
+    /// Says once why nothing is taken for a while.
+    fn get_stuck(&mut self, why: String) {
         if self.stuck.as_ref().is_none_or(|(_, told)| *told != why) {
-            tracing::warn!(code = %kinds::FILE_UNMOVED, "cannot take {}: {why}; trying again", shown(path));
+            tracing::warn!(code = %kinds::FILE_UNMOVED, "{why}; trying again");
         }
         self.stuck = Some((Instant::now() + AGAIN, why));
     }

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
+use nix::unistd::{Whence, lseek64};
 use sha2::{Digest, Sha256};
 
 /// Bytes of a block as stat(2) counts them.
@@ -38,7 +38,7 @@ impl<'a> Holes<'a> {
 }
 
 fn look(file: &File, at: u64, size: u64) -> (u64, bool) {
-    let seek = |whence| i64::try_from(at).map_err(|_| Errno::EOVERFLOW).and_then(|at| lseek(file, at, whence));
+    let seek = |whence| i64::try_from(at).map_err(|_| Errno::EOVERFLOW).and_then(|at| lseek64(file, at, whence));
     match seek(Whence::SeekData) {
         // nothing but a hole up to the end
         Err(Errno::ENXIO) => (size, true),

@@ -19,7 +19,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -87,6 +87,18 @@ pub struct Access {
     pub group: Option<Gid>,
 }
 
+impl Access {
+    /// Lets in whoever may; the socket is there, and for its owner alone.
+    fn open_to_group(&self) -> io::Result<()> {
+        let owner = std::fs::metadata(&self.path)?.gid();
+        // a sandbox may forbid to change what is right
+        if let Some(group) = self.group.map(Gid::as_raw).filter(|group| *group != owner) {
+            std::os::unix::fs::chown(&self.path, None, Some(group))?;
+        }
+        std::fs::set_permissions(&self.path, PermissionsExt::from_mode(self.mode))
+    }
+}
+
 /// The listening socket.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -105,9 +117,8 @@ impl Control {
             let listener = bind_unix(path);
             nix::sys::stat::umask(mask);
             let listener = listener?;
-            let opened = access.group.map_or(Ok(()), |group| std::os::unix::fs::chown(path, None, Some(group.as_raw())));
-            let opened = opened.and_then(|()| std::fs::set_permissions(path, PermissionsExt::from_mode(access.mode)));
-            opened.and_then(|()| listener.set_nonblocking(true)).inspect_err(|_| drop(std::fs::remove_file(path)))?;
+            let opened = access.open_to_group().and_then(|()| listener.set_nonblocking(true));
+            opened.inspect_err(|_| drop(std::fs::remove_file(path)))?;
             Ok(listener)
         };
         let listener = bind().doing(kinds::CONTROL_UNMADE, || format!("make the control socket {}", path.display()))?;

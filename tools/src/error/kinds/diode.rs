@@ -101,8 +101,8 @@ area! {
             cause "It would not arrive under its name (not UTF-8, control characters, too long), or it cannot be read. All others are sent.";
             remedy "Rename it, or mend its permissions. In a watched folder it is looked at again once it has another name.";
         FILE_UNMOVED = "file-unmoved";
-            says ["cannot take {file}: {why}; trying again", "{file} was sent, and cannot be moved to {folder}: {why}; trying again, and the next start sends it again"];
-            cause "Files of a watched folder move to DIR/sending while they travel and to DIR/sent after that, and at present nothing can be moved there: the disk is full, or the rights of the folder have changed. It is tried again every 5 s.";
+            says ["cannot take {file}: {why}; trying again", "cannot look into {folder}: {why}; trying again", "cannot make {folder}: {why}; trying again", "{file} was sent, and cannot be moved to {folder}: {why}; trying again, and the next start sends it again"];
+            cause "Files of a watched folder move to DIR/sending while they travel and to DIR/sent after that, and at present that cannot be: the disk is full, the rights of the folder have changed, or another has its place. It is tried again every 5 s.";
             remedy "Mend what the reason says; nothing is lost meanwhile.";
         FOLDER_MADE = "folder-made";
             says ["{folder} is not there: it is made, and watched"];

@@ -55,8 +55,8 @@ area! {
             remedy "Make room, or name another file. What was shown before is in it.";
         REPORT_UNWRITABLE = "report-unwritable", Exit::Failed;
             says ["cannot open the report {file}: {why}", "cannot write the report: {why}", "cannot write {file}: {why}"];
-            cause "The file of --report, or of 'test --plot', cannot be made (its folder is not there or may not be written), or could not be written to its end: lines are missing in it.";
-            remedy "Make the folder, or name another file.";
+            cause "The file of --report, or of 'test --plot', cannot be made (its folder is not there or may not be written), or could not be written to its end: lines are missing in it. A pipe is waited for, up to 1 MB of lines and 1 s at the end.";
+            remedy "Make the folder, or name another file; read the pipe.";
         TERMINAL_FAILED = "terminal-failed", Exit::Failed;
             says ["the terminal is gone", "cannot set the terminal: {why}", "cannot use the terminal: {why}", "cannot restore the terminal: {why}", "cannot draw: {why}"];
             cause "The terminal that 'console' or 'status --watch' runs on was closed, or cannot be set.";
