@@ -8,6 +8,7 @@
 //! files/  file transfer over a channel: messages, sender, receiver
 //! config/ files that stand for command lines
 //! measure/  what a wire does to bytes, at which rate
+//! lent    the terminal of a login, while it is the wire
 //! keys/   secret and public keys, their files, known peers
 //! campaign/  many short runs with faults at random moments: no loss without a word, no hang, no spin
 //! soak/   a day of noise on two real processes, every byte verified
@@ -16,6 +17,7 @@
 pub mod adapters;
 pub mod beneath;
 pub mod campaign;
+mod chatter;
 mod cleanse;
 pub mod cli;
 pub mod clock;
@@ -30,6 +32,7 @@ pub mod error;
 pub mod files;
 pub mod guard;
 pub mod keys;
+pub mod lent;
 mod limit;
 pub mod log;
 pub mod measure;

@@ -224,6 +224,11 @@ impl Console {
             if let Some(say) = say {
                 self.say(say);
             }
+        } else if let Some(why) = reply["waiting"].as_str() {
+            self.patience = None;
+            self.say(&format!("waiting: {why}"));
+        } else if reply["waiting"] == false {
+            self.say("waiting no longer");
         } else if reply["ended"] == true {
             self.last = Some(Ok(()));
         } else if let Some(why) = reply["failed"].as_str() {

@@ -159,6 +159,7 @@ impl<const C: usize> Wire<C> {
     }
 
     fn peer_proved(&mut self) {
+        self.tell_open();
         self.callers = Callers::default();
         let identity = self.settings.identity.clone();
         if let Identity::Plain { said: false } = *identity
@@ -268,6 +269,7 @@ impl<const C: usize> Wire<C> {
         }
         if new && callers.asked.is_none() {
             limit::warn(kind, format!("{complaint}; calling on"));
+            self.told = true;
         }
         callers.last = Some(complaint);
     }

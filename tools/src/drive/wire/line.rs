@@ -39,6 +39,8 @@ pub(super) struct Line {
     pub(super) draining: Option<Draining>,
     /// What is known of its path.
     pub(super) path: super::watch::Watched,
+    /// What was heard that was no frame.
+    pub(super) hearsay: super::text::Hearsay,
 }
 
 impl Line {
@@ -57,12 +59,14 @@ impl Line {
             rates: super::rate::unknown(),
             draining: None,
             path: super::watch::Watched::default(),
+            hearsay: super::text::Hearsay::default(),
         }
     }
     /// Another session begins.
     pub(super) fn renew(&mut self) {
         self.lost_frames = 0;
         self.path = super::watch::Watched::default();
+        self.hearsay = super::text::Hearsay::default();
     }
 
     /// Adds what it waits for; returns how long it may wait if its path may wait so long, and its place.
