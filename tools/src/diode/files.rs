@@ -169,7 +169,8 @@ fn announce_file(path: &Path, (file, meta): (File, Metadata), way: Way) -> Resul
 
 /// The same of stdin, which is copied to a temporary file first.
 pub fn message(signals: &Signals) -> Result<(Description, Reading), Failure> {
-    let mut copy = tempfile::tempfile().doing(kinds::SOURCE_UNREADABLE, || "read -".into())?;
+    let copying = || format!("copy stdin to {}", shown(&std::env::temp_dir()));
+    let mut copy = tempfile::tempfile().doing(kinds::COPY_FAILED, copying)?;
     let (mut stdin, mut buffer) = (File::from(crate::stdio::input()?), vec![0; 1 << 16]);
     loop {
         let fds = [(stdin.as_fd(), PollFlags::POLLIN), (signals.fd(), PollFlags::POLLIN)];
@@ -185,7 +186,7 @@ pub fn message(signals: &Signals) -> Result<(Description, Reading), Failure> {
                 reading.copy = Some(Rc::new(copy));
                 return Ok((description, reading));
             }
-            n => copy.write_all(&buffer[..n]).doing(kinds::SOURCE_UNREADABLE, || "read -".into())?,
+            n => copy.write_all(&buffer[..n]).doing(kinds::COPY_FAILED, copying)?,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use diode::receiver::Stats;
 
+use crate::chatter::Chatter;
+
 /// Bytes without any frame, and how long they may come, before a word.
 const BYTES: u64 = 64;
 const AFTER: Duration = Duration::from_secs(3);
@@ -21,19 +23,33 @@ pub(super) struct Strange {
     said: u64,
     since: Option<Instant>,
     pause: Duration,
+    /// When it was first told.
+    told: Option<Instant>,
+    /// The latest bytes.
+    pub(super) chatter: Chatter,
+}
+
+/// What is worth a word.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// So many bytes came without a frame.
+    Strange(u64),
+    /// Frames come, so long after that was told.
+    Over(Duration),
 }
 
 impl Strange {
     pub(super) fn new() -> Strange {
-        Strange { frames: 0, from: 0, said: 0, since: None, pause: AFTER }
+        Strange { frames: 0, from: 0, said: 0, since: None, pause: AFTER, told: None, chatter: Chatter::default() }
     }
-    /// How many bytes came without a frame, when that is worth a word.
-    pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<u64> {
+    /// What is to be said by now.
+    pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<Word> {
         let frames =
             [stats.frames_in, stats.sealed, stats.plain, stats.refused, stats.replayed, stats.foreign].into_iter().sum::<u64>();
         if frames != self.frames {
+            let told = self.told;
             *self = Strange { frames, from: stats.wire_in, said: stats.wire_in, ..Strange::new() };
-            return None;
+            return told.map(|told| Word::Over(now.duration_since(told)));
         }
         if stats.wire_in < self.said + BYTES {
             return None;
@@ -43,7 +59,8 @@ impl Strange {
             return None;
         }
         (self.said, self.since, self.pause) = (stats.wire_in, None, (self.pause * RARER).min(RAREST));
-        Some(stats.wire_in - self.from)
+        self.told.get_or_insert(now);
+        Some(Word::Strange(stats.wire_in - self.from))
     }
 }
 
@@ -58,12 +75,16 @@ mod tests {
         // a day of 100 bytes a second
         for second in 0..86_400u64 {
             let stats = Stats { wire_in: second * 100, ..Stats::default() };
-            if let Some(bytes) = strange.watch(&stats, began + Duration::from_secs(second)) {
-                assert_eq!(bytes, second * 100);
+            if let Some(word) = strange.watch(&stats, began + Duration::from_secs(second)) {
+                assert_eq!(word, Word::Strange(second * 100));
                 told.push(second);
             }
         }
         assert!(told[0] <= 5 && told[1] <= 40 && (20..40).contains(&told.len()), "{told:?}");
+        // a frame ends it, and that is told once
+        let (frame, day) = (Stats { wire_in: 8_640_000, frames_in: 1, ..Stats::default() }, Duration::from_secs(86_400));
+        let over = Word::Over(day - Duration::from_secs(told[0]));
+        assert_eq!([(); 2].map(|()| strange.watch(&frame, began + day)), [Some(over), None]);
     }
 
     #[test]
