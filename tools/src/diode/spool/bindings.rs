@@ -43,8 +43,11 @@ pub(super) enum Said {
 pub type Named = HashMap<u32, Key>;
 
 /// Numbers of objects from first to last, and those of their transfers, as far as their neighbours tell them.
+pub type Gap = ((u32, u32), Option<(u64, u64)>);
+
+/// Objects of which no manifest came.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Unheard(pub Vec<((u32, u32), Option<(u64, u64)>)>);
+pub struct Unheard(pub Vec<Gap>);
 
 impl Unheard {
     /// Of a session that told of these and had so many.

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use diode::object::Ledger;
 use diode::wire::{Manifest, Record};
 
-pub use self::bindings::{Named, Unheard};
+pub use self::bindings::{Gap, Named, Unheard};
 pub use self::bounds::{Bounds, MEMORY, MEMORY_MIN};
 pub use self::delivered::Owed;
 pub use self::partial::Partial;
