@@ -79,7 +79,8 @@ fn told_by(line: &str) -> Option<&'static Entry> {
 /// Messages with most of these words, in what they say before what is said about them.
 fn with_words(line: &str) -> Option<Found> {
     let line = line.to_lowercase();
-    let asked: Vec<&str> = words(&line).collect();
+    // paths are the user's
+    let asked: Vec<&str> = line.split_whitespace().filter(|word| !word.contains('/')).flat_map(words).collect();
     let has = |text: &str, word: &str| words(&text.to_lowercase()).any(|other| other == word);
     let score = |entry: &Entry| -> (usize, usize) {
         let said = |word: &&&str| has(entry.code, word) || entry.says.iter().any(|says| has(says, word));

@@ -267,11 +267,12 @@ impl<const C: usize> Wire<C> {
             }
             return;
         }
-        if new && callers.asked.is_none() {
-            limit::warn(kind, format!("{complaint}; calling on"));
+        let told = new && callers.asked.is_none();
+        callers.last = Some(complaint.clone());
+        if told {
             self.told = true;
+            self.say(kind, &format!("{complaint}; calling on"));
         }
-        callers.last = Some(complaint);
     }
 }
 

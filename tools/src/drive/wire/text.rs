@@ -82,11 +82,11 @@ impl<const C: usize> Wire<C> {
                 // whoever does not wait for ever has to hear it often enough to give up
                 _ => (RARELY.min(grace / 4), if self.settings.hold && !open { RAREST } else { RARELY.min(grace / 4) }),
             };
-            let complaint = complaint(line.opener.spec(), who, &last);
             if line.hearsay.told.is_none() {
+                let complaint = complaint(line.opener.spec(), who, &last);
                 told.push(format!("{complaint}; calling on, rarely"));
+                line.hearsay.told = Some(complaint);
             }
-            line.hearsay.told = Some(complaint);
             line.hearsay.hush(first, most);
         }
         self.told |= !told.is_empty();
