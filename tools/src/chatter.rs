@@ -42,12 +42,14 @@ impl Chatter {
 
 fn who(text: &str, last: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    // with what it echoes behind it
+    let is_prompt = |line: &str| line.ends_with(['$', '#', '%', '>']) || ["$ ", "# ", "> "].iter().any(|end| line.contains(end));
     let is_kernel = |line: &str| line.starts_with('[') && line.split_once("] ").is_some_and(|(time, _)| time.contains('.'));
     if has(&["hardline: ended by signal", "[still-sending]"]) {
         ENDED
     } else if has(&["login:", "password:"]) {
         "a login prompt"
-    } else if has(&["command not found", ": not found", "syntax error"]) || last.ends_with(['$', '#', '%', '>']) {
+    } else if has(&["command not found", ": not found", "syntax error"]) || is_prompt(last) {
         "a shell"
     } else if has(&["u-boot", "grub", "bios", "booting", "starting kernel", "systemd["]) || is_kernel(last) {
         "a boot log"
@@ -72,6 +74,7 @@ mod tests {
             ("\r\nDebian GNU/Linux 12 box ttyS0\r\n\r\nbox login: ", "a login prompt", "box login:"),
             ("bash: $'\\270lZ': command not found\r\nroot@box:~# ", "a shell", "root@box:~#"),
             ("\u{1b}[?2004huser@box:/tmp$ ", "a shell", "?[?2004huser@box:/tmp$"),
+            ("\r\n=> what was sent to it", "a shell", "=> what was sent to it"),
             ("U-Boot 2023.01 (Jan 2023)\r\nHit any key to stop autoboot: 3", "a boot log", "Hit any key to stop autoboot: 3"),
             ("[    1.234567] usb 1-1: new device\r\n", "a boot log", "[    1.234567] usb 1-1: new device"),
             ("$GPGGA,123519,4807.038,N,01131.000,E,1\r\n", "another program", "$GPGGA,123519,4807.038,N,01131.000,E,1"),
