@@ -232,6 +232,7 @@ impl<const C: usize> Wire<C> {
         self.link.handle_reopen_of(at, now);
         if !said.is_empty() {
             self.link.handle_bytes_of(at, said, now);
+            self.lines[at].hearsay.take(said, &self.link.paths()[at].stats());
         }
     }
 }

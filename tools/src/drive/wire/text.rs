@@ -1,0 +1,131 @@
+//! Text in the place of frames: a login, a shell, a boot log. It is named, and called rarely from then on: a shell runs
+//! what it is sent.
+
+use std::time::{Duration, Instant};
+
+use link::{State, Stats};
+
+use super::Wire;
+use crate::chatter::{ANOTHER, Chatter, ENDED};
+use crate::error::kinds;
+use crate::port::Spec;
+
+/// How long no frame came, before text counts: while a session opens, and in one that is open.
+const OPENING: Duration = Duration::from_secs(2);
+const SILENT_US: u64 = 1_500_000;
+/// How often whoever talks there is called: at first, and after a while.
+const RARELY: Duration = Duration::from_secs(10);
+const RAREST: Duration = Duration::from_secs(60);
+/// For how long then: a call and its answer.
+const TURN: Duration = Duration::from_millis(200);
+
+/// What a port said since its last frame.
+#[derive(Debug, Default)]
+pub(super) struct Hearsay {
+    chatter: Chatter,
+    frames: u64,
+    since: Option<Instant>,
+    /// What was said of it.
+    told: Option<String>,
+    /// Until when nothing is sent, and for how long the last time.
+    hush: Option<(Instant, Duration)>,
+}
+
+impl Hearsay {
+    /// Bytes came; frames of whatever kind are counted there.
+    pub(super) fn take(&mut self, bytes: &[u8], stats: &Stats) {
+        let frames = stats.frames_in + stats.alien + stats.forged + stats.echoes;
+        if frames != self.frames {
+            *self = Hearsay { frames, ..Hearsay::default() };
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        self.chatter.take(bytes);
+    }
+    /// How long nothing is to be sent; none while something may.
+    pub(super) fn hushed_for(&self) -> Option<Duration> {
+        let ((until, _), now) = (self.hush?, Instant::now());
+        match until.checked_duration_since(now) {
+            Some(left) if !left.is_zero() => Some(left),
+            // until its turn is noticed to be over
+            _ => (now >= until + TURN).then_some(TURN),
+        }
+    }
+    /// Text stands there: from now on calls are rare, and ever rarer.
+    fn hush(&mut self, first: Duration, most: Duration) {
+        let now = Instant::now();
+        self.hush = match self.hush {
+            None => Some((now + first, first)),
+            Some((until, pause)) if now >= until + TURN => {
+                let pause = (pause * 2).min(most);
+                Some((now + pause, pause))
+            }
+            hush => hush,
+        };
+    }
+}
+
+impl<const C: usize> Wire<C> {
+    /// Says once who talks there, and holds our calls back.
+    pub(super) fn watch_text(&mut self) {
+        let (open, now, grace) = (self.link.state() == State::Open, self.clock.now(), self.settings.grace);
+        let mut told = Vec::new();
+        for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
+            let Some(since) = line.hearsay.since else { continue };
+            let stands = if open { path.silence_us(now) >= Some(SILENT_US) } else { since.elapsed() >= OPENING };
+            let Some((who, last)) = line.hearsay.chatter.speaker().filter(|_| stands) else { continue };
+            let (first, most) = match who {
+                // what is left of frames may be text of the user's
+                ANOTHER if open => continue,
+                // it will not come back to this session
+                ENDED if open => (grace, grace),
+                // whoever does not wait for ever has to hear it often enough to give up
+                _ => (RARELY.min(grace / 4), if self.settings.hold && !open { RAREST } else { RARELY.min(grace / 4) }),
+            };
+            if line.hearsay.told.is_none() {
+                let complaint = complaint(line.opener.spec(), who, &last);
+                told.push(format!("{complaint}; calling on, rarely"));
+                line.hearsay.told = Some(complaint);
+            }
+            line.hearsay.hush(first, most);
+        }
+        self.told |= !told.is_empty();
+        told.iter().for_each(|words| self.say(&kinds::TEXT_HEARD, words));
+    }
+    /// What was told of the text that stands in the place of frames.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.lines.iter().find_map(|line| line.hearsay.told.as_deref())
+    }
+}
+
+fn complaint(spec: &Spec, who: &str, last: &str) -> String {
+    format!("{spec}: text comes in the place of frames, from {who}: '{last}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_ends_it() {
+        let mut hearsay = Hearsay::default();
+        hearsay.take(b"a line that ends before a frame comes\r\n", &Stats::default());
+        hearsay.hush(Duration::from_secs(9), RAREST);
+        assert!(hearsay.chatter.speaker().is_some() && hearsay.hushed_for().is_some());
+        hearsay.take(b"\x00frame", &Stats { alien: 1, ..Stats::default() });
+        assert!(hearsay.chatter.speaker().is_none() && hearsay.hushed_for().is_none() && hearsay.since.is_none());
+    }
+
+    #[test]
+    fn there_is_a_turn_between_two_pauses() {
+        let mut hearsay = Hearsay::default();
+        hearsay.hush(Duration::ZERO, RAREST);
+        assert_eq!(hearsay.hushed_for(), None, "its turn");
+        let over = Instant::now() - TURN;
+        hearsay.hush = Some((over, Duration::from_secs(5)));
+        assert_eq!(hearsay.hushed_for(), Some(TURN), "over, and not noticed");
+        hearsay.hush(Duration::ZERO, Duration::from_secs(8));
+        assert_eq!(hearsay.hush.map(|(_, pause)| pause), Some(Duration::from_secs(8)), "longer each time");
+        assert!(hearsay.hushed_for() > Some(Duration::from_secs(7)));
+    }
+}
