@@ -34,13 +34,15 @@ pub(super) struct Hearsay {
 impl Hearsay {
     /// Bytes came; frames of whatever kind are counted there.
     pub(super) fn take(&mut self, bytes: &[u8], stats: &Stats) {
-        let frames = stats.frames_in + stats.alien + stats.forged + stats.echoes;
-        if frames != self.frames {
-            *self = Hearsay { frames, ..Hearsay::default() };
-            return;
+        if frames(stats) != self.frames {
+            return self.restart(stats);
         }
         self.since.get_or_insert_with(Instant::now);
         self.chatter.take(bytes);
+    }
+    /// A frame came, or somebody else is there from now on.
+    pub(super) fn restart(&mut self, stats: &Stats) {
+        *self = Hearsay { frames: frames(stats), ..Hearsay::default() };
     }
     /// How long nothing is to be sent; none while something may.
     pub(super) fn hushed_for(&self) -> Option<Duration> {
@@ -63,6 +65,10 @@ impl Hearsay {
             hush => hush,
         };
     }
+}
+
+fn frames(stats: &Stats) -> u64 {
+    stats.frames_in + stats.alien + stats.forged + stats.echoes
 }
 
 impl<const C: usize> Wire<C> {
