@@ -622,7 +622,8 @@ fn holes_are_not_sent_and_stay_holes() {
     fs::write(rig.path("out/.again.hardline-part"), &begin).unwrap();
     let mut recv = Running::start(&rig, "recv", "recv", "b", &["--out", "out"]);
     let mut send = Running::start(&rig, "send", "send", "a", &["again"]);
-    (send.ends(0), recv.ends(0));
+    send.ends(0);
+    recv.ends(0);
     assert_same(&rig, "again");
 }
 
