@@ -28,6 +28,10 @@ impl Chatter {
         self.0.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL)..]);
         self.0.drain(..self.0.len().saturating_sub(TAIL));
     }
+    /// Whether somebody at a terminal that is the wire wants it back: Ctrl-C three times, or Ctrl-X five times as with `rz`.
+    pub(crate) fn wants_end(&self) -> bool {
+        self.0.ends_with(&[0x03; 3]) || self.0.ends_with(&[0x18; 5])
+    }
     /// Who talks, and his last line, to be printed; none where that is no text.
     pub(crate) fn speaker(&self) -> Option<(&'static str, String)> {
         let is_shown = |b: &&u8| matches!(b, 0x20..=0x7E | b'\n' | b'\r' | b'\t' | 0x07 | 0x08 | 0x1B);

@@ -19,7 +19,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use crate::drive::wait;
 use crate::error::{Doing, Failure, kinds};
 use crate::limit;
-use crate::log::last_words;
+use crate::log::{hint, last_words};
 use crate::port::serial::queued;
 use crate::signal::{Signal, Signals};
 
@@ -46,6 +46,7 @@ pub fn keep() -> Result<Option<u8>, Failure> {
         return Ok(None);
     }
     let signals = Signals::with_children().doing(kinds::SYSTEM, || "listen to signals".into())?;
+    hint("this terminal is the wire now; while nobody answers, Ctrl-C three times ends that");
     let lent = Lent::take().doing(kinds::TERMINAL_FAILED, || "set the terminal".into())?;
     let child = start().doing(kinds::SYSTEM, || "start the process that uses the terminal".into())?;
     let status = outlive(child, &signals).doing(kinds::SYSTEM, || "wait for the process that uses the terminal".into())?;

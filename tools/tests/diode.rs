@@ -1075,7 +1075,7 @@ fn a_message_that_finds_no_room_is_told_where() {
     let mut send = wire.send();
     send.arg("-").env("TMPDIR", "/dev/null");
     let says = wire.start("send", &mut send).ends(1);
-    assert!(says.contains("hardline: cannot copy stdin to /dev/null: ") && says.contains(" [copy-failed]"), "{says}");
+    assert!(says.contains("hardline: cannot copy - to /dev/null: ") && says.contains(" [copy-failed]"), "{says}");
 }
 
 #[test]

@@ -41,8 +41,11 @@ impl Login {
     }
     /// A line for the shell, from nobody who stays at end a.
     fn types(&self, line: &str) {
+        self.presses(&format!("{line}\r"));
+    }
+    fn presses(&self, keys: &str) {
         let mut port = File::options().read(true).write(true).open(self.wire.path("a")).unwrap();
-        port.write_all(format!("{line}\r").as_bytes()).unwrap();
+        port.write_all(keys.as_bytes()).unwrap();
     }
     /// Has the shell run hardline with these words, among them something of this test alone; once it runs.
     #[track_caller]
@@ -151,6 +154,22 @@ fn a_near_end_that_is_killed_leaves_nothing_to_the_shell() {
     near.running.kill();
     login.is_unharmed(5);
     assert!(login.seen.contains("nothing came from the peer for 2 s"), "{:?}", login.seen);
+}
+
+/// Nobody answers, and the keys of a terminal that is the wire are bytes on it.
+#[test]
+fn who_sits_at_the_terminal_gets_it_back() {
+    let mut login = Login::new();
+    let out = login.wire.text("in");
+    for words in [format!("recv stdio: --plain --out {out}"), format!("diode recv stdio: --out {out}")] {
+        login.runs(&words);
+        login.presses("\x03\x03\x03");
+        let said = login.awaits_prompt();
+        assert!(said.contains("hardline: ") && said.contains("[interrupted]"), "{said:?}");
+        login.types("echo code-$?.");
+        let said = login.awaits_prompt();
+        assert!(said.contains("\ncode-130.\r\n"), "{said:?}");
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use link::{State, Stats};
+use link::{CloseCode, State, Stats};
 
 use super::Wire;
 use crate::chatter::{ANOTHER, Chatter, ENDED};
-use crate::error::kinds;
+use crate::error::{Failure, kinds};
 use crate::port::Spec;
 
 /// How long no frame came, before text counts: while a session opens, and in one that is open.
@@ -75,11 +75,15 @@ impl<const C: usize> Wire<C> {
     /// Says once who talks there, and holds our calls back.
     pub(super) fn watch_text(&mut self) {
         let (open, now, grace) = (self.link.state() == State::Open, self.clock.now(), self.settings.grace);
+        self.watch_keys(open);
         let mut told = Vec::new();
         for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
             let Some(since) = line.hearsay.since else { continue };
             let stands = if open { path.silence_us(now) >= Some(SILENT_US) } else { since.elapsed() >= OPENING };
-            let Some((who, last)) = line.hearsay.chatter.speaker().filter(|_| stands) else { continue };
+            if !stands {
+                continue;
+            }
+            let Some((who, last)) = line.hearsay.chatter.speaker() else { continue };
             let (first, most) = match who {
                 // what is left of frames may be text of the user's
                 ANOTHER if open => continue,
@@ -97,6 +101,16 @@ impl<const C: usize> Wire<C> {
         }
         self.told |= !told.is_empty();
         told.iter().for_each(|words| self.say(&kinds::TEXT_HEARD, words));
+    }
+    /// On a terminal that is the wire nobody else hears Ctrl-C. Frames may have it in them, but where some come nothing is
+    /// looked for.
+    fn watch_keys(&mut self, open: bool) {
+        let line = &self.lines[0];
+        let silent = || !open || self.link.paths()[0].silence_us(self.clock.now()) >= Some(SILENT_US);
+        if line.hearsay.chatter.wants_end() && silent() && line.opener.is_lent() {
+            self.link.close(CloseCode::Interrupted);
+            self.end(Failure::signal(libc::SIGINT, format!("ended by signal {}", libc::SIGINT)));
+        }
     }
     /// What was told of the text that stands in the place of frames.
     pub(super) fn text(&self) -> Option<&str> {
