@@ -59,7 +59,7 @@ fn who(text: &str, last: &str) -> &'static str {
         ENDED
     } else if has(&["login:", "password:"]) {
         "a login prompt"
-    } else if has(&["command not found", ": not found", "syntax error"]) || is_prompt(last) {
+    } else if has(&["command not found", ": command not", ": not found", "syntax error"]) || is_prompt(last) {
         "a shell"
     } else if has(&["u-boot", "grub", "bios", "booting", "starting kernel", "systemd["]) || is_kernel(last) {
         "a boot log"

@@ -114,7 +114,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the port is our own stdin and stdout, and one of them a terminal.
+    /// Whether the port is our own stdin and stdout, as far as it is used, and a terminal.
     pub fn uses_our_terminal(&self) -> bool {
         let port = match self {
             Command::Pipe(args) => &args.port.port,
@@ -122,8 +122,8 @@ impl Command {
             Command::Send(args) => &args.port.port,
             Command::Recv(args) => &args.port.port,
             Command::Test(args) => &args.port,
-            Command::Diode(DiodeCommand::Send(args)) => &args.port.port,
-            Command::Diode(DiodeCommand::Recv(args)) => &args.port.port,
+            Command::Diode(DiodeCommand::Send(args)) => return args.port.port.is_lent_out(),
+            Command::Diode(DiodeCommand::Recv(args)) => return args.port.port.is_lent_in(),
             _ => return false,
         };
         port.is_lent()

@@ -104,6 +104,7 @@ struct Lent {
 
 impl Lent {
     fn take() -> io::Result<Lent> {
+        // one of them may be a file, of a wire that has one way
         let terminal = |fd: OwnedFd| fd.is_terminal().then(|| File::from(fd));
         let input = terminal(io::stdin().as_fd().try_clone_to_owned()?);
         let output = terminal(io::stdout().as_fd().try_clone_to_owned()?);

@@ -57,3 +57,25 @@ fn who_uses_a_service_is_told() {
     on_a_port(Terminal::start(&mut wire.open("a", "said")));
     drop((near, far));
 }
+
+/// A recording is read, or written, at a terminal: that is no wire, and stays as it is.
+#[test]
+fn a_terminal_beside_a_recording_is_left_alone() {
+    use std::fs::File;
+    use std::process::Stdio;
+    let wire = Wire::with(&[]);
+    std::fs::write(wire.path("file"), "content").unwrap();
+    let diode = |words: &[&str]| {
+        let mut command = Command::new(HARDLINE);
+        command.args(["diode", words[0], "stdio:"]).args(&words[1..]).current_dir(wire.rig().dir());
+        command
+    };
+    let recording = wire.path("recording");
+    let mut send = diode(&["send", "--survive", "0ms", "file"]);
+    let seen = Terminal::start_with(&mut send, None, Some(Stdio::from(File::create(&recording).unwrap()))).ends(0);
+    assert!(!seen.contains("this terminal is the wire"), "{seen}");
+    let mut recv = diode(&["recv", "--out", "in"]);
+    let seen = Terminal::start_with(&mut recv, Some(Stdio::from(File::open(&recording).unwrap())), None).ends(0);
+    assert!(!seen.contains("this terminal is the wire"), "{seen}");
+    assert_eq!(std::fs::read_to_string(wire.path("in/file")).unwrap(), "content");
+}

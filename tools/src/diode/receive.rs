@@ -195,7 +195,7 @@ impl Receiving<'_> {
                 reported = Instant::now();
                 self.report.line(&receiver.stats());
             }
-            let asked = strange.chatter.wants_end() && self.source.spec().is_lent();
+            let asked = strange.chatter.wants_end() && self.source.spec().is_lent_in();
             match self.signals.take().or(asked.then_some(Signal::End(libc::SIGINT))) {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {

@@ -151,9 +151,17 @@ impl Spec {
     pub(crate) fn can_be_several(&self) -> bool {
         self.kind != Kind::Stdio
     }
-    /// Whether it is our own stdin and stdout, and one of them a terminal.
+    /// Whether it is our own stdin and stdout, and a terminal.
     pub(crate) fn is_lent(&self) -> bool {
-        self.kind == Kind::Stdio && (io::stdin().is_terminal() || io::stdout().is_terminal())
+        self.is_lent_in() && self.is_lent_out()
+    }
+    /// The same of what is only read.
+    pub(crate) fn is_lent_in(&self) -> bool {
+        self.kind == Kind::Stdio && io::stdin().is_terminal()
+    }
+    /// The same of what is only written to.
+    pub(crate) fn is_lent_out(&self) -> bool {
+        self.kind == Kind::Stdio && io::stdout().is_terminal()
     }
     pub(crate) fn kind(&self) -> Kind {
         self.kind

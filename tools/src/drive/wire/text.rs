@@ -13,6 +13,9 @@ use crate::port::Spec;
 /// How long no frame came, before text counts: while a session opens, and in one that is open.
 const OPENING: Duration = Duration::from_secs(2);
 const SILENT_US: u64 = 1_500_000;
+/// A pause ends what is being said; who makes none is told of a little later.
+const PAUSE: Duration = Duration::from_millis(200);
+const BREATH: Duration = Duration::from_secs(1);
 /// How often whoever talks there is called: at first, and after a while.
 const RARELY: Duration = Duration::from_secs(10);
 const RAREST: Duration = Duration::from_secs(60);
@@ -25,6 +28,7 @@ pub(super) struct Hearsay {
     chatter: Chatter,
     frames: u64,
     since: Option<Instant>,
+    latest: Option<Instant>,
     /// What was said of it.
     told: Option<String>,
     /// Until when nothing is sent, and for how long the last time.
@@ -37,7 +41,8 @@ impl Hearsay {
         if frames(stats) != self.frames {
             return self.restart(stats);
         }
-        self.since.get_or_insert_with(Instant::now);
+        self.latest = Some(Instant::now());
+        self.since = self.since.or(self.latest);
         self.chatter.take(bytes);
     }
     /// A frame came, or somebody else is there from now on.
@@ -78,9 +83,9 @@ impl<const C: usize> Wire<C> {
         self.watch_keys(open);
         let mut told = Vec::new();
         for (line, path) in self.lines.iter_mut().zip(self.link.paths()) {
-            let Some(since) = line.hearsay.since else { continue };
+            let (Some(since), Some(latest)) = (line.hearsay.since, line.hearsay.latest) else { continue };
             let stands = if open { path.silence_us(now) >= Some(SILENT_US) } else { since.elapsed() >= OPENING };
-            if !stands {
+            if !stands || (latest.elapsed() < PAUSE && since.elapsed() < OPENING + BREATH) {
                 continue;
             }
             let Some((who, last)) = line.hearsay.chatter.speaker() else { continue };
