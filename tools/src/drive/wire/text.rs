@@ -29,8 +29,8 @@ pub(super) struct Hearsay {
     frames: u64,
     since: Option<Instant>,
     latest: Option<Instant>,
-    /// What was said of it.
-    told: Option<String>,
+    /// Who talks, and what was said of it.
+    told: Option<(&'static str, String)>,
     /// Until when nothing is sent, and for how long the last time.
     hush: Option<(Instant, Duration)>,
 }
@@ -97,10 +97,11 @@ impl<const C: usize> Wire<C> {
                 // whoever does not wait for ever has to hear it often enough to give up
                 _ => (RARELY.min(grace / 4), if self.settings.hold && !open { RAREST } else { RARELY.min(grace / 4) }),
             };
-            if line.hearsay.told.is_none() {
+            // once more where it only shows now who it is
+            if line.hearsay.told.as_ref().is_none_or(|(told, _)| *told == ANOTHER && who != ANOTHER) {
                 let complaint = complaint(line.opener.spec(), who, &last);
                 told.push(format!("{complaint}; calling on, rarely"));
-                line.hearsay.told = Some(complaint);
+                line.hearsay.told = Some((who, complaint));
             }
             line.hearsay.hush(first, most);
         }
@@ -119,7 +120,7 @@ impl<const C: usize> Wire<C> {
     }
     /// What was told of the text that stands in the place of frames.
     pub(super) fn text(&self) -> Option<&str> {
-        self.lines.iter().find_map(|line| line.hearsay.told.as_deref())
+        self.lines.iter().find_map(|line| line.hearsay.told.as_ref().map(|(_, words)| words.as_str()))
     }
 }
 
