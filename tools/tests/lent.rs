@@ -184,3 +184,20 @@ fn a_shell_that_is_called_is_named() {
     near.running.signal(Signal::SIGTERM);
     near.end().assert(143, "");
 }
+
+#[test]
+fn who_talks_is_told_again_once_it_shows_who_it_is() {
+    let wire = Wire::with(&[]);
+    let mut near = Command::new(HARDLINE);
+    near.arg("pipe").arg(wire.path("a")).args(["--plain", "-b", &BAUD.to_string(), "--grace", "60s"]);
+    let near = wire.feed("near", near.current_dir(wire.rig().dir()), b"hello");
+    let mut far = File::options().read(true).write(true).open(wire.path("b")).unwrap();
+    for (says, who) in [("all of it is well here\r\n", "another program"), ("\r\nbox login: ", "a login prompt")] {
+        until(who, || {
+            far.write_all(says.as_bytes()).unwrap();
+            wire.log("near").contains(&format!("text comes in the place of frames, from {who}: '")).then_some(())
+        });
+    }
+    near.running.signal(Signal::SIGTERM);
+    near.end().assert(143, "");
+}
