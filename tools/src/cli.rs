@@ -20,7 +20,7 @@ use crate::port::{Baud, Flow, Options, Spec, one_way};
 
 /// A bare serial wire, made trustworthy.
 #[derive(Debug, Parser)]
-#[command(name = "hardline", version, max_term_width = 100)]
+#[command(name = "hardline", version, max_term_width = 80)]
 #[command(after_help = "Exit: 0 all delivered and acknowledged, 1 failed, 2 usage, 3 session lost or data undelivered, \
 4 something is missing (diode), 5 peer refused or no hardline, 6 port unavailable or busy, 128+N by signal N.")]
 pub struct Cli {
@@ -32,23 +32,30 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Headings in the help; each argument names its own, for one of a struct would go on behind it.
+const EVERY: &str = "Every command";
+const WIRE: &str = "Wire";
+const SENT: &str = "What is sent, and how safely";
+const KEPT: &str = "What is kept and told";
+const KEYS: &str = "Keys";
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Say more; twice for everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERY, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERY)]
     pub quiet: bool,
     /// How to write logs
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,
     /// Write one JSON object of statistics at the end and on SIGUSR1
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FILE")]
     pub stats: Option<PathBuf>,
     /// Take flags and arguments from this file (TOML), or NAME for /etc/hardline/NAME.toml; what is typed wins ('hardline check --help')
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -106,6 +113,23 @@ pub enum Command {
     Key(KeyCommand),
 }
 
+impl Command {
+    /// Whether the port is our own stdin and stdout, as far as it is used, and a terminal.
+    pub fn uses_our_terminal(&self) -> bool {
+        let port = match self {
+            Command::Pipe(args) => &args.port.port,
+            Command::Link(args) => &args.port.port,
+            Command::Send(args) => &args.port.port,
+            Command::Recv(args) => &args.port.port,
+            Command::Test(args) => &args.port,
+            Command::Diode(DiodeCommand::Send(args)) => return args.port.port.is_lent_out(),
+            Command::Diode(DiodeCommand::Recv(args)) => return args.port.port.is_lent_in(),
+            _ => return false,
+        };
+        port.is_lent()
+    }
+}
+
 /// `hardline diode`
 #[derive(Debug, Subcommand)]
 pub enum DiodeCommand {
@@ -123,13 +147,13 @@ pub struct OneWayPort {
     #[arg(value_name = "PORT")]
     pub port: Spec,
     /// Baud rate of a serial port (8N1)
-    #[arg(short, long, default_value = "115200", value_parser = one_way)]
+    #[arg(short, long, default_value = "115200", value_parser = one_way, help_heading = WIRE)]
     pub baud: u32,
     /// Only `none`: flow control would be a way back
-    #[arg(long, default_value = "none", hide = true)]
+    #[arg(long, default_value = "none", hide = true, help_heading = WIRE)]
     pub flow: Flow,
     /// Wait for the port to appear, and for one that was unplugged to come back
-    #[arg(long)]
+    #[arg(long, help_heading = WIRE)]
     pub wait: bool,
 }
 
@@ -146,9 +170,12 @@ pub enum ProfileName {
 
 /// `hardline diode send`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "  hardline diode send /dev/ttyUSB0 -b 2000000 backup.tar\n  \
-sensor | hardline diode send /dev/ttyUSB0 --lines\n  \
-hardline diode send udp:10.0.0.2:4000 --rate 20M --watch /var/spool/out --rounds 3")]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  hardline diode send /dev/ttyUSB0 -b 2000000 backup.tar\n",
+    "  sensor | hardline diode send /dev/ttyUSB0 --lines\n",
+    "  hardline diode send udp:10.0.0.2:4000 --rate 20M --watch /var/spool/out",
+))]
 pub struct DiodeSendArgs {
     /// The port.
     #[command(flatten)]
@@ -171,23 +198,23 @@ pub struct DiodeSendArgs {
     #[arg(long, conflicts_with = "files")]
     pub lines: bool,
     /// How much noise and how long an outage to expect
-    #[arg(long, default_value = "industrial")]
+    #[arg(long, default_value = "industrial", help_heading = SENT)]
     pub profile: ProfileName,
     /// Longest outage to survive, up to 1h: what is sent takes at least so long [default: of the profile]
-    #[arg(long, value_name = "TIME", value_parser = survive)]
+    #[arg(long, value_name = "TIME", value_parser = survive, help_heading = SENT)]
     pub survive: Option<Duration>,
     /// Repair symbols beside those for an outage, per round, up to 1000% [default: of the profile]
-    #[arg(long, value_name = "PERCENT", value_parser = overhead)]
+    #[arg(long, value_name = "PERCENT", value_parser = overhead, help_heading = SENT)]
     pub overhead: Option<u32>,
     /// Rounds in which files are sent; each adds new symbols; `forever` until stopped
-    #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = rounds, help_heading = SENT)]
     pub rounds: u32,
     /// Reed-Solomon inside each frame: repairs 1, 2, 4, 8 or 16 wrong bytes in 255; for media that keep
     /// their byte positions (sound, optics)
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = armour)]
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = armour, help_heading = SENT)]
     pub armour: link::wire::Level,
     /// Bytes per second at most (k, M) [default: of the baud rate]
-    #[arg(long, value_name = "BYTES", value_parser = rate)]
+    #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = WIRE)]
     pub rate: Option<u32>,
     /// Its keys.
     #[command(flatten)]
@@ -196,11 +223,18 @@ pub struct DiodeSendArgs {
 
 /// `hardline diode recv`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Ends with the sender's session: 0 when everything is there, 1 when a command of --exec failed, 4 when \
-something is missing (it is named, on stderr and in the report), 5 when frames came and none could be read or believed. It waits for a session \
-without limit. One whose end was not heard, because the line went away or was silent for --grace, counts as incomplete (4) unless all \
-that its sender had announced is there. With --wait or --forever a serial port that goes away is waited for, and the session goes on.\n\n  \
-hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in --state /var/lib/hardline --forever")]
+#[command(after_help = concat!(
+    "Ends with the sender's session: 0 when everything is there, 1 when a command of --exec failed, 4 when something is ",
+    "missing (it is named, on stderr and in the report), 5 when frames came and none could be read or believed. It waits ",
+    "for a session without limit. One whose end was not heard, because the line went away or was silent for --grace, ",
+    "counts as incomplete (4) unless all that its sender had announced is there. With --wait or --forever a serial port ",
+    "that goes away is waited for, and the session goes on.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline diode recv /dev/ttyUSB0 -b 2000000 --out /srv/in\n",
+    "  hardline diode recv /dev/ttyUSB0 --out /srv/in --state state --forever\n",
+    "  hardline diode recv /dev/ttyUSB0 --lines --report report.json >> readings.log",
+))]
 pub struct DiodeRecvArgs {
     /// The port.
     #[command(flatten)]
@@ -220,19 +254,19 @@ pub struct DiodeRecvArgs {
     pub on_gap: crate::diode::receive::OnGap,
     /// Keep what is not whole here, over restarts; and which sealed sessions were received [default: the latter in
     /// $XDG_STATE_HOME/hardline or ~/.local/state/hardline]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = KEPT)]
     pub state: Option<PathBuf>,
     /// Most memory for what comes, at least 16M (k, M, G): blocks to decode, notes of what came, groups of a stream. What needs
     /// more is refused, and named
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = memory)]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = memory, help_heading = KEPT)]
     pub memory: u64,
     /// Most disk for what is not whole (k, M, G): what needs more is refused, and named; files of earlier sessions give way
     /// [default: as much as there is]
-    #[arg(long, value_name = "SIZE", requires = "out", value_parser = size)]
+    #[arg(long, value_name = "SIZE", requires = "out", value_parser = size, help_heading = KEPT)]
     pub quota: Option<u64>,
     /// Append JSON lines: what came, what is missing and why, how the line is. As a service (without a terminal) it is opened
     /// anew on SIGHUP
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = KEPT)]
     pub report: Option<PathBuf>,
     /// Run this for every finished file, with its path as the first argument; one at a time, beside the receiver. One that fails
     /// is run again after 1 s and 5 s; then it is named, the exit code is 1, and with --state it is run at the next start
@@ -243,7 +277,7 @@ pub struct DiodeRecvArgs {
     pub forever: bool,
     /// How long a session may be silent, or frames come that cannot be read, before it is over (us, ms, s, m, h, d); at least
     /// five beacons and the outage its sender means to survive
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, help_heading = WIRE)]
     pub grace: Duration,
     /// Its keys.
     #[command(flatten)]
@@ -259,31 +293,27 @@ pub struct PortArgs {
     pub port: Spec,
     /// Another port to the same peer: all of them make one faster link, and it goes on while one is left; up to 7 times,
     /// at both ends as often
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", help_heading = WIRE)]
     pub also: Vec<Spec>,
     /// Baud rate of a serial port (8N1); auto: the ends begin at 115200 and climb as far as ports and wire can
-    #[arg(short, long, value_name = "BAUD", default_value_t = Baud::Fixed(115_200))]
+    #[arg(short, long, value_name = "BAUD", default_value_t = Baud::Fixed(115_200), help_heading = WIRE)]
     pub baud: Baud,
     /// Flow control of a serial port
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", help_heading = WIRE)]
     pub flow: Flow,
     /// Wait for the port to appear
-    #[arg(long)]
+    #[arg(long, help_heading = WIRE)]
     pub wait: bool,
     /// How long a lost port or a peer that fell silent is waited for (us, ms, s, m, h, d)
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, help_heading = WIRE)]
     pub grace: Duration,
     /// Who may be at the other end.
     #[command(flatten)]
     pub seal: SealArgs,
 }
 
-/// Above what is about keys in the help.
-const KEYS: &str = "Keys";
-
 /// How the ends prove who they are.
 #[derive(Args, Clone, Debug)]
-// a heading for all that follows would go on behind these
 pub struct SealArgs {
     /// Seal the wire by this key ('hardline keygen'), for the peer that is known on PORT; credential:NAME under systemd
     #[arg(long, value_name = "FILE", help_heading = KEYS)]
@@ -311,10 +341,20 @@ impl PortArgs {
 
 /// `hardline pipe`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Start it on both ends, in any order. The end of input passes to the other side; \
-the command ends when both directions have ended and everything is acknowledged.\n\n\
-  tar c dir | hardline pipe /dev/ttyUSB0 -b 2000000        hardline pipe /dev/ttyUSB0 -b 2000000 </dev/null | tar x\n  \
-ssh -o ProxyCommand='hardline pipe /dev/ttyUSB0' box      hardline pipe /dev/ttyUSB0 -- /usr/sbin/sshd -i")]
+#[command(after_help = concat!(
+    "Start it on both ends, in any order. The end of input passes to the other side; the command ends when both directions ",
+    "have ended and everything is acknowledged. At a terminal Ctrl-D ends the input.\n",
+    "\n",
+    "Examples, one of each pair at either end:\n",
+    "  tar c dir | hardline pipe /dev/ttyUSB0 -b 2000000\n",
+    "  hardline pipe /dev/ttyUSB0 -b 2000000 </dev/null | tar x\n",
+    "\n",
+    "  ssh -o ProxyCommand='hardline pipe /dev/ttyUSB0' box\n",
+    "  hardline pipe /dev/ttyUSB0 -- /usr/sbin/sshd -i\n",
+    "\n",
+    "From within a login on that line (the terminal is the wire):\n",
+    "  hardline pipe stdio: -- tar c dir",
+))]
 pub struct PipeArgs {
     /// The port.
     #[command(flatten)]
@@ -329,11 +369,15 @@ pub struct PipeArgs {
 
 /// `hardline link`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "Start it on both ends, in any order; it waits for the port and for the peer, and goes on when either goes away.\n\n\
-  hardline link /dev/ttyUSB0 -b 2000000 --psk wire.psk --service ssh=tcp:127.0.0.1:22 --service console='pty:login'\n  \
-hardline link /dev/ttyUSB0 -b 2000000 --psk wire.psk --forward tcp:127.0.0.1:2222=ssh --control /run/hardline/wire"
-)]
+#[command(after_help = concat!(
+    "Start it on both ends, in any order; it waits for the port and for the peer, and goes on when either goes away.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline link /dev/ttyUSB0 --psk wire.psk --service ssh=tcp:127.0.0.1:22\n",
+    "  hardline link /dev/ttyUSB0 --psk wire.psk --service console=pty:login\n",
+    "  hardline link /dev/ttyUSB0 --psk wire.psk --forward tcp:127.0.0.1:2222=ssh\n",
+    "  hardline link /dev/ttyUSB0 --psk wire.psk --control /run/hardline/wire",
+))]
 pub struct LinkArgs {
     /// The port.
     #[command(flatten)]
@@ -359,12 +403,14 @@ pub struct LinkArgs {
 
 /// `hardline open`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire. Ends when both \
-directions have ended and everything was delivered: 0; 5 when the peer does not offer the service.\n\n  \
-ssh -o ProxyCommand='hardline open /run/hardline/wire ssh' box\n  \
-echo uptime | hardline open /dev/ttyUSB0 shell"
-)]
+#[command(after_help = concat!(
+    "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire. Ends when ",
+    "both directions have ended and everything was delivered: 0; 5 when the peer does not offer the service.\n",
+    "\n",
+    "Examples:\n",
+    "  ssh -o ProxyCommand='hardline open /run/hardline/wire ssh' box\n",
+    "  echo uptime | hardline open /dev/ttyUSB0 shell",
+))]
 pub struct OpenArgs {
     /// A port as for `link` (which this then holds), or the control socket of a running `link`.
     #[command(flatten)]
@@ -376,14 +422,17 @@ pub struct OpenArgs {
 
 /// `hardline send`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; start 'hardline recv' \
-first there. Ends with 0 when every file and folder is verified and on the far disk; what was broken off goes on where it \
-was when it is run again. A link that is named is what it leads to; inside of folders links and special files are named and left out. \
-Holes of sparse files are not sent, and are holes there. Modes travel without setuid, setgid and sticky bits; owners do not travel.\n\n  \
-hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n  \
-hardline send /run/hardline/wire backup.tar"
-)]
+#[command(after_help = concat!(
+    "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; start ",
+    "'hardline recv' first there. Ends with 0 when every file and folder is verified and on the far disk; what was broken ",
+    "off goes on where it was when it is run again. A link that is named is what it leads to; inside of folders links and ",
+    "special files are named and left out. Holes of sparse files are not sent, and are holes there. Modes travel without ",
+    "setuid, setgid and sticky bits; owners do not travel.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline send /dev/ttyUSB0 -b 2000000 backup.tar photos/\n",
+    "  hardline send /run/hardline/wire backup.tar",
+))]
 pub struct SendArgs {
     /// A port as for `link` (which this then holds), or the control socket of a running `link`.
     #[command(flatten)]
@@ -398,12 +447,18 @@ pub struct SendArgs {
 
 /// `hardline recv`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; only one recv \
-at a time can take files there. Ends with the transfer of one sender: 0 when everything it had is verified and on disk.\n\n  \
-hardline recv /dev/ttyUSB0 -b 2000000 --out /srv/in\n  \
-hardline recv /run/hardline/wire --out /srv/in --forever"
-)]
+#[command(after_help = concat!(
+    "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire; only one ",
+    "recv at a time can take files there. Ends with the transfer of one sender: 0 when everything it had is verified and ",
+    "on disk.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline recv /dev/ttyUSB0 -b 2000000 --out /srv/in\n",
+    "  hardline recv /run/hardline/wire --out /srv/in --forever\n",
+    "\n",
+    "From within a login on that line (the terminal is the wire):\n",
+    "  hardline recv stdio: --out in",
+))]
 pub struct RecvArgs {
     /// A port as for `link` (which this then holds), or the control socket of a running `link`.
     #[command(flatten)]
@@ -421,12 +476,15 @@ pub struct RecvArgs {
 
 /// `hardline console`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire: there several may \
-look at the same console, and one of them writes. At the start of a line: ~. ends, ~B is a break, ~? helps, ~~ is a tilde. Ends with 0 when the far shell did, or when you left; with 1 when it ended otherwise.\n\n  \
-hardline console /run/hardline/wire --log console.log\n  \
-hardline console /dev/ttyUSB0 -b 2000000 rescue"
-)]
+#[command(after_help = concat!(
+    "PORT may be the control socket of a running 'hardline link --control SOCKET', which then holds the wire: there ",
+    "several may look at the same console, and one of them writes. At the start of a line: ~. ends, ~B is a break, ~? ",
+    "helps, ~~ is a tilde. Ends with 0 when the far shell did, or when you left; with 1 when it ended otherwise.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline console /run/hardline/wire --log console.log\n",
+    "  hardline console /dev/ttyUSB0 -b 2000000 rescue",
+))]
 pub struct ConsoleArgs {
     /// A port as for `link` (which this then holds), or the control socket of a running `link`.
     #[command(flatten)]
@@ -453,8 +511,12 @@ fn shown(path: &str) -> Result<LogFormat, std::convert::Infallible> {
 
 /// `hardline status`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "  hardline status /run/hardline/wire --watch\n  \
-hardline status /run/hardline/wire --metrics /var/lib/prometheus/node-exporter/hardline.prom --interval 10s")]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  hardline status /run/hardline/wire --watch\n",
+    "  hardline status /run/hardline/wire --json\n",
+    "  hardline status /run/hardline/wire --metrics hardline.prom --interval 10s",
+))]
 pub struct StatusArgs {
     /// Control socket of a running `link`
     #[arg(value_name = "SOCKET")]
@@ -475,6 +537,11 @@ pub struct StatusArgs {
 
 /// `hardline demo`
 #[derive(Args, Clone, Debug)]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  hardline demo\n",
+    "  hardline demo --baud 115200 --ber 1e-4 --size 100",
+))]
 pub struct DemoArgs {
     /// Baud rate of the simulated wire
     #[arg(short, long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1200..=100_000_000))]

@@ -8,11 +8,13 @@
 //! files/  file transfer over a channel: messages, sender, receiver
 //! config/ files that stand for command lines
 //! measure/  what a wire does to bytes, at which rate
+//! lent    the terminal of a login, while it is the wire
 //! keys/   secret and public keys, their files, known peers
 //! ```
 
 pub mod adapters;
 pub mod beneath;
+mod chatter;
 mod cleanse;
 pub mod cli;
 pub mod clock;
@@ -26,6 +28,7 @@ pub mod error;
 pub mod files;
 pub mod guard;
 pub mod keys;
+pub mod lent;
 mod limit;
 pub mod log;
 pub mod measure;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 
 use clap::error::Error;
 use tracing::Level;
@@ -66,6 +66,13 @@ fn field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Re
         "message" => out.write_str(&visible(&format!("{value:?}"))),
         "code" => write!(out, " [{value:?}]"),
         name => write!(out, " {name}={value:?}"),
+    }
+}
+
+/// Something for whoever sits at the terminal, and for nobody else.
+pub fn hint(words: &str) {
+    if io::stderr().is_terminal() && tracing::enabled!(Level::WARN) && !stderr::is_json() {
+        say::aside(format_args!("hardline: {words}"));
     }
 }
 

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use tools::cli::{Cli, Command};
 use tools::error::{Doing, Failure, kinds};
-use tools::{cmd, config, log, signal};
+use tools::{cmd, config, lent, log, signal};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     log::foresee(&words);
     match config::read(words).and_then(|cli| run(&cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             tracing::debug!("exit {}", failure.exit.code());
             log::last_words(&failure);
@@ -19,8 +19,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Failure> {
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     log::init(&cli.common);
+    if cli.command.uses_our_terminal()
+        && let Some(code) = lent::keep()?
+    {
+        return Ok(ExitCode::from(code));
+    }
+    run_command(cli).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_command(cli: &Cli) -> Result<(), Failure> {
     tools::guard::enable();
     signal::outlive_file_limit().doing(kinds::SYSTEM, || "listen to signals".into())?;
     match &cli.command {

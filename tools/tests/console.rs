@@ -115,6 +115,24 @@ fn the_end_of_the_shell_is_told() {
     wire.console(&["nothing"]).ends_with(5, "no service of that name");
 }
 
+/// A terminal that stands still is no riddle: why is shown, and when it is over.
+#[test]
+fn a_silent_peer_is_told_on_the_screen() {
+    for wire in [Wire::far_only("2000000"), Wire::start()] {
+        let mut console = wire.console(&[]);
+        console.greets(1);
+        let far = Pid::from_raw(wire.far.0.id() as i32);
+        kill(far, Signal::SIGSTOP).unwrap();
+        console.sees("[hardline: waiting: the peer has not been heard for ");
+        kill(far, Signal::SIGCONT).unwrap();
+        console.sees("[hardline: waiting no longer]\r\n");
+        console.greets(2);
+        console.types("exit\r");
+        let seen = console.ends(0);
+        assert!(!seen.contains("[peer-"), "nothing is written across the screen: {seen}");
+    }
+}
+
 #[test]
 fn what_is_not_there_is_told() {
     let dir = tempfile::tempdir().unwrap();

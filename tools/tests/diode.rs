@@ -549,7 +549,8 @@ fn torn(on_gap: &str) -> (Vec<u8>, Vec<u8>, String, Vec<Value>) {
 
 #[test]
 fn a_torn_stream_fails() {
-    let (sent, came, _, missing) = torn("fail");
+    let (sent, came, says, missing) = torn("fail");
+    assert_eq!(says.matches("of the stream are lost").count(), 1, "as the reason why it ends, and not before: {says}");
     assert!(!came.is_empty() && came.len() < sent.len() && came == sent[..came.len()], "what came is the beginning");
     assert_eq!(missing[0]["offset"], came.len());
 }
@@ -761,6 +762,46 @@ fn a_file_that_may_not_be_moved_is_named_and_the_others_are_sent() {
     assert!(watched.join("aa-foreign").exists());
     send.signal(Signal::SIGTERM);
     send.ends(143);
+}
+
+/// What is dropped in and never sent is named, once.
+#[test]
+fn what_a_watched_folder_leaves_alone_is_told_once() {
+    let wire = Wire::new(&[]);
+    let watched = wire.path("watched");
+    fs::create_dir_all(watched.join("folder")).unwrap();
+    symlink("/etc/hostname", watched.join("link")).unwrap();
+    nix::unistd::mkfifo(&watched.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--profile", "cable", "--watch"]).arg(&watched));
+    for (name, why) in
+        [("folder", "it is a folder; "), ("link", "it is a symbolic link; "), ("pipe", "it is no file, but a pipe, ")]
+    {
+        send.says(&format!("watched/{name} is left alone: {why}"));
+    }
+    // looked at some times more
+    fs::write(watched.join("file"), b"x").unwrap();
+    send.awaits("the file is sent", || watched.join("sent/file").exists());
+    send.signal(Signal::SIGTERM);
+    assert_eq!(send.ends(143).matches("[left-alone]").count(), 3, "{}", send.err());
+}
+
+/// What may yet become a file to send is named after a while, and that it is one.
+#[test]
+fn what_waits_in_a_watched_folder_is_told_after_a_while() {
+    let wire = Wire::new(&[]);
+    let watched = wire.path("watched");
+    fs::create_dir(&watched).unwrap();
+    let growing = File::create(watched.join("growing")).unwrap();
+    fs::write(watched.join(".half"), b"half").unwrap();
+    let mut send = wire.start("send", wire.send().args(["--survive", "50ms", "--profile", "cable", "--watch"]).arg(&watched));
+    send.says("watched/growing is left alone: somebody writes it; it is sent once nobody does [left-alone]");
+    send.says("watched/.half is left alone: its name begins with a dot, ");
+    drop(growing);
+    send.says("watched/growing is whole now, and sent [left-alone]");
+    fs::rename(watched.join(".half"), watched.join("whole")).unwrap();
+    send.awaits("both are sent", || watched.join("sent/growing").exists() && watched.join("sent/whole").exists());
+    send.signal(Signal::SIGTERM);
+    assert_eq!(send.ends(143).matches("[left-alone]").count(), 3, "its numbers are no file to send: {}", send.err());
 }
 
 /// Links in a watched folder, in `sending/` as well, lead nowhere; as a folder neither.
@@ -1047,6 +1088,15 @@ fn files_that_cannot_arrive_are_refused() {
         let says = wire.start("send", wire.send().arg(&other)).ends(1);
         assert!(says.contains(&format!("cannot send {}: it is not a file", other.display())), "{says}");
     }
+}
+
+#[test]
+fn a_message_that_finds_no_room_is_told_where() {
+    let wire = Wire::new(&[]);
+    let mut send = wire.send();
+    send.arg("-").env("TMPDIR", "/dev/null");
+    let says = wire.start("send", &mut send).ends(1);
+    assert!(says.contains("hardline: cannot copy - to /dev/null: ") && says.contains(" [copy-failed]"), "{says}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use link::wire::Level;
 use link::wire::frame::frame_len;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tools::diode::send::FAREWELLS;
 use tools::rig::Rig;
 use tools::sim::pty::Pty;
@@ -173,8 +173,19 @@ fn files_that_are_all_here_need_no_end() {
     assert!(says.contains("one is incomplete: ") && says.contains(" symbols came (gone)"), "{says}");
     let mut recv = bench.recv(&wire[..ONE_NAME], false, &["--out", "in3"]);
     let says = recv.ends(4);
-    assert!(says.contains("1 object was sent of which not even the name came (gone)"), "{says}");
-    assert_eq!(recv.reported("missing").len(), 2, "{says}");
+    // by its number, which the sender notes beside the name
+    assert!(
+        says.contains("1 object was sent of which not even the name came (gone): number 0, by their place transfer "),
+        "{says}"
+    );
+    let missing = recv.reported("missing");
+    assert_eq!(missing.len(), 2, "{says}");
+    let nameless = missing.iter().find(|line| line["objects"] == 1).unwrap();
+    let mut whole = bench.recv(&wire, false, &["--out", "in4"]);
+    whole.ends(0);
+    let transfers = whole.reported("delivered");
+    let first = transfers.iter().find(|line| line["name"] == "one").unwrap();
+    assert_eq!((&nameless["numbers"][0], &nameless["transfers"][0]), (&json!("0"), &first["transfer"]), "{nameless} {first}");
 }
 
 /// Of a folder nobody knows what would have come.
@@ -632,7 +643,11 @@ fn a_session_of_which_only_the_end_is_heard_is_missing() {
         assert!(says.contains("lines 0 to 226 are lost") && !says.contains("[ended-before]"), "{says}");
         let wire = beacons(counter, |beacon| beacon.objects = 5);
         let says = bench.recv(&wire, true, &["--out", "in"]).ends(4);
-        assert!(says.contains("5 objects were sent of which not even the name came"), "{says}");
+        assert!(
+            says.contains("5 objects were sent of which not even the name came (") && says.contains("): number 0 to 4 [missing]"),
+            "{says}"
+        );
+        assert!(says.contains("hardline: 5 things are missing, see above and --report [incomplete]"), "{says}");
     }
     let wire = beacons(0, |beacon| beacon.broken = true);
     let says = bench.recv(&wire, true, &["--lines"]).ends(4);

@@ -442,16 +442,25 @@ fn what_came_of_an_older_file_is_not_missed_when_a_newer_one_is_whole() {
     forger.send(&Record::Symbol { object: 0, block: 0, symbol: 0, payload: b"ol" });
     forger.manifest(1, "other", (4, 2, 2), b"else");
     forger.beacon(told(2, true));
-    assert!(bench.recv(&forger.wire, 4, &[]).contains("cfg is incomplete"));
+    let says = bench.recv(&forger.wire, 4, &[]);
+    assert!(says.contains("cfg is incomplete") && says.contains("other is incomplete"), "{says}");
+    // the other one was missed in its own session: this one has nothing of it, and lacks nothing
     for session in [8, 9] {
         let mut forger = Forger::new(session);
         forger.beacon(told(0, false));
         forger.file(0, "cfg", b"new");
         forger.beacon(told(1, true));
-        let says = bench.recv(&forger.wire, 4, &[]);
-        assert!(!says.contains("cfg is incomplete") && says.contains("other is incomplete"), "{says}");
+        let says = bench.recv(&forger.wire, 0, &[]);
+        assert!(!says.contains("is incomplete"), "{says}");
         bench.has("cfg", b"new");
     }
+    // announced again, and again not whole
+    let mut forger = Forger::new(10);
+    forger.beacon(told(0, false));
+    forger.manifest(0, "other", (4, 2, 2), b"else");
+    forger.beacon(told(1, true));
+    assert!(bench.recv(&forger.wire, 4, &[]).contains("other is incomplete"));
+    assert_eq!(bench.reported("missing").len(), 3, "each time once: {:?}", bench.reported("missing"));
     let superseded = bench.reported("superseded");
     assert!(superseded.len() == 1 && superseded[0]["name"] == "cfg", "{superseded:?}");
 }

@@ -68,12 +68,40 @@ fn every_message_is_explained() {
 
 #[test]
 fn a_wrong_code_brings_the_nearest() {
-    for (wrong, meant) in [("port-buzy", "'port-busy'"), ("busy", "'port-busy'"), ("mismatch", "'key-mismatch'")] {
+    for (wrong, meant) in [("port-buzy", "'port-busy'"), ("key-mismatched", "'key-mismatch'")] {
         let (code, text) = explain(&[wrong]);
         assert!(code == Some(2) && text.contains(meant) && text.trim_end().ends_with("[no-such-code]"), "{text}");
     }
     let (code, text) = explain(&["xylophone\u{1b}"]);
     assert!(code == Some(2) && text.contains("lists all") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_message_is_found_by_its_words() {
+    let lines = |args: &[&str]| {
+        let (code, text) = explain(args);
+        assert_eq!(code, Some(0), "{args:?}: {text}");
+        text
+    };
+    // as it was said, with and without what it ends with
+    let said = "hardline: cannot open /dev/ttyUSB0: busy, in use by minicom (process 812)";
+    for line in [said, "cannot open /dev/ttyUSB0: busy", &format!("{said} [port-busy]")] {
+        assert_eq!(lines(&[line]), lines(&["port-busy"]), "{line}");
+    }
+    let silent = "/dev/ttyUSB0: nothing came from the peer for 60 s; 0 bytes sent and acknowledged, 0 received";
+    assert_eq!(lines(&[silent]), lines(&["peer-silent"]));
+    // words of it
+    assert!(lines(&["no", "peer"]).contains("\nno-answer "), "{}", lines(&["no", "peer"]));
+    assert_eq!(lines(&["login", "prompt"]), lines(&["text-heard"]));
+    assert!(lines(&["busy"]).contains("port-busy"));
+    let several: Value = serde_json::from_str(&lines(&["no", "peer", "--json"])).unwrap();
+    assert!(several.as_array().unwrap().iter().any(|entry| entry["code"] == "no-answer"), "{several}");
+    for entry in kinds::all() {
+        for line in entry.shown().filter(|line| line.chars().filter(|c| c.is_lowercase()).count() >= 20) {
+            let text = lines(&["--", &line]);
+            assert!(text.contains(entry.code) || text.contains(&line), "{line}: {text}");
+        }
+    }
 }
 
 #[test]

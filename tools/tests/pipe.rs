@@ -525,18 +525,37 @@ fn a_peer_in_another_mode_is_told() {
     assert_exit(&a.output(), 5, "of another command ('hardline test', 'hardline diode')");
 }
 
-#[test]
-fn a_peer_that_is_no_hardline_is_told() {
+/// What is heard in the place of a peer is named, first as a warning, and then as the reason.
+#[track_caller]
+fn assert_is_told(says: &[u8], code: &str, words: &str) {
     let rig = rig(&[]);
     let mut other = stranger(&rig);
     let mut a = end(&rig, "a", b"hello", &["--grace", "4s"]);
     while a.child().try_wait().unwrap().is_none() {
-        other.write_all(b"\r\nbox login: ").unwrap();
+        other.write_all(says).unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
     let output = a.output();
-    assert_exit(&output, 5, "none were hardline frames: wrong baud rate or another program?");
-    assert!(text(&output).lines().next().unwrap().contains("WARN"), "warned before it gave up: {}", text(&output));
+    assert_exit(&output, 5, &format!("{words}; given up after 4 s [{code}]"));
+    let told = text(&output);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("WARN") && lines[0].contains(&format!("{words}; calling on")), "{told}");
+}
+
+#[test]
+fn a_peer_that_is_no_hardline_is_told() {
+    assert_is_told(&bytes(40, 6), "not-hardline", "none were hardline frames: wrong baud rate or another program?");
+}
+
+#[test]
+fn who_talks_in_the_place_of_a_peer_is_told() {
+    let text = "text comes in the place of frames, from";
+    assert_is_told(b"\r\nbox login: ", "text-heard", &format!("{text} a login prompt: 'box login:'"));
+    assert_is_told(
+        b"[    1.5] usb 1-1: new device\r\n",
+        "text-heard",
+        &format!("{text} a boot log: '[    1.5] usb 1-1: new device'"),
+    );
 }
 
 #[test]
@@ -648,8 +667,9 @@ fn waits_for_a_port_that_comes_later() {
 
 #[test]
 fn the_demo_runs() {
-    let output = Command::new(HARDLINE).args(["demo", "--size", "100"]).output().unwrap();
+    let output = Command::new(HARDLINE).args(["demo", "-q", "--size", "100"]).output().unwrap();
     assert_exit(&output, 0, "");
+    assert_eq!(text(&output), "", "with -q errors, and nothing else");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("Both files arrived byte-exact") && said.contains("nothing was asked for again"), "{said}");
 }

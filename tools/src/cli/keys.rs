@@ -9,12 +9,17 @@ use crate::keys::peers::port_word;
 
 /// `hardline keygen`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "FILE is made for you alone (mode 0600), with its folder if there is none, and never overwritten. The public key goes to stdout, its fingerprint to stderr; \
-nothing secret is printed, unless FILE is -: then the key itself goes to stdout, and what is public of it to stderr.\n\n  \
-hardline keygen ~/.config/hardline/key --comment root@box > box.pub\n  \
-hardline keygen --psk wire.psk       # the same file at both ends, copied by a safe way"
-)]
+#[command(after_help = concat!(
+    "FILE is made for you alone (mode 0600), with its folder if there is none, and never overwritten. The public key goes ",
+    "to stdout, its fingerprint to stderr; nothing secret is printed, unless FILE is -: then the key itself goes to ",
+    "stdout, and what is public of it to stderr.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline keygen ~/.config/hardline/key --comment root@box > box.pub\n",
+    "\n",
+    "The same file at both ends, copied by a safe way:\n",
+    "  hardline keygen --psk wire.psk",
+))]
 pub struct KeygenArgs {
     /// The key file to make; - is stdout
     #[arg(value_name = "FILE")]
@@ -45,11 +50,13 @@ pub enum KeyCommand {
 
 /// `hardline key show`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "The public key goes to stdout, its fingerprint to stderr. Of a shared key (--psk) only the fingerprint is shown, \
-on stdout: it must be the same at both ends.\n\n  \
-hardline key show ~/.config/hardline/key"
-)]
+#[command(after_help = concat!(
+    "The public key goes to stdout, its fingerprint to stderr. Of a shared key (--psk) only the fingerprint is shown, on ",
+    "stdout: it must be the same at both ends.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline key show ~/.config/hardline/key",
+))]
 pub struct ShowArgs {
     /// A key file of any kind, or credential:NAME under systemd (LoadCredential=NAME:FILE)
     #[arg(value_name = "FILE")]
@@ -69,8 +76,12 @@ pub struct PeersFile {
 
 /// `hardline key list`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "A line per port: PORT, fingerprint, comment. The port * is every port without a line of its own.\n\n  \
-hardline key list --json")]
+#[command(after_help = concat!(
+    "A line per port: PORT, fingerprint, comment. The port * is every port without a line of its own.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline key list --json",
+))]
 pub struct ListArgs {
     /// Where they are.
     #[command(flatten)]
@@ -82,13 +93,15 @@ pub struct ListArgs {
 
 /// `hardline key trust`
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "Get the peer's public key by a way you trust, or compare its fingerprint with what 'hardline key show' says there.\n\n  \
-hardline key trust /dev/ttyUSB0 box.pub\n  \
-hardline key trust usb:FT123 \"$(ssh root@box hardline key show /etc/hardline/key)\"\n  \
-ssh root@box hardline key show /etc/hardline/key | hardline key trust usb:FT123 -\n  \
-hardline key trust '*' hardline-pub-1 BASE64"
-)]
+#[command(after_help = concat!(
+    "Get the peer's public key by a way you trust, or compare its fingerprint with what 'hardline key show' says there.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline key trust /dev/ttyUSB0 box.pub\n",
+    "  hardline key trust usb:FT123 \"$(ssh root@box hardline key show box.key)\"\n",
+    "  ssh root@box hardline key show box.key | hardline key trust usb:FT123 -\n",
+    "  hardline key trust '*' hardline-pub-1 BASE64",
+))]
 pub struct TrustArgs {
     /// The port as it is given to `link` and the others; * is every port without a line of its own
     #[arg(value_name = "PORT", value_parser = port_word)]
@@ -106,7 +119,12 @@ pub struct TrustArgs {
 
 /// `hardline key forget`
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Ends with 1 when there was none.\n\n  hardline key forget /dev/ttyUSB0")]
+#[command(after_help = concat!(
+    "Ends with 1 when there was none.\n",
+    "\n",
+    "Examples:\n",
+    "  hardline key forget /dev/ttyUSB0",
+))]
 pub struct ForgetArgs {
     /// The port as `key list` shows it
     #[arg(value_name = "PORT", value_parser = port_word)]

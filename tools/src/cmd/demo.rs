@@ -23,7 +23,7 @@ use crate::{say, stderr};
 const OUTAGE: &str = "1.5:0.5";
 
 /// Runs the demonstration.
-pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
+pub fn run(common: &Common, args: &DemoArgs) -> Result<(), Failure> {
     let signals = Signals::new().doing(kinds::SYSTEM, || "listen to signals".into())?;
     let hardline = std::env::current_exe().doing(kinds::DEMO_FAILED, || "find this program".into())?;
     let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), args.seed.to_string());
@@ -45,7 +45,7 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
         let started = start(rig.pipe(end, args.baud), &rig.path(&format!("{end}.in")), &rig.path(&format!("{other}.out")));
         ends.push((end, started.doing(kinds::DEMO_FAILED, || format!("start hardline pipe on end {end}"))?));
     }
-    let shown = watch(&mut ends, &directions, &signals);
+    let shown = watch(&mut ends, &directions, &signals, common.quiet);
     let seconds = began.elapsed().as_secs_f64();
     if let Err(failure) = shown {
         for (_, child) in &mut ends {
@@ -64,7 +64,7 @@ pub fn run(_: &Common, args: &DemoArgs) -> Result<(), Failure> {
         )?;
     }
     tell(args, "Both files arrived byte-exact. With two adapters: hardline pipe /dev/ttyUSB0 -b 2000000")?;
-    let diode = one_way(&hardline, args, &signals)?;
+    let diode = one_way(&hardline, args, &signals, common.quiet)?;
     if args.json {
         let (baud, ber, seed) = (args.baud, args.ber, args.seed);
         say::answer(json!({ "baud": baud, "ber": ber, "seed": seed, "files": carried, "wire": noise, "diode": diode }))?;
@@ -78,7 +78,7 @@ fn tell(args: &DemoArgs, words: impl Display) -> Result<(), Failure> {
 }
 
 /// A third file, through a wire that has no way back.
-fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals) -> Result<Value, Failure> {
+fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals, quiet: bool) -> Result<Value, Failure> {
     tell(args, "\nThe same wire without a way back (a data diode), its cable pulled for 0.5 s as well.")?;
     let (baud, ber, seed) = (args.baud.to_string(), args.ber.to_string(), (args.seed + 1).to_string());
     let wire = ["--one-way", "--baud", &baud, "--ber", &ber, "--seed", &seed, "--outage", "0.5:0.5"];
@@ -99,7 +99,7 @@ fn one_way(hardline: &Path, args: &DemoArgs, signals: &Signals) -> Result<Value,
     let sender = diode("send", "a", &[input.as_os_str()])?;
     let mut ends = vec![("b", receiver), ("a", sender)];
     let arrived = [Direction { output: out.join("a.in"), ..direction }];
-    let shown = watch(&mut ends, &arrived, signals);
+    let shown = watch(&mut ends, &arrived, signals, quiet);
     if let Err(failure) = shown {
         for (_, child) in &mut ends {
             let _ = child.kill();
@@ -187,9 +187,9 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Shows both directions until both ends have ended well.
-fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals) -> Result<(), Failure> {
-    let terminal = std::io::stderr().is_terminal() && !say::is_dumb();
+/// Shows both directions until both ends have ended well; nothing of them when `quiet`.
+fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals, quiet: bool) -> Result<(), Failure> {
+    let terminal = std::io::stderr().is_terminal() && !say::is_dumb() && !quiet;
     let target = if terminal { stderr::canvas() } else { ProgressDrawTarget::hidden() };
     let all = MultiProgress::with_draw_target(target);
     let style = ProgressStyle::with_template("  {msg} {wide_bar} {decimal_bytes:>10} {decimal_bytes_per_sec:>12}");
@@ -210,7 +210,7 @@ fn watch(ends: &mut [(&str, Child)], directions: &[Direction], signals: &Signals
                 bar.set_position(direction.arrived());
             }
         }
-        if !terminal && said.elapsed() >= Duration::from_secs(1) {
+        if !terminal && !quiet && said.elapsed() >= Duration::from_secs(1) {
             said = Instant::now();
             let lines = directions.iter().map(|d| format!("{} to {}: {} %", d.from, d.to, d.arrived() * 100 / d.size.max(1)));
             say::aside(format_args!("  {}", lines.collect::<Vec<_>>().join(", ")));

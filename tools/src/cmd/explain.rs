@@ -1,4 +1,4 @@
-//! `hardline explain`: what an exit code or the code behind a message means, and what to do.
+//! `hardline explain`: what an exit code, the code behind a message or the message itself means, and what to do.
 
 use std::fmt::Write;
 
@@ -15,15 +15,18 @@ use crate::say::answer;
 const SIGNALS: u8 = 128;
 /// A word that is at most so many letters from a code may be meant.
 const NEAR: usize = 3;
-/// Most codes that are offered instead of a wrong one.
+/// Most codes that are offered instead of a wrong one, and most messages that have the words asked for.
 const OFFERED: usize = 3;
+const ALIKE: usize = 8;
+/// What a message is told by has so many letters at least.
+const TELLING: usize = 20;
 
-/// Prints one code, or the list of all.
+/// Prints one code, those whose messages have these words, or the list of all.
 ///
 /// # Errors
-/// A number that is no exit code of hardline's, or a word that is no code (2).
+/// A number that is no exit code of hardline's, or words that no message has (2).
 pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
-    let found = args.code.as_deref().map(find).transpose()?;
+    let found = (!args.what.is_empty()).then(|| find(&args.what.join(" "))).transpose()?;
     match (found, args.json) {
         (Some(found), true) => answer(found.json()),
         (Some(found), false) => answer(found.text()),
@@ -32,20 +35,22 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
     }
 }
 
-/// What a code is found to be.
-#[derive(Clone, Copy, Debug)]
+/// What the words are found to be.
+#[derive(Clone, Debug)]
 enum Found {
     /// An exit code, and its row.
     Exit(u8, &'static Explanation),
     /// What stands behind a message.
     Entry(&'static Entry),
+    /// Several messages have them, the likeliest first.
+    Entries(Vec<&'static Entry>),
 }
 
 /// # Errors
 /// As `run`.
-fn find(word: &str) -> Result<Found, Failure> {
-    // as it stands behind a message
-    let word = word.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+fn find(words: &str) -> Result<Found, Failure> {
+    // as it stands behind a message, or that with it
+    let word = words.trim().rsplit_once('[').map_or(words, |(_, code)| code).trim_end().trim_end_matches(']').to_lowercase();
     if let Ok(number) = word.parse::<u64>() {
         let exit = Exit::of(number).map(Exit::code);
         let row = EXPLANATIONS.iter().find(|e| exit.is_some_and(|code| e.code == code.min(SIGNALS)));
@@ -54,11 +59,46 @@ fn find(word: &str) -> Result<Found, Failure> {
         );
         return row.map(|row| Found::Exit(number as u8, row)).ok_or_else(|| Failure::new(kinds::NO_SUCH_CODE, message));
     }
-    kinds::all().find(|entry| entry.code == word).map(Found::Entry).ok_or_else(|| {
+    let by_code = || kinds::all().find(|entry| entry.code == word).map(Found::Entry);
+    // one word with dashes was meant as a code
+    let is_code = !words.trim().contains(' ') && word.contains('-');
+    let found = by_code().or_else(|| if is_code { None } else { told_by(words).map(Found::Entry).or_else(|| with_words(words)) });
+    found.ok_or_else(|| {
         let near = nearest(&word).join("', '");
         let hint = if near.is_empty() { "'hardline explain' lists all".into() } else { format!("did you mean '{near}'?") };
         Failure::new(kinds::NO_SUCH_CODE, format!("there is no code '{}'; {hint}", printable(word.as_bytes())))
     })
+}
+
+/// The message this is, whatever differs in it: of several that it may be, the one with most words of its own.
+fn told_by(line: &str) -> Option<&'static Entry> {
+    let telling = |entry: &&Entry| entry.told_by(line).filter(|letters| *letters >= TELLING);
+    kinds::all().filter(|entry| telling(entry).is_some()).max_by_key(|entry| telling(entry))
+}
+
+/// Messages with most of these words, in what they say before what is said about them.
+fn with_words(line: &str) -> Option<Found> {
+    let line = line.to_lowercase();
+    // paths are the user's
+    let asked: Vec<&str> = line.split_whitespace().filter(|word| !word.contains('/')).flat_map(words).collect();
+    let has = |text: &str, word: &str| words(&text.to_lowercase()).any(|other| other == word);
+    let score = |entry: &Entry| -> (usize, usize) {
+        let said = |word: &&&str| has(entry.code, word) || entry.says.iter().any(|says| has(says, word));
+        let about = |word: &&&str| has(entry.cause, word) || has(entry.remedy, word);
+        let (said, all) = (asked.iter().filter(said).count(), asked.iter().filter(|word| said(word) || about(word)).count());
+        (all, 2 * said + all)
+    };
+    let scores: Vec<_> = kinds::all().map(|entry| (score(entry), entry)).filter(|((all, _), _)| 2 * all > asked.len()).collect();
+    let best = scores.iter().map(|((_, score), _)| *score).max()?;
+    let mut found: Vec<_> = scores.iter().filter(|((_, score), _)| *score == best).map(|(_, entry)| *entry).collect();
+    // the fewer words it has, the more it is about these
+    found.sort_by_key(|entry| entry.says.iter().map(|says| words(says).count()).min());
+    found.truncate(ALIKE);
+    Some(if found.len() == 1 { Found::Entry(found[0]) } else { Found::Entries(found) })
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// Codes that look like this word or have it in them, the likeliest first.
@@ -76,6 +116,10 @@ impl Found {
     /// Meaning, cause and remedy, a paragraph each.
     fn text(self) -> String {
         match self {
+            Found::Entries(entries) => {
+                let lines: Vec<_> = entries.iter().map(|entry| summary(entry)).collect();
+                format!("Several messages have these words; 'hardline explain CODE' has the rest:\n\n{}", lines.join("\n"))
+            }
             Found::Exit(number, row) => {
                 let mut text = format!("{number}: {}\n\nCause: {}\n\nRemedy: {}", meaning(number, row), row.cause, row.remedy);
                 let mut with = entries_of(row).peekable();
@@ -100,6 +144,7 @@ impl Found {
                 json!({ "exit": number, "meaning": meaning(number, row), "cause": row.cause, "remedy": row.remedy, "messages": messages })
             }
             Found::Entry(entry) => as_json(entry),
+            Found::Entries(entries) => entries.into_iter().map(as_json).collect(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::receive::{OnGap, Receiving, Session, Sink, keep};
 use super::report::{Report, cause};
 use super::source::Source;
-use super::spool::Named;
+use super::spool::{Named, Unheard};
 use crate::clock::Clock;
 use crate::error::{Doing, Failure, kinds};
 use crate::names::printable;
@@ -18,6 +18,9 @@ use crate::names::printable;
 const PERIODS: u32 = 5;
 /// Sessions that broke off and may go on in another; of more, what they lack is named at once.
 const BROKEN_MAX: usize = 16;
+/// Most gaps between the numbers of objects that are named in a line of the report, and on stderr.
+const GAPS_MAX: usize = 256;
+const GAPS_SHOWN: usize = 8;
 
 /// Why nothing more of a session is waited for.
 #[derive(Debug)]
@@ -134,6 +137,8 @@ impl Receiving<'_> {
         }
         self.name_objects(beacon, why);
         let Sink::Objects { spool, .. } = &mut self.sink else { return Ok(()) };
+        let told = spool.told_missing();
+        told.doing(kinds::SPOOL_FAILED, || keep(spool))?;
         let goes_on = |b: &Broken| {
             let follows = b.heard >= b.objects && spool.follows(&b.named);
             follows || spool.goes_on_with(&b.named, b.objects)
@@ -154,9 +159,10 @@ impl Receiving<'_> {
         }
         let unknown = beacon.objects.saturating_sub(spool.heard());
         if unknown > 0 {
-            self.report.missing(&nameless(unknown, why), json!({"objects": unknown, "cause": why}));
+            let (what, fields) = nameless(unknown, &spool.unheard(beacon.objects), why);
+            self.report.missing_many(unknown, &what, fields);
         }
-        for (partial, manifest) in spool.partial() {
+        for (partial, manifest) in spool.missing() {
             let have = manifest.map_or(0, |m| partial.have(&m));
             let name = printable(partial.name.as_bytes());
             let what = format!("{name} is incomplete: {have} of {} symbols came ({why})", partial.needed);
@@ -267,20 +273,39 @@ impl Receiving<'_> {
 
 /// Says what a session lacks that broke off and did not go on.
 fn lacks(broken: &Broken, report: &mut Report) {
-    let (what, fields) = match broken.objects.saturating_sub(broken.heard) {
-        0 => (
-            format!("what came after {} is missing (gap)", counted(broken.objects)),
-            json!({"end": "unheard", "after_objects": broken.objects, "cause": "gap"}),
-        ),
-        unknown => (nameless(unknown, "gap"), json!({"objects": unknown, "cause": "gap"})),
+    let unknown = broken.objects.saturating_sub(broken.heard);
+    let (what, fields) = if unknown == 0 {
+        let what = format!("what came after {} is missing (gap)", counted(broken.objects));
+        (what, json!({"end": "unheard", "after_objects": broken.objects, "cause": "gap"}))
+    } else {
+        // of what was delivered in an earlier run nobody knows the numbers any more
+        let all = broken.named.len() == broken.heard as usize;
+        let unheard = if all { Unheard::of(&broken.named, broken.objects) } else { Unheard::default() };
+        nameless(unknown, &unheard, "gap")
     };
-    report.missing(&format!("of a session that broke off, {what}"), fields);
+    report.missing_many(unknown.max(1), &format!("of a session that broke off, {what}"), fields);
 }
 
 /// What is said of objects of which nothing but their number came.
-fn nameless(objects: u32, why: &str) -> String {
+fn nameless(objects: u32, unheard: &Unheard, why: &str) -> (String, Value) {
     let were = if objects == 1 { "was" } else { "were" };
-    format!("{} {were} sent of which not even the name came ({why})", counted(objects))
+    let (mut numbers, mut transfers) = (Vec::new(), Vec::new());
+    for ((first, last), known) in unheard.0.iter().take(GAPS_MAX) {
+        numbers.push(range(first, last));
+        transfers.extend(known.map(|(first, last)| range(format!("{first:016x}"), format!("{last:016x}"))));
+    }
+    let what = format!("{} {were} sent of which not even the name came ({why})", counted(objects));
+    let mut told = numbers.iter().take(GAPS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if !transfers.is_empty() {
+        told.push_str(&format!(", by their place transfer {}", transfers[..transfers.len().min(GAPS_SHOWN)].join(", ")));
+    }
+    let more = if unheard.0.len() > GAPS_SHOWN { ", and more" } else { "" };
+    let what = if told.is_empty() { what } else { format!("{what}: number {told}{more}") };
+    (what, json!({"objects": objects, "numbers": numbers, "transfers": transfers, "cause": why}))
+}
+
+fn range<T: PartialEq + std::fmt::Display>(first: T, last: T) -> String {
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
 
 fn counted(objects: u32) -> String {

@@ -172,7 +172,11 @@ impl Hooks {
         }
         let is_older = self.waiting.iter().any(|newer| newer.path == task.path);
         let again = AGAIN.get(task.tried - 1).filter(|_| !is_older);
-        report.notice(kinds::HOOK_FAILED, what, "hook", task.fields(status, false, again.is_some()));
+        let fields = task.fields(status, false, again.is_some());
+        match again {
+            None if !is_older => report.failure(kinds::HOOK_FAILED, what, "hook", fields),
+            _ => report.notice(kinds::HOOK_FAILED, what, "hook", fields),
+        }
         match again {
             Some(again) => {
                 task.due = Instant::now() + *again;

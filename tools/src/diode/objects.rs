@@ -11,7 +11,7 @@ use super::sealing::Session;
 use super::send::{Line, Sent, Settings, Told, check, pause};
 use super::target::Target;
 use super::transfers::Transfers;
-use super::watch::Watch;
+use super::watch::{TRANSFERS, Watch};
 use crate::error::{Doing, Exit, Failure, kinds};
 use crate::names::shown;
 use crate::progress::Meter;
@@ -112,7 +112,7 @@ impl What {
     /// The sequence of transfers this sender goes on with.
     fn transfers(&self) -> Result<Transfers, Failure> {
         // what lies there goes on under its number
-        let kept = self.watch.as_ref().map(|dir| (dir.clone(), ".transfers"));
+        let kept = self.watch.as_ref().map(|dir| (dir.clone(), TRANSFERS));
         let transfers = match kept.or_else(|| self.state.clone().map(|state| (state, "diode-transfers"))) {
             Some((folder, name)) => std::fs::create_dir_all(&folder).and_then(|()| Transfers::open(&folder, name)),
             None => Transfers::unkept(),

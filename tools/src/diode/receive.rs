@@ -21,7 +21,7 @@ use super::source::{Came, Source};
 use super::spool::{Bounds, Spool};
 use super::state::Memory;
 use super::stdout::Stdout;
-use super::strange::Strange;
+use super::strange::{Strange, Word};
 use crate::clock::Clock;
 use crate::drive::wait;
 use crate::error::{Doing, Exit, Failure, kinds};
@@ -162,7 +162,7 @@ impl Receiving<'_> {
             let ready = wait(&fds, Some(timeout)).doing(kinds::LINE_FAILED, || "wait for the line".into())?;
             let mut over = None;
             if ready.get(1).is_some_and(|ready| !ready.is_empty()) {
-                over = self.take_in(receiver, clock, &mut buffer);
+                over = self.take_in(receiver, clock, &mut buffer, &mut strange);
             } else if let Some(away) = self.source.look() {
                 self.report.say("port-back", json!({"port": self.source.spec().to_string(), "seconds": away.as_secs_f64()}));
             }
@@ -188,20 +188,15 @@ impl Receiving<'_> {
                 ticked = Instant::now();
                 self.tick(receiver)?;
                 guard.tick(receiver);
-                if let Some(bytes) = strange.watch(&receiver.stats(), ticked) {
-                    let port = self.source.spec();
-                    tracing::warn!(
-                        code = %kinds::NOT_HARDLINE,
-                        "{port}: {bytes} bytes arrived, none were frames of 'hardline diode send': wrong baud rate or another program?"
-                    );
-                    self.report.say("strange", json!({"bytes": bytes}));
-                }
+                let words = strange.watch(&receiver.stats(), ticked);
+                self.say_strange(words, &strange);
             }
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
                 self.report.line(&receiver.stats());
             }
-            match self.signals.take() {
+            let asked = strange.chatter.wants_end() && self.source.spec().is_lent_in();
+            match self.signals.take().or(asked.then_some(Signal::End(libc::SIGINT))) {
                 Some(Signal::Stats) => self.write_stats(receiver, *bytes, began, true)?,
                 Some(Signal::End(number)) => {
                     self.tick(receiver)?;
@@ -242,14 +237,36 @@ impl Receiving<'_> {
         self.meter.set(here);
     }
 
+    /// Bytes come that are no frames, or that is over.
+    fn say_strange(&mut self, word: Option<Word>, strange: &Strange) {
+        let port = self.source.spec();
+        match (word, strange.chatter.speaker()) {
+            (None, _) => {}
+            (Some(Word::Over(time)), _) => {
+                tracing::warn!(code = %kinds::LINE_BACK, "{port}: frames of the sender come now, after {:.1} s", time.as_secs_f64());
+            }
+            (Some(Word::Strange(bytes)), Some((who, line))) => {
+                let what = format!("text comes in the place of frames of 'hardline diode send', from {who}: '{line}'");
+                tracing::warn!(code = %kinds::TEXT_HEARD, "{port}: {what}");
+                self.report.say("strange", json!({"bytes": bytes, "text": line}));
+            }
+            (Some(Word::Strange(bytes)), None) => {
+                let what = "none were frames of 'hardline diode send': wrong baud rate or another program?";
+                tracing::warn!(code = %kinds::NOT_HARDLINE, "{port}: {bytes} bytes arrived, {what}");
+                self.report.say("strange", json!({"bytes": bytes}));
+            }
+        }
+    }
+
     /// Reads what is there; why no more will come, where that is so.
-    fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8]) -> Option<Over> {
+    fn take_in(&mut self, receiver: &mut Receiver, clock: &Clock, buffer: &mut [u8], strange: &mut Strange) -> Option<Over> {
         let datagrams = self.source.is_datagrams();
         // a burst of datagrams at once, or the kernel's queue overflows
         for _ in 0..64 {
             match self.source.read(buffer) {
                 Came::Bytes(n) if datagrams => receiver.handle_datagram(&buffer[..n], clock.now()),
                 Came::Bytes(n) => {
+                    strange.chatter.take(&buffer[..n]);
                     receiver.handle_bytes(&buffer[..n], clock.now());
                     return None;
                 }

@@ -112,6 +112,16 @@ impl Report {
     pub fn missing(&mut self, what: &str, fields: Value) {
         self.name("missing", SHOWN, what, fields);
     }
+    /// One line about several things that are.
+    pub fn missing_many(&mut self, count: u32, what: &str, fields: Value) {
+        self.missing += u64::from(count).saturating_sub(1);
+        self.missing(what, fields);
+    }
+    /// The same in the report alone: the last line on stderr says it.
+    pub fn missing_at_last(&mut self, fields: Value) {
+        (self.missing, self.named) = (self.missing + 1, self.named + 1);
+        self.say("missing", fields);
+    }
     /// One line about something that is not accepted, and so missing for good.
     pub fn refuse(&mut self, what: &str, fields: Value) {
         self.name("not accepted", limit::BURST, what, fields);
@@ -133,6 +143,14 @@ impl Report {
         if let Some(hidden) = self.limits.admit(event, limit::BURST, Instant::now()) {
             self.left_out(event, hidden);
             tracing::warn!(code = %kind, "{what}");
+            self.say(event, fields);
+        }
+    }
+    /// The same of what changes the exit code: said also where only errors are.
+    pub fn failure(&mut self, kind: &'static Entry, what: &str, event: &'static str, fields: Value) {
+        if let Some(hidden) = self.limits.admit(event, limit::BURST, Instant::now()) {
+            self.left_out(event, hidden);
+            tracing::error!(code = %kind, "{what}");
             self.say(event, fields);
         }
     }

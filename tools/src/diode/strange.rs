@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use diode::receiver::Stats;
 use link::FRAME_MAX;
 
+use crate::chatter::Chatter;
+
 /// Bytes without any frame, and how long they may come, before a word.
 const BYTES: u64 = 64;
 const AFTER: Duration = Duration::from_secs(3);
@@ -24,6 +26,19 @@ pub(super) struct Strange {
     pause: Duration,
     /// How long they may come before the first word.
     after: Duration,
+    /// When it was first told.
+    told: Option<Instant>,
+    /// The latest bytes.
+    pub(super) chatter: Chatter,
+}
+
+/// What is worth a word.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// So many bytes came without a frame.
+    Strange(u64),
+    /// Frames come, so long after that was told.
+    Over(Duration),
 }
 
 impl Strange {
@@ -32,16 +47,16 @@ impl Strange {
         // on a slow wire a frame takes its time, and who came in the middle of one waits for the next
         let frames = 2 * 10_000_000 * FRAME_MAX as u64;
         let after = AFTER.max(Duration::from_micros(frames.checked_div(u64::from(baud)).unwrap_or(0)));
-        Strange { frames: 0, from: 0, said: 0, since: None, pause: after, after }
+        Strange { frames: 0, from: 0, said: 0, since: None, pause: after, after, told: None, chatter: Chatter::default() }
     }
-    /// How many bytes came without a frame, when that is worth a word.
-    pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<u64> {
+    /// What is to be said by now.
+    pub(super) fn watch(&mut self, stats: &Stats, now: Instant) -> Option<Word> {
         let frames =
             [stats.frames_in, stats.sealed, stats.plain, stats.refused, stats.replayed, stats.foreign].into_iter().sum::<u64>();
         if frames != self.frames {
             (self.frames, self.from, self.said) = (frames, stats.wire_in, stats.wire_in);
-            (self.since, self.pause) = (None, self.after);
-            return None;
+            (self.since, self.pause, self.chatter) = (None, self.after, Chatter::default());
+            return self.told.take().map(|told| Word::Over(now.duration_since(told)));
         }
         if stats.wire_in < self.said + BYTES {
             return None;
@@ -51,7 +66,8 @@ impl Strange {
             return None;
         }
         (self.said, self.since, self.pause) = (stats.wire_in, None, (self.pause * RARER).min(RAREST));
-        Some(stats.wire_in - self.from)
+        self.told.get_or_insert(now);
+        Some(Word::Strange(stats.wire_in - self.from))
     }
 }
 
@@ -66,12 +82,16 @@ mod tests {
         // a day of 100 bytes a second
         for second in 0..86_400u64 {
             let stats = Stats { wire_in: second * 100, ..Stats::default() };
-            if let Some(bytes) = strange.watch(&stats, began + Duration::from_secs(second)) {
-                assert_eq!(bytes, second * 100);
+            if let Some(word) = strange.watch(&stats, began + Duration::from_secs(second)) {
+                assert_eq!(word, Word::Strange(second * 100));
                 told.push(second);
             }
         }
         assert!(told[0] <= 5 && told[1] <= 40 && (20..40).contains(&told.len()), "{told:?}");
+        // a frame ends it, and that is told once
+        let (frame, day) = (Stats { wire_in: 8_640_000, frames_in: 1, ..Stats::default() }, Duration::from_secs(86_400));
+        let over = Word::Over(day - Duration::from_secs(told[0]));
+        assert_eq!([(); 2].map(|()| strange.watch(&frame, began + day)), [Some(over), None]);
     }
 
     #[test]

@@ -66,15 +66,20 @@ impl Receiving<'_> {
                 Out::Gap { offset, bytes } => {
                     let what = format!("{bytes} bytes of the stream are lost from byte {offset} on");
                     let why = why(&self.source, self.session.as_ref(), receiver, over);
-                    self.report.missing(&what, json!({"offset": offset, "bytes": bytes, "cause": why}));
+                    let fields = json!({"offset": offset, "bytes": bytes, "cause": why});
                     self.report.lose(bytes);
+                    let ends = match on_gap {
+                        OnGap::Fail => Some(format!("{what} ({why})")),
+                        OnGap::Zero if bytes > FILL_MAX => Some(format!("{what} ({why}): too many to be filled with zeros")),
+                        OnGap::Skip | OnGap::Zero => None,
+                    };
+                    if let Some(what) = ends {
+                        self.report.missing_at_last(fields);
+                        return Err(Failure::new(kinds::STREAM_GAP, what));
+                    }
+                    self.report.missing(&format!("{what} ({why})"), fields);
                     match on_gap {
-                        OnGap::Fail => return Err(Failure::new(kinds::STREAM_GAP, what)),
-                        OnGap::Skip => {}
-                        OnGap::Zero if bytes > FILL_MAX => {
-                            let what = format!("{what}: too many to be filled with zeros");
-                            return Err(Failure::new(kinds::STREAM_GAP, what));
-                        }
+                        OnGap::Fail | OnGap::Skip => {}
                         OnGap::Zero => {
                             *count += bytes;
                             fill(self.output.as_ref(), bytes, self.signals)?;

@@ -17,17 +17,23 @@ use super::objects::numbering;
 use super::transfers::Transfers;
 use crate::beneath::Dir;
 use crate::error::{Doing, Failure, kinds};
+use crate::limit;
 use crate::names::{COMPONENT_MAX, shown};
 
 /// Where files are while they travel, and after that.
 const SENDING: &str = "sending";
 const SENT: &str = "sent";
+/// Beside them: the numbers of their transfers.
+pub(super) const TRANSFERS: &str = ".transfers";
 
 /// How long a file must have stayed as it is where nothing else tells that nobody writes it.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// How long nothing is taken after nothing could be.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// What may be whole, or have another name, in a moment is told of when it is not after so long.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Which signal tells of a lease that is to end (fcntl(2)); libc does not name it.
 const F_SETSIG: libc::c_int = 10;
@@ -46,11 +52,21 @@ pub struct Watch {
     refused: HashSet<PathBuf>,
     /// What was sent and could not be moved away, and when that is tried again.
     unmoved: HashMap<PathBuf, Instant>,
-    told_of_folders: bool,
     /// Nothing could be taken: until when that is not tried again, and what was told of it.
     stuck: Option<(Instant, String)>,
+    /// What is left alone, or waits.
+    left: HashMap<PathBuf, Left>,
     /// What an earlier run left in `sending/` was found: all else begins.
     looked: bool,
+}
+
+/// Something that is not sent.
+#[derive(Debug)]
+struct Left {
+    since: Instant,
+    told: bool,
+    /// It was there at the last look.
+    there: bool,
 }
 
 /// The folder and those in it, open. Who may write to it may rename and link as he likes: nothing of that is followed.
@@ -122,8 +138,8 @@ impl Watch {
             seen: HashMap::new(),
             refused: HashSet::new(),
             unmoved: HashMap::new(),
-            told_of_folders: false,
             stuck: None,
+            left: HashMap::new(),
             looked: false,
         }
     }
@@ -161,6 +177,7 @@ impl Watch {
         let Folders { dir, sending, .. } = folders;
         let in_sending = self.dir.join(SENDING);
         let mut there = HashSet::new();
+        self.left.values_mut().for_each(|left| left.there = false);
         let names = self.files_in(&sending, &in_sending)?;
         if !std::mem::replace(&mut self.looked, true) {
             let left = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
@@ -170,6 +187,7 @@ impl Watch {
             let path = in_sending.join(&name);
             let is_done = self.under_way.contains(&path) || self.unmoved.contains_key(&path);
             if !is_done && self.is_ready(&sending, &path) {
+                self.goes_on(&path);
                 self.add(&sending, path.clone(), sender, |what| transfers.begin(what))?;
             }
             there.insert(path);
@@ -180,7 +198,10 @@ impl Watch {
             // one of the same name goes first
             if !blocked && !there.contains(&taken) && self.is_ready(&dir, &path) {
                 match dir.rename_new(&name, &sending, &name) {
-                    Ok(()) => self.add(&sending, taken, sender, |what| transfers.begin_new(what))?,
+                    Ok(()) => {
+                        self.goes_on(&path);
+                        self.add(&sending, taken, sender, |what| transfers.begin_new(what))?;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) if is_of_one(&e) => self.refuse(path.clone(), &e.to_string()),
                     // it is not this file alone: the folder may not be written at present, or the disk is full
@@ -194,7 +215,24 @@ impl Watch {
         }
         self.seen.retain(|path, _| there.contains(path));
         self.refused.retain(|path| there.contains(path));
+        self.left.retain(|_, left| left.there);
         Ok(())
+    }
+
+    /// Something is not sent, or not yet: that is told once, when it has been so for `after`.
+    fn leave(&mut self, path: &Path, why: &str, after: Duration) {
+        let new = || Left { since: Instant::now(), told: false, there: true };
+        let left = self.left.entry(path.to_owned()).or_insert_with(new);
+        left.there = true;
+        if left.since.elapsed() >= after && !std::mem::replace(&mut left.told, true) {
+            limit::warn(kinds::LEFT_ALONE, format!("{} is left alone: {why}", shown(path)));
+        }
+    }
+    /// What was left alone is sent all the same.
+    fn goes_on(&mut self, path: &Path) {
+        if self.left.remove(path).is_some_and(|left| left.told) {
+            limit::warn(kinds::LEFT_ALONE, format!("{} is whole now, and sent", shown(path)));
+        }
     }
 
     /// One had its rounds: it moves on if what was sent is what it is.
@@ -275,7 +313,7 @@ impl Watch {
         Ok(())
     }
     fn refuse(&mut self, path: PathBuf, why: &str) {
-        tracing::warn!(code = %kinds::FILE_UNSENT, "{} is not sent: {why}", shown(&path));
+        limit::warn(kinds::FILE_UNSENT, format!("{} is not sent: {why}", shown(&path)));
         self.refused.insert(path);
     }
 
@@ -296,10 +334,14 @@ impl Watch {
                 return false;
             }
         };
-        match is_written(&file) {
+        let ready = match is_written(&file) {
             Some(written) => !written,
             None => self.is_quiet(path, &file),
+        };
+        if !ready {
+            self.leave(path, "somebody writes it; it is sent once nobody does", LATE);
         }
+        ready
     }
     fn is_quiet(&mut self, path: &Path, file: &File) -> bool {
         let Ok(now) = file.metadata().map(|m| stamp(&m)) else { return false };
@@ -316,16 +358,21 @@ impl Watch {
     fn files_in(&mut self, dir: &Dir, path: &Path) -> Result<Vec<OsString>, Failure> {
         let mut names = dir.names().doing(kinds::WATCH_FOLDER, || format!("look into {}", shown(path)))?;
         names.retain(|name| {
-            let is_own = path == self.dir && (name == SENDING || name == SENT);
-            match dir.look(name) {
-                _ if is_own || name.as_bytes().starts_with(b".") => false,
-                Ok(meta) if meta.is_dir() && !self.told_of_folders => {
-                    self.told_of_folders = true;
-                    tracing::info!("folders in {} are left alone, {} among them", shown(&self.dir), shown(&path.join(name)));
-                    false
-                }
-                found => found.is_ok_and(|meta| meta.is_file()),
-            }
+            let is_own = path == self.dir && (name == SENDING || name == SENT || name == TRANSFERS);
+            let Some(found) = dir.look(name).ok().filter(|_| !is_own) else { return false };
+            let (why, after) = if name.as_bytes().starts_with(b".") {
+                ("its name begins with a dot, as of what is not whole yet; rename it once it is", LATE)
+            } else if found.is_file() {
+                return true;
+            } else if found.is_dir() {
+                ("it is a folder; an archive of it can be sent", Duration::ZERO)
+            } else if found.is_symlink() {
+                ("it is a symbolic link; put the file itself there", Duration::ZERO)
+            } else {
+                ("it is no file, but a pipe, a socket or a device", Duration::ZERO)
+            };
+            self.leave(&path.join(name), why, after);
+            false
         });
         Ok(names)
     }

@@ -10,7 +10,7 @@ use link::Class;
 use serde_json::{Value, json};
 
 use super::handing::{hand_over, take};
-use super::hub::status_words;
+use super::hub::{say_awaited, status_words};
 use crate::error::{Doing, Exit, Failure, kinds};
 
 /// Longest wait for a status.
@@ -76,6 +76,10 @@ impl Client {
                 status = reply["value"].as_u64().map(|n| n as u32);
             } else if let Some(why) = reply["waiting"].as_str() {
                 tracing::warn!(code = %kinds::WAITING, "waiting: {why}");
+            } else if reply["waiting"] == false {
+                tracing::warn!(code = %kinds::WAITED, "waiting no longer");
+            } else if reply["awaits"] == "input" {
+                say_awaited();
             } else if reply["ended"] == true {
                 return status.and_then(status_words).map_or(Ok(()), |words| Err(Failure::new(kinds::SERVICE_FAILED, words)));
             } else if let Some(why) = reply["failed"].as_str() {

@@ -7,7 +7,7 @@ pub(crate) mod serial;
 pub(crate) mod socket;
 pub(crate) mod termios;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -150,6 +150,18 @@ impl Spec {
     /// Whether there can be others beside it: stdin and stdout are there once, and end with their peer.
     pub(crate) fn can_be_several(&self) -> bool {
         self.kind != Kind::Stdio
+    }
+    /// Whether it is our own stdin and stdout, and a terminal.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.is_lent_in() && self.is_lent_out()
+    }
+    /// The same of what is only read.
+    pub(crate) fn is_lent_in(&self) -> bool {
+        self.kind == Kind::Stdio && io::stdin().is_terminal()
+    }
+    /// The same of what is only written to.
+    pub(crate) fn is_lent_out(&self) -> bool {
+        self.kind == Kind::Stdio && io::stdout().is_terminal()
     }
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -317,6 +329,10 @@ impl Opener {
     /// Whether a lost port can come back at all.
     pub fn can_reopen(&self) -> bool {
         self.spec.kind != Kind::Stdio
+    }
+    /// Whether it is the terminal of a shell, which waits for it.
+    pub fn is_lent(&self) -> bool {
+        self.spec.is_lent()
     }
     /// Whether its other end going away means that the peer has closed (a socket), and not that a
     /// cable was pulled.

@@ -44,11 +44,16 @@ pub(super) struct Terminal {
 
 impl Terminal {
     pub(super) fn start(command: &mut Command) -> Terminal {
+        Terminal::start_with(command, None, None)
+    }
+    /// The same with something else as stdin, or as stdout.
+    pub(super) fn start_with(command: &mut Command, input: Option<Stdio>, output: Option<Stdio>) -> Terminal {
         let size = Winsize { ws_row: 25, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
         let before = tcgetattr(&pty.slave).unwrap();
-        let child = Running(command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap());
+        let (input, output) = (input.unwrap_or_else(end), output.unwrap_or_else(end));
+        let child = Running(command.stdin(input).stdout(output).stderr(end()).spawn().unwrap());
         let (master, seen) = (File::from(pty.master), Arc::new(Mutex::new(Vec::new())));
         let (mut reader, screen) = (master.try_clone().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {

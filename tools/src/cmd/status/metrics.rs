@@ -74,8 +74,10 @@ fn as_metrics(wire: &str, status: Option<&Value>) -> String {
     page.head("up", "gauge", "Whether 'hardline link' answers.");
     page.sample("up", "", f64::from(u8::from(status.is_some())));
     let Some(status) = status else { return page.text };
-    page.head("info", "gauge", "Which port it is.");
-    page.sample("info", &format!("port=\"{}\"", escaped(status["port"].as_str().unwrap_or_default())), 1.0);
+    page.head("info", "gauge", "Which port it is, which hardline, and the version of its protocol.");
+    let text = |name: &str| escaped(status[name].as_str().unwrap_or_default());
+    let (port, version, protocol) = (text("port"), text("version"), status["protocol"].as_u64().unwrap_or(0));
+    page.sample("info", &format!("port=\"{port}\",version=\"{version}\",protocol=\"{protocol}\""), 1.0);
     page.head("session_open", "gauge", "Whether there is a session with the peer.");
     page.sample("session_open", "", f64::from(u8::from(status["state"] == "open")));
     page.head("port_open", "gauge", "Whether the port is there.");
@@ -157,11 +159,11 @@ mod tests {
     fn labels_are_escaped_and_services_are_summed() {
         let channel = |queued| json!({ "service": "ssh", "queued": queued });
         let closing = json!({ "service": "ssh", "queued": 9, "closing": true });
-        let status = json!({ "port": "exec:a \"b\"", "state": "open", "rtt_us": 1500, "silent_seconds": 0.25, "port_open": true,
+        let status = json!({ "port": "exec:a \"b\"", "version": "0.1.0", "protocol": 2, "state": "open", "rtt_us": 1500, "silent_seconds": 0.25, "port_open": true,
             "channels": [channel(1), channel(2), closing] });
         let text = as_metrics("/run/w", Some(&status));
         for line in [
-            "hardline_info{wire=\"/run/w\",port=\"exec:a \\\"b\\\"\"} 1",
+            "hardline_info{wire=\"/run/w\",port=\"exec:a \\\"b\\\"\",version=\"0.1.0\",protocol=\"2\"} 1",
             "hardline_session_open{wire=\"/run/w\"} 1",
             "hardline_port_open{wire=\"/run/w\"} 1",
             "hardline_silent_seconds{wire=\"/run/w\"} 0.25",

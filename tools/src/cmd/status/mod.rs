@@ -81,6 +81,20 @@ fn path_words(path: &Value) -> String {
     )
 }
 
+/// Which hardline holds the wire, and what the peer of an open session is known to speak.
+fn version_words(status: &Value) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    let Some(version) = status["version"].as_str() else { return String::new() };
+    let protocol = |name: &str| status[name].as_u64();
+    let peer = match protocol("peer_protocol") {
+        None => String::new(),
+        peer if peer == protocol("protocol") => " at both ends".into(),
+        Some(peer) => format!(", {peer} at the other end"),
+    };
+    let other = if version == own { String::new() } else { format!("; this is hardline {own}") };
+    format!("\nhardline {}, protocol {}{peer}{other}", printable(version.as_bytes()), protocol("protocol").unwrap_or(0))
+}
+
 /// A few lines for people.
 fn as_text(status: &Value) -> String {
     let number = |name: &str| status[name].as_f64().unwrap_or(0.0);
@@ -97,6 +111,7 @@ fn as_text(status: &Value) -> String {
         number("ber"),
         number("frame_payload"),
     );
+    text.push_str(&version_words(status));
     for path in paths(status) {
         text.push_str(&format!("\n{}", path_words(path)));
     }
@@ -121,6 +136,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn versions_are_told_and_where_they_differ() {
+        let own = env!("CARGO_PKG_VERSION");
+        let words =
+            |version: &str, peer: Option<u8>| version_words(&json!({ "version": version, "protocol": 2, "peer_protocol": peer }));
+        assert_eq!(words(own, Some(2)), format!("\nhardline {own}, protocol 2 at both ends"));
+        assert_eq!(words(own, None), format!("\nhardline {own}, protocol 2"));
+        assert_eq!(words("0.0.9", Some(1)), format!("\nhardline 0.0.9, protocol 2, 1 at the other end; this is hardline {own}"));
+        assert_eq!(version_words(&json!({ "state": "open" })), "", "an older one does not say");
+    }
 
     #[test]
     fn names_stay_on_their_lines_and_hide_nothing() {

@@ -42,6 +42,32 @@ pub(super) enum Said {
 /// What a session told of: its numbers, and what they stood for.
 pub type Named = HashMap<u32, Key>;
 
+/// Numbers of objects from first to last, and those of their transfers, as far as their neighbours tell them.
+pub type Gap = ((u32, u32), Option<(u64, u64)>);
+
+/// Objects of which no manifest came.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unheard(pub Vec<Gap>);
+
+impl Unheard {
+    /// Of a session that told of these and had so many.
+    pub fn of(named: &Named, objects: u32) -> Unheard {
+        let mut heard = Heard::default();
+        named.keys().for_each(|number| heard.insert(*number));
+        let transfer = |number: u32| named.get(&number).map(|key| key.transfer);
+        Unheard(heard.gaps(objects).into_iter().map(|gap| (gap, transfers_of(gap, transfer))).collect())
+    }
+}
+
+/// A sender numbers the transfers that it begins one after the other. What it goes on with has an older number, and goes
+/// first: so the neighbour behind knows better.
+fn transfers_of((first, last): (u32, u32), transfer: impl Fn(u32) -> Option<u64>) -> Option<(u64, u64)> {
+    let more = u64::from(last - first);
+    let behind = last.checked_add(1).and_then(&transfer).map(|behind| behind.wrapping_sub(1));
+    let before = || first.checked_sub(1).and_then(&transfer).map(|before| before.wrapping_add(1 + more));
+    behind.or_else(before).map(|last| (last.wrapping_sub(more), last))
+}
+
 /// The numbers of one session.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
@@ -63,6 +89,11 @@ impl Bindings {
     /// Numbers of which a manifest came.
     pub(super) fn heard(&self) -> u32 {
         self.heard.count()
+    }
+    /// Of `objects` those of which no manifest came.
+    pub(super) fn unheard(&self, objects: u32) -> Unheard {
+        let transfer = |number: u32| self.bound.get(&number).map(|bound| bound.key.transfer);
+        Unheard(self.heard.gaps(objects).into_iter().map(|gap| (gap, transfers_of(gap, transfer))).collect())
     }
     /// Whether this session goes on with all of one that told of `objects`, and of these by name. A sender that keeps its
     /// sequence goes on with a transfer under its number, and numbers those that it begins one after the other: so it shows for
@@ -110,5 +141,19 @@ impl Bindings {
     }
     pub(super) fn place(&self, number: u32) -> Option<Place> {
         self.bound.get(&number).map(|bound| bound.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfers_are_told_by_their_neighbours() {
+        let known = |number: u32| [(0, 7), (4, 100), (5, 101)].into_iter().find(|k| k.0 == number).map(|k| k.1);
+        assert_eq!(transfers_of((1, 3), known), Some((97, 99)), "0 goes on from before");
+        assert_eq!(transfers_of((6, 8), known), Some((102, 104)), "at the end");
+        assert_eq!(transfers_of((2, 2), known), None, "nobody beside it");
+        assert_eq!(transfers_of((u32::MAX, u32::MAX), known), None);
     }
 }

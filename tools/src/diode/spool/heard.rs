@@ -27,6 +27,18 @@ impl Heard {
         self.ranges.insert(first, last);
         self.count += 1;
     }
+    /// Those below `end` that are not among them, as ranges from first to last.
+    pub(super) fn gaps(&self, end: u32) -> Vec<(u32, u32)> {
+        let (mut gaps, mut next) = (Vec::new(), Some(0));
+        for (&first, &last) in &self.ranges {
+            if let Some(from) = next.filter(|from| *from < first.min(end)) {
+                gaps.push((from, first.min(end) - 1));
+            }
+            next = last.checked_add(1);
+        }
+        gaps.extend(next.filter(|from| *from < end).map(|from| (from, end - 1)));
+        gaps
+    }
     /// How many there are.
     pub(super) fn count(&self) -> u32 {
         self.count
@@ -45,5 +57,8 @@ mod tests {
         }
         assert_eq!(heard.count(), 9);
         assert_eq!(heard.ranges, BTreeMap::from([(0, 3), (6, 8), (u32::MAX - 1, u32::MAX)]));
+        assert_eq!(heard.gaps(u32::MAX), [(4, 5), (9, u32::MAX - 2)]);
+        assert_eq!([heard.gaps(5), heard.gaps(6), heard.gaps(4), heard.gaps(0)], [vec![(4, 4)], vec![(4, 5)], vec![], vec![]]);
+        assert_eq!(Heard::default().gaps(3), [(0, 2)]);
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Symbol files kept open.
 const OPEN_MAX: usize = 16;
+/// A mark, empty.
+const TOLD: &str = "told";
 
 /// A folder with the files of objects, by slot.
 #[derive(Debug)]
@@ -32,13 +34,24 @@ impl Kept {
     }
     /// A new object, of which nothing is left from another in its slot.
     pub(super) fn begin(&self, slot: u32, manifest: &[u8]) -> io::Result<()> {
-        for what in ["data", "blocks"] {
+        for what in ["data", "blocks", TOLD] {
             let _ = std::fs::remove_file(self.path(slot, what));
         }
         self.announce(slot, manifest)
     }
     pub(super) fn announce(&self, slot: u32, manifest: &[u8]) -> io::Result<()> {
         write_whole(&self.path(slot, "manifest"), manifest)
+    }
+    /// That an object is missing was told, or is to be told again.
+    pub(super) fn mark_told(&self, slot: u32, told: bool) -> io::Result<()> {
+        let path = self.path(slot, TOLD);
+        match told {
+            true => std::fs::write(path, []),
+            false => std::fs::remove_file(path).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }),
+        }
+    }
+    pub(super) fn was_told(&self, slot: u32) -> bool {
+        self.path(slot, TOLD).exists()
     }
     /// Adds a symbol to those of its block.
     pub(super) fn add(&mut self, slot: u32, block: u64, symbol: u32, payload: &[u8]) -> io::Result<()> {
@@ -77,7 +90,7 @@ impl Kept {
     pub(super) fn remove(&mut self, slot: u32, blocks: impl Iterator<Item = u64>) {
         self.open.retain(|(of, _), _| *of != slot);
         blocks.map(|block| self.block(slot, block)).for_each(|path| _ = std::fs::remove_file(path));
-        for what in ["manifest", "blocks", "data"] {
+        for what in ["manifest", "blocks", "data", TOLD] {
             let _ = std::fs::remove_file(self.path(slot, what));
         }
     }

@@ -10,6 +10,7 @@
 //! STATE/object-SLOT.BLOCK      symbols of a block that is not decoded yet: number (3), bytes
 //! STATE/object-SLOT.blocks     which blocks are decoded
 //! STATE/object-SLOT.data       decoded blocks in their places
+//! STATE/object-SLOT.told       that it is missing was told: not again, before a session announces it
 //! STATE/delivered              see `delivered`
 //! ```
 
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use diode::object::Ledger;
 use diode::wire::{Manifest, Record};
 
-pub use self::bindings::Named;
+pub use self::bindings::{Gap, Named, Unheard};
 pub use self::bounds::{Bounds, MEMORY, MEMORY_MIN};
 pub use self::delivered::Owed;
 pub use self::partial::Partial;
@@ -155,6 +156,10 @@ impl Spool {
     pub fn heard(&self) -> u32 {
         self.numbers.heard()
     }
+    /// Of `objects` those of which no manifest came.
+    pub fn unheard(&self, objects: u32) -> Unheard {
+        self.numbers.unheard(objects)
+    }
     /// Whether the session goes on with all of one that told of `objects`, and of these by name.
     pub fn goes_on_with(&self, named: &Named, objects: u32) -> bool {
         self.numbers.goes_on_with(named, objects)
@@ -168,6 +173,18 @@ impl Spool {
         self.objects.values().map(|p| (p, p.manifest()))
     }
 
+    /// Objects that are not whole, of which that was not told since a session announced them.
+    pub fn missing(&self) -> impl Iterator<Item = (&Partial, Option<Manifest<'_>>)> {
+        self.partial().filter(|(partial, _)| !partial.told)
+    }
+    /// That these are missing was told: a session that has nothing of them does not lack them.
+    pub fn told_missing(&mut self) -> io::Result<()> {
+        for (slot, partial) in self.objects.iter_mut().filter(|(_, partial)| !partial.told) {
+            partial.told = true;
+            self.kept.mark_told(*slot, true)?;
+        }
+        Ok(())
+    }
     /// Objects of which all was thrown away and nothing came since (name, why); each is told once.
     pub fn take_anew(&mut self) -> Vec<(String, String)> {
         let under_way: HashSet<_> = self.objects.values().map(|partial| partial.key.transfer).collect();
@@ -255,7 +272,13 @@ impl Spool {
         self.numbers.bind(m.object, key, cut(m), place);
         match place {
             Place::Slot(slot) => {
-                self.objects.entry(slot).and_modify(|partial| partial.number = Some(m.object));
+                if let Some(partial) = self.objects.get_mut(&slot) {
+                    partial.number = Some(m.object);
+                    // a mark that cannot be taken away is of a disk that will say so elsewhere
+                    if std::mem::take(&mut partial.told) {
+                        let _ = self.kept.mark_told(slot, false);
+                    }
+                }
             }
             Place::Delivered | Place::Refused => drop(self.early.take(m.object)),
         }

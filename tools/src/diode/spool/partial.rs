@@ -55,6 +55,8 @@ pub struct Partial {
     pub needed: u64,
     /// Repair symbols the worst block needed, and how many each block gets in a round.
     pub margin: (u32, u32),
+    /// That it is missing was told, and no session has announced it since.
+    pub(super) told: bool,
 }
 
 impl Partial {
@@ -72,6 +74,7 @@ impl Partial {
             blocks: m.blocks(),
             needed: (0..m.blocks()).map(|b| m.symbols(b)).sum(),
             margin: (0, 0),
+            told: false,
         }
     }
     /// Goes on with what came of it as another transfer of the same content.

@@ -31,7 +31,10 @@ impl Spool {
                 ("manifest", _) if self.objects.len() < OBJECTS_MAX => {
                     let bytes = std::fs::read(self.kept.folder().join(&name))?;
                     let partial = manifest_of(&bytes).map(|m| Partial::new(&m, bytes.clone()));
-                    partial.into_iter().for_each(|partial| _ = self.objects.insert(slot, partial));
+                    if let Some(mut partial) = partial {
+                        partial.told = self.kept.was_told(slot);
+                        self.objects.insert(slot, partial);
+                    }
                 }
                 (_, Ok(block)) => self.restore_block(slot, block)?,
                 _ => {}

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::client::told;
 use super::handing::hand_over;
 use super::wait;
+use crate::error::kinds::Entry;
 use crate::error::{Doing, Failure, kinds};
 use crate::signal::{Signal, Signals};
 use escape::{Escape, Escapes};
@@ -233,6 +234,11 @@ impl Console {
             if let Some(say) = say {
                 self.say(say);
             }
+        } else if let Some(why) = reply["waiting"].as_str() {
+            self.patience = None;
+            self.say_waiting(kinds::WAITING, &format!("waiting: {why}"));
+        } else if reply["waiting"] == false {
+            self.say_waiting(kinds::WAITED, "waiting no longer");
         } else if reply["ended"] == true {
             self.last = Some(Ok(()));
         } else if let Some(why) = reply["failed"].as_str() {
@@ -334,6 +340,13 @@ impl Console {
             self.show_own(&format!("{before}[hardline: {what}]\r\n"));
         } else {
             tracing::warn!("{what}");
+        }
+    }
+    /// The same, with its code where nobody looks at a screen.
+    fn say_waiting(&mut self, kind: &Entry, what: &str) {
+        match self.terminal.looks {
+            true => self.say(what),
+            false => tracing::warn!(code = %kind, "{what}"),
         }
     }
     fn show_own(&mut self, text: &str) {

@@ -29,6 +29,7 @@ impl Hub {
         if let Some(console) = self.consoles.iter_mut().find(|c| c.is(name)) {
             console.attach(client, with);
         }
+        self.has_asked(client);
     }
     /// Asks the peer for those that are wanted; the session is open.
     pub(super) fn begin_consoles(&mut self) {

@@ -11,7 +11,8 @@
 //! → {"status":true}
 //! ← {"opened":5}                       ← {"note":"status","value":1}
 //! ← {"console":"console","writes":true,"say":null}    whether a console writes, and words for its user
-//! ← {"waiting":"why"}                the channel makes no progress at present
+//! ← {"waiting":"why"}                the channel makes no progress at present; false: it does again
+//! ← {"awaits":"input"}               the end of what is typed is all that lacks
 //! ← {"ended":true}    ← {"failed":"why","exit":5,"code":"service-absent"}    ← {"status":{..}}
 //! ← {"offered":"files"}
 //! ← {"serve":"files"}                  somebody asked for it: with one of a pair of sockets as SCM_RIGHTS

@@ -280,12 +280,14 @@ impl Hub {
         if matches!(loss, Loss::Sealed | Loss::Mode | Loss::Bond | Loss::Version(_)) {
             if self.wire.is_news(&failure.message) {
                 limit::warn(&failure.kind, format!("{failure}; calling on"));
+                self.wire.was_told();
             }
         } else if loss == Loss::PeerClosed(CloseCode::Left) {
             tracing::info!("{failure}; calling for the next session");
         } else {
             let words = format!("{failure}; its channels have ended, calling for the next session");
             limit::warn(kinds::SESSION_LOST, words);
+            self.wire.was_told();
         }
         crate::notify::say("STATUS=no session");
         self.wire.transmit();

@@ -81,6 +81,8 @@ pub(super) struct Local {
     swept: bool,
     /// How it ended, if that is worth a word.
     words: Option<String>,
+    /// The input is a terminal, and nobody was told yet that its end is waited for.
+    typed: bool,
 }
 
 impl Local {
@@ -103,6 +105,7 @@ impl Local {
             label: String::new(),
             swept: false,
             words: None,
+            typed: false,
         }
     }
     /// A connected socket.
@@ -125,8 +128,10 @@ impl Local {
     }
     /// A client's stdin and stdout, whose modes are left alone: others may share them.
     pub(super) fn handed(input: OwnedFd, output: OwnedFd) -> Local {
-        let piece = piece_of(&output);
-        Local::new(input, output, Kind::Handed, piece)
+        let (piece, typed) = (piece_of(&output), nix::unistd::isatty(&input) == Ok(true));
+        let mut local = Local::new(input, output, Kind::Handed, piece);
+        local.typed = typed;
+        local
     }
 
     /// What it is called in the log.
@@ -349,6 +354,11 @@ impl Local {
             let orphans = Orphans::of(child, Reach::Session);
             ending(move || orphans.end());
         }
+    }
+    /// Whether the end of what is typed is all that lacks; once.
+    pub(super) fn awaits_typed(&mut self, channel: &Channel) -> bool {
+        let awaits = self.typed && !self.input_ended && channel.at_end() && self.pending.is_empty();
+        awaits && std::mem::take(&mut self.typed)
     }
     /// What is to be said of its end, once.
     pub(super) fn take_words(&mut self) -> Option<String> {

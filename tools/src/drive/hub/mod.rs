@@ -31,6 +31,7 @@ use nix::poll::PollFlags;
 pub use control::{Access, read_requests};
 pub(crate) use ended::status_words;
 pub use forward::Forward;
+pub(crate) use patience::say_awaited;
 pub use service::{Service, Target};
 
 use super::wire::{Protocol, Settings, Start, Streams, Wire};
@@ -305,7 +306,7 @@ impl Hub {
     fn serve_locals(&mut self, ready: &[(u16, PollFlags, PollFlags)], buffer: &mut [u8]) {
         let most = self.wait_most();
         for &(id, input, output) in ready {
-            let Some((local, _)) = self.locals.get_mut(&id) else { continue };
+            let Some((local, owner)) = self.locals.get_mut(&id) else { continue };
             let Some(channel) = self.wire.link.channel(id) else { continue };
             let takes = takes(channel, most).min(buffer.len());
             if !input.is_empty() && takes > 0 {
@@ -316,8 +317,11 @@ impl Hub {
             if let Some(words) = local.take_words() {
                 crate::limit::warn(kinds::SERVICE_ENDED, &words);
             }
+            let awaiting = local.awaits_typed(channel).then_some(*owner);
             if fate == Fate::Broken {
                 self.break_off(id);
+            } else if let Some(owner) = awaiting {
+                self.await_typed(owner);
             }
         }
     }

@@ -43,6 +43,10 @@ impl Hub {
             fields.insert("port".into(), json!(self.wire.spec().to_string()));
             fields.insert("baud".into(), json!(self.wire.baud_of(0)));
             fields.insert("state".into(), json!(state));
+            fields.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
+            fields.insert("protocol".into(), json!(link::VERSION));
+            // a session opens between two ends of the same
+            fields.insert("peer_protocol".into(), json!((state == "open").then_some(link::VERSION)));
             let now = self.wire.clock.now();
             fields.insert("sealed".into(), json!(!self.wire.settings.identity.is_plain()));
             fields.insert("peer".into(), json!(self.wire.peer().map(|key| key.fingerprint())));

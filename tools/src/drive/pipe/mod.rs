@@ -1,6 +1,7 @@
 //! One stream each way: joins a wire and a user until the session is over.
 
 mod command;
+mod ends;
 mod user;
 
 use std::io;
@@ -48,6 +49,8 @@ pub struct Session {
     input_ended: bool,
     output_error: Option<io::Error>,
     left_unread: usize,
+    /// Who waits for whose end.
+    waits: ends::Waits,
 }
 
 /// Stream buffers at first: half a second of the wire on the way out, so that little is hidden from the
@@ -81,6 +84,7 @@ impl Session {
             input_ended: false,
             output_error: None,
             left_unread: 0,
+            waits: ends::Waits::default(),
         })
     }
 
@@ -89,6 +93,7 @@ impl Session {
         let total = progress::left_in(&io::stdin()).filter(|bytes| *bytes > 0 && !user.is_command());
         meter.total(total);
         self.user = user;
+        self.waits = ends::Waits::of(&self.user);
         let mut buffer = vec![0u8; 65536];
         let result = loop {
             let ready = match self.poll() {
@@ -105,6 +110,7 @@ impl Session {
             self.wire.transmit();
             self.serve_events();
             self.wire.watch();
+            self.watch_ends();
             let stats = self.wire.link.stats();
             meter.set(if total.is_some() { stats.bytes_out } else { stats.bytes_in.max(stats.bytes_out) });
             if let Some(outcome) = self.wire.outcome.take() {
@@ -218,7 +224,10 @@ impl Session {
             self.wire.handle_proof(&event);
             let spec = self.wire.spec();
             match event {
-                Event::Opened { me, peer } => tracing::info!("{spec}: session {me:016x} with {peer:016x} is open"),
+                Event::Opened { me, peer } => {
+                    tracing::info!("{spec}: session {me:016x} with {peer:016x} is open");
+                    self.waits.opened();
+                }
                 Event::Asked(_)
                 | Event::Accepted(_)
                 | Event::Noted(..)

@@ -97,7 +97,7 @@ impl<const C: usize> Wire<C> {
             Some(match &self.callers.last {
                 Some(complaint) => complaint.clone(),
                 None if self.heard_since.is_some() => self.unopened(),
-                None => self.no_answer(),
+                None => self.text().map_or_else(|| self.no_answer(), str::to_owned),
             })
         } else if self.link.is_silent(now) {
             let seconds = self.link.silence_us(now).unwrap_or(0) / 1_000_000;

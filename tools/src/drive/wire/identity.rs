@@ -159,6 +159,7 @@ impl<const C: usize> Wire<C> {
     }
 
     fn peer_proved(&mut self) {
+        self.tell_open();
         self.callers = Callers::default();
         let identity = self.settings.identity.clone();
         if let Identity::Plain { said: false } = *identity
@@ -266,10 +267,12 @@ impl<const C: usize> Wire<C> {
             }
             return;
         }
-        if new && callers.asked.is_none() {
-            limit::warn(kind, format!("{complaint}; calling on"));
+        let told = new && callers.asked.is_none();
+        callers.last = Some(complaint.clone());
+        if told {
+            self.told = true;
+            self.say(kind, &format!("{complaint}; calling on"));
         }
-        callers.last = Some(complaint);
     }
 }
 

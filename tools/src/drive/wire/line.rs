@@ -44,6 +44,8 @@ pub(super) struct Line {
     pub(super) path: super::watch::Watched,
     /// Who else has connected to a port that listens.
     pub(super) newcomers: Newcomers,
+    /// What was heard that was no frame.
+    pub(super) hearsay: super::text::Hearsay,
 }
 
 /// Where among the descriptors those of a line are.
@@ -79,12 +81,14 @@ impl Line {
             draining: None,
             path: super::watch::Watched::default(),
             newcomers: Newcomers::new(),
+            hearsay: super::text::Hearsay::default(),
         }
     }
     /// Another session begins.
     pub(super) fn renew(&mut self) {
         self.lost_frames = 0;
         self.path = super::watch::Watched::default();
+        self.hearsay = super::text::Hearsay::default();
     }
 
     /// Adds what it waits for; returns how long it may wait if its path may wait so long, and its place.

@@ -6,6 +6,8 @@ mod identity;
 mod line;
 mod newcomers;
 mod rate;
+mod silence;
+mod text;
 mod watch;
 
 use std::io;
@@ -34,6 +36,9 @@ const FAREWELL: Duration = Duration::from_millis(300);
 const FAREWELL_MAX: Duration = Duration::from_secs(20);
 /// Bytes of the last messages, about.
 const LAST_MESSAGES: usize = 96;
+/// Before a terminal goes back to its shell, the peer's last questions are answered until it is quiet for so long; at most.
+const QUIET: Duration = Duration::from_millis(500);
+const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// What a wire needs beside its port.
 #[derive(Clone, Debug)]
@@ -93,6 +98,10 @@ pub struct Wire<const C: usize> {
     strange: Option<watch::Strange>,
     garbled: garbled::Garbled,
     warned: bool,
+    /// Something was said that is over once a session is open.
+    told: bool,
+    /// Since when the peer of an open session is silent, where that was told.
+    quiet_since: Option<Instant>,
     callers: identity::Callers,
     said_plain: bool,
     calling_since: Instant,
@@ -173,6 +182,8 @@ impl<const C: usize> Wire<C> {
             strange: None,
             garbled: garbled::Garbled::new(),
             warned: false,
+            told: false,
+            quiet_since: None,
             callers: identity::Callers::default(),
             said_plain: false,
             calling_since: Instant::now(),
@@ -240,6 +251,8 @@ impl<const C: usize> Wire<C> {
         let places = self.lines.iter().enumerate().map(|(at, line)| {
             let timeout = self.link.poll_timeout_of(at).map(|at| Duration::from_micros(at.since(now)));
             let timeout = self.drain_look(at).map_or(timeout, |look| shorter(timeout, look));
+            // what is due waits, too
+            let timeout = line.hearsay.hushed_for().map_or(timeout, |left| Some(timeout.map_or(left, |t| t.max(left))));
             let (timeout, place) = line.wait_for(timeout, fds, now);
             least = timeout.map_or(least, |timeout| shorter(least, timeout));
             place
@@ -277,6 +290,7 @@ impl<const C: usize> Wire<C> {
                         self.garbled.see(&buffer[..n]);
                     }
                     self.link.handle_bytes_of(at, &buffer[..n], now);
+                    line.hearsay.take(&buffer[..n], &self.link.paths()[at].stats());
                     line.gather(self.link.paths()[at].missing(), now);
                 }
                 Ok(None) if ready.intersects(PollFlags::POLLHUP | PollFlags::POLLNVAL) => self.port_lost(at, "hung up"),
@@ -378,6 +392,9 @@ impl<const C: usize> Wire<C> {
                 return;
             }
             let line = &mut self.lines[at];
+            if line.is_sent() && line.hearsay.hushed_for().is_some() {
+                return;
+            }
             let Some(port) = &line.port else { return };
             if line.is_sent() {
                 let Some(len) = self.link.poll_transmit_of(at, &mut line.frame[..], self.clock.now()) else { return };
@@ -402,7 +419,25 @@ impl<const C: usize> Wire<C> {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        if self.lines[0].opener.is_lent() && self.link.stats().frames_taken > 0 {
+            self.outwait();
+        }
         self.lines.iter_mut().for_each(|line| drop(line.port.take()));
+    }
+
+    /// Answers what the peer asks of a session that is over: what it asks later, a shell would get.
+    fn outwait(&mut self) {
+        let (mut buffer, began, mut latest) = ([0; 4096], Instant::now(), Instant::now());
+        let mut heard = self.link.stats().wire_in;
+        while self.has_port() && latest.elapsed() < QUIET && began.elapsed() < QUIET_MAX {
+            self.serve(&[LineReady { port: PollFlags::POLLIN, newcomers: false }], &mut buffer);
+            self.link.handle_timeout(self.clock.now());
+            self.transmit();
+            if std::mem::replace(&mut heard, self.link.stats().wire_in) != heard {
+                latest = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A moment, and twice the time of what goes before the last messages at the rate of its port.

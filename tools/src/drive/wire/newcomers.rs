@@ -235,13 +235,18 @@ impl<const C: usize> Wire<C> {
     /// A connection is in use from now on; it has said this already.
     pub(super) fn connected(&mut self, at: usize, port: Port, said: &[u8]) {
         let line: &mut Line = &mut self.lines[at];
-        line.newcomers.begin_turn(self.link.paths()[at].stats().frames_taken);
+        let stats = self.link.paths()[at].stats();
+        line.newcomers.begin_turn(stats.frames_taken);
+        if line.opener.listener().is_some() {
+            line.hearsay.restart(&stats);
+        }
         line.opened(port);
         self.tell_port(at);
         let now = self.clock.now();
         self.link.handle_reopen_of(at, now);
         if !said.is_empty() {
             self.link.handle_bytes_of(at, said, now);
+            self.lines[at].hearsay.take(said, &self.link.paths()[at].stats());
         }
     }
 }

@@ -46,8 +46,10 @@ impl<const C: usize> Wire<C> {
     /// Says what is worth a word by now.
     pub(crate) fn watch(&mut self) {
         self.call_anew();
+        self.watch_text();
         self.watch_strangers();
         self.watch_garbled();
+        self.watch_silence();
         self.watch_return();
         self.watch_paths();
     }
@@ -62,21 +64,29 @@ impl<const C: usize> Wire<C> {
         let opens_within = self.opens_within();
         let quiet = self.strange.as_ref().map_or(self.calling_since, |strange| strange.latest).elapsed() >= opens_within;
         if quiet && !self.warned && self.callers.last.is_none() && self.has_port() {
-            limit::warn(kinds::NO_ANSWER, format!("{}: {}; calling on", self.spec(), self.no_answer()));
-            self.warned = true;
+            self.say(kinds::NO_ANSWER, &format!("{}: {}; calling on", self.spec(), self.no_answer()));
+            (self.warned, self.told) = (true, true);
         }
         if stats.wire_in == 0 {
             return;
         }
+        let text = self.text().map(str::to_owned);
+        let most = self.settings.grace / 2;
+        // who is called rarely answers rarely
+        let pause = if text.is_some() { most } else { STRANGE_PAUSE.max(opens_within).min(most) };
         let strange = self.strange.get_or_insert_with(|| Strange::new(0));
         if strange.bytes != stats.wire_in {
-            if strange.latest.elapsed() >= STRANGE_PAUSE.max(opens_within).min(self.settings.grace / 2) {
+            if strange.latest.elapsed() >= pause {
                 *strange = Strange::new(stats.wire_in);
             }
             (strange.bytes, strange.latest) = (stats.wire_in, Instant::now());
         }
         let lasted = strange.latest - strange.since;
-        let (kind, complaint) = if stats.alien > 0 {
+        // text was told when it stood for a while
+        let warned = self.warned || text.is_some();
+        let (kind, complaint) = if let Some(complaint) = text {
+            (kinds::TEXT_HEARD, complaint)
+        } else if stats.alien > 0 {
             let why = "frames arrive, but of another command ('hardline test', 'hardline diode'): start the same at both ends";
             (kinds::MODE_MISMATCH, format!("{}: {why}", self.spec()))
         } else if let Some(garbled) = self.garbled_call(&stats) {
@@ -89,12 +99,13 @@ impl<const C: usize> Wire<C> {
         let waits = self.settings.hold || !self.settings.identity.is_plain();
         // the first frame may still be coming
         let after = STRANGE_AFTER.max(self.time_of(OPENING_BYTES));
-        if stats.wire_in >= STRANGE_BYTES && lasted >= after && !self.warned {
-            limit::warn(&kind, &complaint);
-            self.warned = true;
+        if stats.wire_in >= STRANGE_BYTES && lasted >= after && !warned {
+            limit::warn(&kind, format!("{complaint}; calling on"));
+            (self.warned, self.told) = (true, true);
         }
-        if stats.wire_in >= STRANGE_BYTES && lasted >= self.settings.grace.max(after) && !waits {
-            self.fail(kind, complaint);
+        let patience = self.settings.grace.max(after);
+        if stats.wire_in >= STRANGE_BYTES && lasted >= patience && !waits {
+            self.fail(kind, format!("{complaint}; given up after {} s", patience.as_secs()));
         }
     }
 
@@ -124,8 +135,8 @@ impl<const C: usize> Wire<C> {
                 None if self.settings.identity.is_plain() => kinds::NO_ANSWER,
                 None => kinds::PEER_UNPROVED,
             };
-            limit::warn(kind, format!("{}: {}; calling on", self.spec(), self.unopened()));
-            self.warned = true;
+            self.say(kind, &format!("{}: {}; calling on", self.spec(), self.unopened()));
+            (self.warned, self.told) = (true, true);
         }
     }
     /// Why a peer that was heard is none to talk to.

@@ -15,7 +15,7 @@ area! {
             cause "The session was over without anything of what the receiver was to take: it had lines where files were wanted (--out), or the like. Or the input (a capture, a command) ended before any session was heard.";
             remedy "Start 'recv' as the sender was: --out DIR for files, --lines, --stream. A receiver that was started late waits for the next session with --forever.";
         STREAM_GAP = "stream-gap", Exit::Incomplete;
-            says ["{n} bytes of the stream are lost from byte {n} on", "{n} bytes of the stream are lost from byte {n} on: too many to be filled with zeros"];
+            says ["{n} bytes of the stream are lost from byte {n} on ({why})", "{n} bytes of the stream are lost from byte {n} on ({why}): too many to be filled with zeros"];
             cause "A piece of the stream was lost with all of its repair. With --on-gap fail (the default) nothing behind the gap is written; with --on-gap zero, nothing behind one of more than 1 GiB.";
             remedy "A longer --survive or more --overhead at the sender; --on-gap skip or zero goes on behind it.";
         HOOKS_FAILED = "hooks-failed", Exit::Failed;
@@ -59,8 +59,8 @@ area! {
             remedy "'ls -l' it; send a folder as an archive, what comes out of a pipe with '-', and a file with such a name under another one.";
         COPY_FAILED = "copy-failed", Exit::Failed;
             says ["cannot copy - to {folder}: {why}"];
-            cause "What comes from stdin (-) is copied to a temporary file before it is sent, for its size and its hash go ahead; there is no room for it, or no file can be made there. Nothing was sent.";
-            remedy "TMPDIR=FOLDER in front of the command takes one with room; a file ('- < FILE', or FILE itself) needs no copy, and --stream sends without an end in sight.";
+            cause "'diode send -' sends stdin as one message whose size and hash go ahead: so all that is no file is copied to a temporary one (in TMPDIR, /tmp unless set) before anything is sent, and there is no room for it, or no file can be made there. Nothing was sent.";
+            remedy "Name another folder ('TMPDIR=/var/tmp hardline diode send ..'). A file ('- < FILE', or FILE itself) needs no copy, and --stream copies nothing, which is for what is large or has no end.";
         NOT_ALL_SENT = "not-all-sent", Exit::Failed;
             says ["one file was not sent as it is, see above", "{n} files were not sent as they are, see above"];
             cause "A line before names each file and says why: its name cannot arrive, it could not be read, or somebody changed it while it was sent. All others were sent.";
@@ -104,6 +104,10 @@ area! {
             says ["cannot take {file}: {why}; trying again", "cannot look into {folder}: {why}; trying again", "cannot make {folder}: {why}; trying again", "{file} was sent, and cannot be moved to {folder}: {why}; trying again, and the next start sends it again"];
             cause "Files of a watched folder move to DIR/sending while they travel and to DIR/sent after that, and at present that cannot be: the disk is full, the rights of the folder have changed, or another has its place. It is tried again every 5 s.";
             remedy "Mend what the reason says; nothing is lost meanwhile.";
+        LEFT_ALONE = "left-alone";
+            says ["{thing} is left alone: {why}", "{file} is whole now, and sent"];
+            cause "In a watched folder only plain files are sent, when nobody writes them any more and their name does not begin with a dot. What is something else is told of once while it lies there; what may change by itself (a file that is written, a name with a dot) after 10 s. More than four lines one after the other are one a minute, with a count.";
+            remedy "Send a folder as an archive, in the place of a link the file it leads to. Write outside of the folder, or as .NAME, and rename into it what is whole.";
         FOLDER_MADE = "folder-made";
             says ["{folder} is not there: it is made, and watched"];
             cause "The folder of --watch did not exist.";
@@ -125,13 +129,13 @@ area! {
             cause "The network takes datagrams again, after it took none for a while. None of those that waited is lost.";
             remedy "Nothing; if it happens often, see to the interface and its address.";
         LINE_BACK = "line-back";
-            says ["the line is back after {n} s"];
-            cause "Frames of the sender come again.";
+            says ["the line is back after {n} s", "{port}: frames of the sender come now, after {n} s"];
+            cause "Frames of the sender come again, or for the first time after bytes that were none.";
             remedy "Nothing; at the end it is said if something is missing.";
         MISSING = "missing";
             says ["{what} is incomplete: {n} of {n} symbols came ({why})", "{n} objects were sent of which not even the name came ({why})", "of a session that broke off, {n} objects were sent of which not even the name came ({why})", "of a session that broke off, what came after {place} is missing ({why})", "the end of the session was not heard: what came after {place} is missing ({why})", "the sender could not go on: what was to come after {place} is missing", "the stream is not accepted: {why}", "line {n} is lost ({why})", "lines {n} to {n} are lost ({why})", "the first {n} bytes of the stream were sent before anything was heard (late)", "'{name}' is not accepted: {why}", "'{name}' did not come anew: {why}"];
-            cause "This was sent and did not arrive whole. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room), sender (its input failed, or it was ended in the midst of it), disk (the receiver's takes nothing more) or gap (none of these: the sender was killed).";
-            remedy "As for incomplete: send it once more, with more repair. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
+            cause "This was sent and did not arrive whole. It is told once for each session that announced it, and what came of it is kept with --state. WHY is noise (damaged frames came), silence (none came), late (the sender had begun before anything of it was heard), gone (the port went away or the input ended), overrun (the driver had no room), sender (its input failed, or it was ended in the midst of it), disk (the receiver's takes nothing more) or gap (none of these: the sender was killed).";
+            remedy "As for incomplete: send it once more, with more repair ('mv DIR/sent/NAME DIR/' of a watched folder). What has no name is told by its place in the session and the number of its transfer: at the sender 'grep NUMBER DIR/.transfers' (of --watch; DIR/diode-transfers of --state) has the name. Where the end was not heard, see whether cable, adapter and sender were there to the end; a port that may go away wants --wait.";
         END_UNHEARD = "end-unheard";
             says ["nothing of the session came for {n} s: it is over", "the end of the session was not heard; all that it announced is here", "the end of the session was not heard, and another one begins"];
             cause "The last beacons of a session, which say that it ends, did not come: the sender was ended, the cable pulled, or an outage took them. A session that is silent for --grace (60 s unless said) is over; what it lacks is named. Where another session begins, files that are not whole are waited for in it.";

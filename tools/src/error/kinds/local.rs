@@ -70,6 +70,8 @@ area! {
                 "cannot start a thread: {why}",
                 "cannot wait for a sender: {why}",
                 "cannot start the wire: {why}",
+                "cannot start the process that uses the terminal: {why}",
+                "cannot wait for the process that uses the terminal: {why}",
                 "cannot ask for a console: {why}",
                 "cannot draw a random session id: {why}",
                 "cannot draw a random number: {why}",

@@ -98,16 +98,12 @@ impl Area {
 impl Entry {
     /// Whether this line is one of those it is said with, whatever stands before or behind.
     pub fn fits(&self, line: &str) -> bool {
-        self.says.iter().any(|says| {
-            let mut rest = line;
-            literals(says).all(|literal| match rest.find(literal) {
-                Some(at) => {
-                    rest = &rest[at + literal.len()..];
-                    true
-                }
-                None => false,
-            })
-        })
+        self.says.iter().any(|says| is_said_with(line, says))
+    }
+    /// How many letters of this line are those that it is always said with; none where it is not said so.
+    pub fn told_by(&self, line: &str) -> Option<usize> {
+        let letters = |says: &str| literals(says).flat_map(str::chars).filter(|c| c.is_alphabetic()).count();
+        self.says.iter().filter(|says| is_said_with(line, says)).map(|says| letters(says)).max()
     }
     /// The lines it is said with, what differs in capitals.
     pub fn shown(&self) -> impl Iterator<Item = String> {
@@ -119,6 +115,18 @@ impl Entry {
             parts.collect()
         })
     }
+}
+
+/// Whether what stands between the places that differ is in the line, in this order.
+fn is_said_with(line: &str, says: &str) -> bool {
+    let mut rest = line;
+    literals(says).all(|literal| match rest.find(literal) {
+        Some(at) => {
+            rest = &rest[at + literal.len()..];
+            true
+        }
+        None => false,
+    })
 }
 
 /// What stands between the places that differ.

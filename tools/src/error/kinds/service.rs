@@ -86,5 +86,9 @@ area! {
             says ["waiting: {why}"];
             cause "A client of 'hardline link' waits for more than 3 s because the wire does not work at present; the reason stands there.";
             remedy "Mend what it says; the command goes on by itself. Ctrl-C gives up.";
+        WAITED = "waited";
+            says ["waiting no longer"];
+            cause "What a client of 'hardline link' waited for, as a line before says, is over: the wire works again.";
+            remedy "Nothing is to be done.";
     }
 }

@@ -19,6 +19,10 @@ area! {
             ];
             cause "Frames come, but damaged in the same way each time: something on the way takes certain bytes for its own (XON and XOFF, 11 and 13 in hex, of software flow control; FF of a terminal server in telnet mode; NUL), or has 7 data bits. A session that is open goes on, with shorter frames, and gets through what it can; one that never opens ends after --grace, as one does that hears no frames.";
             remedy "Make the way transparent: raw TCP in place of telnet (ser2net: 'raw', not 'telnet'; no RFC 2217), 8N1, no software flow control ('stty -ixon -ixoff'). 'hardline test' at both ends shows which bytes it is.";
+        TEXT_HEARD = "text-heard", Exit::Refused;
+            says ["{port}: text comes in the place of frames, from {who}: '{line}'", "{port}: text comes in the place of frames of 'hardline diode send', from {who}: '{line}'"];
+            cause "A login prompt (getty), a shell, a boot loader or a machine that boots, or a device that prints lines is at the other end, and no hardline; its last line is quoted. Said after 2 s, final after --grace where nothing has to be proved. A shell runs what it is sent, so this end calls rarely until it hears a frame.";
+            remedy "Start hardline there: by hand in that login, 'hardline pipe stdio: -- CMD' or 'hardline recv stdio: --out DIR', which makes the login's line the wire for as long as it runs; or for good, in the place of the getty ('systemctl disable --now serial-getty@ttyS0'). A boot log ends by itself.";
         PEER_SILENT = "peer-silent", Exit::Lost;
             says ["{port}: nothing came from the peer for {n} s", "{port}: the peer fell silent; what was measured until then is above"];
             cause "A session was open, and then no frame came for --grace: the cable was pulled, the other machine is off, asleep or stopped the process.";
@@ -84,6 +88,29 @@ area! {
             says ["{port}: no answer from the peer yet; calling on", "{port}: {why}; no answer since; calling on", "{port}: a peer was heard, but no session has opened; no answer since; calling on"];
             cause "The port is open, but nothing at all came for 5 s, or nothing that a session could be opened with (the peer was ended, or does not hear this end): the other end is not started, TX and RX are not crossed, GND is not joined, or the far transmitter waits for CTS (--flow).";
             remedy "Start the other end. On the wire: TX to RX both ways, GND to GND; join TX and RX of one adapter, and hardline says that its own frames come back.";
+        SESSION_OPEN = "session-open";
+            says ["{port}: the session is open now, after {n} s"];
+            cause "What was said before it is over: the peer answers, and a session with it is open. Said where something was said that kept it from being open.";
+            remedy "Nothing is to be done.";
+        PEER_QUIET = "peer-quiet";
+            says ["{port}: nothing heard from the peer for {n} s; waiting up to {n} s"];
+            cause "A session is open, and not even signs of life come, which a peer gives once a second: a cable is out, the other machine is off, asleep or stopped the process. What is typed or sent meanwhile waits; after --grace the session is lost.";
+            remedy "Join the cable, or start the other end again. If it comes back in time, nothing is lost, and that is said, too (peer-back).";
+        PEER_BACK = "peer-back";
+            says ["{port}: the peer is heard again, after {n} s"];
+            cause "A peer that had fallen silent gives signs of life again. The session goes on; nothing was lost.";
+            remedy "Nothing is to be done; if it happens often, see cable, plug and power.";
+        INPUT_AWAITED = "input-awaited";
+            says [
+                "all that the peer has to say is here; this ends with your own input (Ctrl-D)",
+                "all of our input is at the other end; this ends with the input there (at a terminal: Ctrl-D)",
+            ];
+            cause "A session of 'pipe' (and a channel of 'open') ends when both directions have ended. One has; the other one waits for the end of an input, which a terminal only has when somebody types Ctrl-D at the start of a line.";
+            remedy "Type Ctrl-D where the input is a terminal, or start that end with '</dev/null' if it has nothing to say.";
+        STILL_SENDING = "still-sending";
+            says ["the other end still sends after the end: stop it there, or the shell here gets that"];
+            cause "hardline ran on the terminal of a login (stdio:), has ended, and gives the terminal back to the shell when nothing comes any more. The other end calls or sends on, which the shell would run as commands.";
+            remedy "End hardline at the other end. After 30 s the terminal is given back all the same.";
         PEER_UNPROVED = "peer-unproved";
             says ["{port}: the peer is heard, but answers no call: it does not know our key, has another secret, waits for somebody's consent, or gets our calls damaged; calling on"];
             cause "Frames come, but no session opens, and only the far end can know why: it does not take this end's word, or its bytes are altered on the way there (bytes-altered).";
@@ -103,8 +130,8 @@ area! {
             remedy "Join it to the machine that the others lead to, or take it out of --also.";
         OWN_ECHO = "own-echo";
             says ["{port}: our own frames come back; a loopback plug?", "{port}: our own frames come back; a loopback plug, or a terminal that echoes?"];
-            cause "What this end sends comes back to it: TX and RX are joined, a two-wire RS-485 adapter hears itself, or a login, a modem or a terminal server echoes. None of it is taken for the peer's; beside a peer that answers it costs nothing but its time on the wire.";
-            remedy "Take the loopback plug out (the adapter works), stop what echoes, or join the other machine.";
+            cause "What this end sends comes back to it: TX and RX are joined, a two-wire RS-485 adapter hears itself, or a login, a modem or a terminal server echoes. None of it is taken for the peer's. Beside a peer that answers it costs its time on the wire; where the echo and what the peer says at the same time mingle (two wires of RS-485 whose receivers stay on), both are spoiled, and much data both ways at once is slow, or does not end.";
+            remedy "Take the loopback plug out (the adapter works), stop what echoes ('stty -echo', the local echo of a modem or terminal server), or join the other machine. On RS-485 turn the receiver off while the driver sends (RE joined to DE; the adapter's echo jumper; 'half duplex' with automatic direction control), or use four wires (RS-422); until then send much one way at a time.";
         FOREIGN_FRAMES = "foreign-frames";
             says ["{port}: frames of another session come in; have cables or adapters changed places?"];
             cause "Frames come in that two other ends say to each other, or that are of a session before this one, and none of the peer: cables or adapters have changed places, or the peer went on with somebody else. None of them is taken.";

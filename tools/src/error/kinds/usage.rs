@@ -47,8 +47,8 @@ area! {
             remedy "Mend it at the line and column; 'hardline check FILE' tries it without opening the port. Keys are the long names of the flags without --.";
         NO_SUCH_CODE = "no-such-code", Exit::Usage;
             says ["{code} is no exit code of hardline's", "there is no code '{code}'"];
-            cause "'explain' was asked for a number that hardline does not end with, or for a word that stands behind no message. The command behind -- of 'pipe' may have exit codes of its own.";
-            remedy "Copy what stands in brackets at the end of the line; 'hardline explain' alone lists all.";
+            cause "'explain' was asked for a number that hardline does not end with, or for words that no message has. The command behind -- of 'pipe' may have exit codes of its own.";
+            remedy "Copy what stands in brackets at the end of the line, or some words of it; 'hardline explain' alone lists all.";
         NO_STATE_FOLDER = "no-state-folder", Exit::Usage;
             says ["neither XDG_STATE_HOME nor HOME is set: give --state DIR"];
             cause "A sealed one-way session has to remember its number, and the environment does not say where (a unit without User=, cron).";
