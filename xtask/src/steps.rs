@@ -210,10 +210,11 @@ fn microcontroller(shell: &Shell) -> Done {
 
 fn tests(shell: &Shell) -> Done {
     if Shell::has("cargo-nextest") && !is_ci() {
-        shell.cargo(&["nextest", "run", "--workspace", "--locked"])?;
+        shell.cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
         return shell.cargo(&["test", "--workspace", "--locked", "--doc"]);
     }
-    shell.cargo(&["test", "--workspace", "--locked"])
+    // all that fails is to be seen at once
+    shell.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])
 }
 
 /// The program that the tests have built.
