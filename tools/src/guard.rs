@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, setsid};
@@ -91,11 +91,15 @@ pub(crate) fn spawn(command: &mut Command, reach: Reach) -> io::Result<Child> {
     state.start();
     let socket = state.guard.as_ref().map(|guard| guard.socket.as_raw_fd());
     let kind = reach.kind();
-    // SAFETY: setsid, getpid and send are safe between fork and exec; the lock keeps the socket open until then
+    // SAFETY: setsid, sigaction, getpid and send are safe between fork and exec; the lock keeps the socket open until then
     unsafe {
         command.pre_exec(move || {
             if reach == Reach::Session {
                 setsid()?;
+            }
+            if reach != Reach::Tree {
+                // nohup is for us: on a terminal of its own a command hears that it hung up
+                nix::sys::signal::signal(Signal::SIGHUP, SigHandler::SigDfl)?;
             }
             // told by the command itself: we may be killed as soon as it is there
             socket.into_iter().for_each(|fd| tell(fd, message(kind, getpid().as_raw())));

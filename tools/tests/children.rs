@@ -59,6 +59,25 @@ fn asked(wire: &Wire, service: &str) -> String {
     String::from_utf8(ended.out).unwrap()
 }
 
+/// `nohup` is for `hardline`: a shell on a terminal of its own that does not hear of its end would stay.
+#[test]
+fn a_command_hears_that_its_terminal_hung_up_also_under_nohup() {
+    const IGNORED: &str = "grep SigIgn /proc/self/status";
+    let wire = Wire::with(&[]);
+    let _a = wire.link("a", &[]);
+    let mut b = common::command("env");
+    b.args(["--ignore-signal=HUP", HARDLINE, "link", "--plain"]).arg(wire.path("b")).args(["-b", "2000000", "--control"]);
+    b.arg(wire.path("b.sock"));
+    b.args(["--service", &format!("exec=exec:{IGNORED}"), "--service", &format!("pty=pty:{IGNORED}")]);
+    let _b = wire.start("link-b", &mut b);
+    wire.await_session();
+    for service in ["exec", "pty"] {
+        let told = asked(&wire, service);
+        let mask = u64::from_str_radix(told.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        assert_eq!(mask & 1, 0, "{service}: {told}");
+    }
+}
+
 #[test]
 fn services_get_few_variables_and_three_descriptors() {
     let wire = Wire::with(&[]);

@@ -23,6 +23,11 @@ pub(crate) struct Shell {
     variables: Vec<(&'static str, String)>,
 }
 
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
 impl Shell {
     /// A shell at the root of the sources this program was built from.
     ///
@@ -72,7 +77,7 @@ impl Shell {
     /// # Errors
     /// It failed.
     pub(crate) fn cargo(&self, words: &[&str]) -> Done {
-        self.run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), words)
+        self.run(&cargo(), words)
     }
     /// What a program prints, if it is there and succeeds.
     pub(crate) fn output(&self, program: &str, words: &[&str]) -> Option<String> {

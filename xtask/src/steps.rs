@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::packages::{self, have_component, have_target, is_ci};
-use crate::shell::{Done, Failed, Shell};
+use crate::shell::{self, Done, Failed, Shell};
 
 /// The crates that others build on: no port, no clock.
 const LIBRARIES: [&str; 6] = ["-p", "link", "-p", "fec", "-p", "diode"];
@@ -213,8 +213,8 @@ fn tests(shell: &Shell) -> Done {
         shell.cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
         return shell.cargo(&["test", "--workspace", "--locked", "--doc"]);
     }
-    // all that fails is to be seen at once
-    shell.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])
+    // all that fails is to be seen at once; what is started here hears of terminals that hang up, also where nohup began it
+    shell.run("env", &["--default-signal=HUP", &shell::cargo(), "test", "--workspace", "--locked", "--no-fail-fast"])
 }
 
 /// The program that the tests have built.

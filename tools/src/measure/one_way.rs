@@ -7,7 +7,7 @@ use link::wire::Level;
 
 use super::message::{Ear, Heard, Message, frame_again};
 use super::report::Row;
-use super::trial::{Counted, Course, Echoes, MS_MAX, Setup as TrialSetup};
+use super::trial::{Counted, Course, Echoes, MS_MAX, Setup as TrialSetup, pattern_ms};
 use super::{Alone, Ending, Measuring, News, Order};
 
 /// What comes is said so many times, with so much time between (µs).
@@ -68,7 +68,7 @@ impl Sender {
             n: self.n as u32,
             of: self.rates.len() as u32,
             baud,
-            ms: self.ms,
+            ms: pattern_ms(self.ms, baud),
             seed: self.seed(),
             starts_ms: (u64::from(self.notices) * self.notice_us() / 1000) as u32,
         }
@@ -89,10 +89,10 @@ impl Sender {
             }
             return;
         };
-        let setup =
-            TrialSetup { me: self.me, peer: 0, baud, ms: self.ms, send: Some(self.seed()), hear: None, echoes: Echoes::None };
+        let ms = pattern_ms(self.ms, baud);
+        let setup = TrialSetup { me: self.me, peer: 0, baud, ms, send: Some(self.seed()), hear: None, echoes: Echoes::None };
         self.n += 1;
-        self.orders.push_back(Order::Say(News::Trying(baud, self.ms)));
+        self.orders.push_back(Order::Say(News::Trying(baud, ms)));
         self.orders.push_back(Order::Rate(baud));
         self.course = Course::Leaving(setup);
     }

@@ -9,7 +9,7 @@ use link::wire::Level;
 use super::lines::{Outputs, Wiring};
 use super::message::{Ear, Heard, Introduction, Message, Reply, Request, frame_again};
 use super::report::Row;
-use super::trial::{Counted, Course, Echoes, MS_MAX, Reading, Setup as TrialSetup};
+use super::trial::{Counted, Course, Echoes, MS_MAX, Reading, Setup as TrialSetup, pattern_ms};
 use super::{Alone, Ending, Measuring, News, Order};
 
 /// Between two hellos, or two repetitions of what is asked, beside the time it takes on the wire (µs).
@@ -138,8 +138,22 @@ impl Pair {
         }
     }
 
+    fn alone_us(&self) -> u64 {
+        // a hello each, and one that answers
+        ALONE_US.max(2 * self.long_us())
+    }
+    fn lost_us(&self) -> u64 {
+        LOST_US + 4 * self.long_us() + 2_000 * u64::from(pattern_ms(self.setup.ms, self.setup.base))
+    }
+    fn farewell_us(&self) -> u64 {
+        FAREWELL_US.max(2 * self.again_us())
+    }
+    /// What the longest usual message takes on the wire where ends meet.
+    fn long_us(&self) -> u64 {
+        LONG * 10_000_000 / u64::from(self.setup.base.max(1))
+    }
     fn again_us(&self) -> u64 {
-        AGAIN_US + LONG * 10_000_000 / u64::from(self.setup.base.max(1))
+        AGAIN_US + self.long_us()
     }
     /// What is added to the wait for a hello, up to half of it, once some were said in vain: two ends must not speak together
     /// for ever, where what they say at once is mingled (the wire has an echo).
@@ -194,7 +208,7 @@ impl Pair {
 
     fn alone(&self, now: Instant) -> Alone {
         match () {
-            () if self.unheard_since.is_some_and(|t| now.since(t) >= ALONE_US) => Alone::Unheard,
+            () if self.unheard_since.is_some_and(|t| now.since(t) >= self.alone_us()) => Alone::Unheard,
             () if self.heard_ourselves => Alone::Ourselves,
             () if self.heard_foreign => Alone::Foreign,
             () => self.ear.alone(),
@@ -261,14 +275,14 @@ impl Pair {
             Some(Job::TheirLines(i)) => self.ask(Request::Lines(Outputs::ALL[i]), now),
             Some(Job::Try(baud)) => {
                 let seed = self.setup.me.wrapping_add(2 * u64::from(self.number));
-                self.ask(Request::Try { baud, ms: self.setup.ms, seed }, now);
+                self.ask(Request::Try { baud, ms: pattern_ms(self.setup.ms, baud), seed }, now);
             }
             Some(Job::Read) => match self.reading.clone() {
                 Some(reading) => self.ask(Request::Read(Box::new(reading)), now.after(HOME_US)),
                 None => drop(self.jobs.pop_front()),
             },
             Some(Job::Bye) => {
-                self.over_at = Some(now.after(FAREWELL_US));
+                self.over_at = Some(now.after(self.farewell_us()));
                 self.ask(Request::Bye(self.wiring), now);
             }
             None => {}
@@ -356,7 +370,7 @@ impl Pair {
             }
             Request::Bye(wiring) => {
                 self.wiring = wiring.map(Wiring::mirrored);
-                self.over_at = Some(now.after(FAREWELL_US));
+                self.over_at = Some(now.after(self.farewell_us()));
                 Reply::Yes
             }
         };
@@ -440,7 +454,7 @@ impl Measuring for Pair {
             self.wait_for_peer(now);
         } else if self.over_at.is_some_and(|at| now >= at) {
             self.whole();
-        } else if now.since(self.heard_at) > LOST_US + 2_000 * u64::from(self.setup.ms) {
+        } else if now.since(self.heard_at) > self.lost_us() {
             self.lost();
         } else {
             self.work(now);
@@ -492,7 +506,7 @@ impl Pair {
         let alone = self.alone(now);
         if now.since(self.began) >= self.setup.patience_us {
             self.end(Ending::Alone(alone));
-        } else if now.since(self.began) >= ALONE_US && self.told != Some(alone) {
+        } else if now.since(self.began) >= self.alone_us() && self.told != Some(alone) {
             self.told = Some(alone);
             self.orders.push_back(Order::Say(News::Alone(alone)));
         }

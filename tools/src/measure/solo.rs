@@ -6,7 +6,7 @@ use link::Instant;
 
 use super::lines::{Outputs, Wiring};
 use super::report::Row;
-use super::trial::{Counted, Course, Echoes, Reading, Setup as TrialSetup};
+use super::trial::{Counted, Course, Echoes, Reading, Setup as TrialSetup, pattern_ms};
 use super::{Alone, Ending, Measuring, News, Order};
 
 /// So many rates without a readable byte: higher ones are left out.
@@ -64,8 +64,9 @@ impl Solo {
         let seed = self.me.wrapping_add(u64::from(baud));
         let echoes = Echoes::Loop;
         let (send, hear) = (Some(seed), Some(seed));
-        self.course = Course::Leaving(TrialSetup { me: self.me, peer: self.me, baud, ms: self.ms, send, hear, echoes });
-        self.orders.push_back(Order::Say(News::Trying(baud, self.ms)));
+        let ms = pattern_ms(self.ms, baud);
+        self.course = Course::Leaving(TrialSetup { me: self.me, peer: self.me, baud, ms, send, hear, echoes });
+        self.orders.push_back(Order::Say(News::Trying(baud, ms)));
         self.orders.push_back(Order::Rate(baud));
     }
     fn tried(&mut self, reading: Reading) {

@@ -12,7 +12,7 @@ use super::values::Hit;
 const QUIET_US: u64 = 200_000;
 /// Time for echoes (µs).
 const ECHOES_US: u64 = 500_000;
-/// An echo that is not there by then is lost (µs).
+/// An echo that is not there by then, beside the time of its frames, is lost (µs).
 const ECHO_US: u64 = 150_000;
 /// So many are asked for at most.
 const ECHOES: u32 = 50;
@@ -22,8 +22,16 @@ const GAP_US: u64 = 300_000;
 const AHEAD_US: u64 = 20_000;
 /// Longest time of a pattern, in milliseconds.
 pub const MS_MAX: u32 = 600_000;
+/// Fewest bytes of a pattern: fewer tell nothing.
+const LEAST: u64 = 300;
 /// Parts into which the pattern's time is cut for the picture.
 pub const PARTS: usize = 20;
+
+/// Milliseconds of pattern at a rate, where so many are wished for: on a slow wire, as many as the fewest bytes take.
+pub fn pattern_ms(wished: u32, baud: u32) -> u32 {
+    let least = (LEAST * 10_000 / u64::from(baud.max(1))).min(u64::from(MS_MAX));
+    wished.max(least as u32)
+}
 
 /// What is done about echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,14 +261,19 @@ impl Trial {
         self.sent += n as u64;
         out
     }
+    /// How long an echo is waited for: its frames take their time on the wire.
+    fn echo_us(&self) -> u64 {
+        const BOTH: u64 = 60;
+        ECHO_US + BOTH * 10_000_000 / u64::from(self.setup.baud.max(1))
+    }
     fn ask(&mut self, now: Instant, out: &mut Vec<u8>) {
         if !matches!(self.setup.echoes, Echoes::Ask | Echoes::Loop)
             || self.asked >= ECHOES
-            || now.after(ECHO_US + GAP_US) > self.pattern_at
+            || now.after(self.echo_us() + GAP_US) > self.pattern_at
         {
             return;
         }
-        if self.waiting.is_some_and(|p| now.since(p.left) < ECHO_US) {
+        if self.waiting.is_some_and(|p| now.since(p.left) < self.echo_us()) {
             return;
         }
         let ping = frame(self.setup.me, &Message::Ping(self.asked), Level::Plain);

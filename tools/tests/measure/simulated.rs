@@ -223,6 +223,23 @@ fn two_ends_measure_what_the_wire_does() {
     assert!((wrong as f64 / expected - 1.0).abs() < 0.1, "{wrong} wrong bits of {expected}");
 }
 
+/// What is late, and what is enough to judge by, knows the rate.
+#[test]
+fn a_good_wire_of_300_baud_is_one() {
+    let side = |me: u64| {
+        let end = Pair::new(Setup { base: 300, ..setup(me, &[300], false) }, Instant::default());
+        Side { rate: 300, ..Side::new(end, Way::default(), me) }
+    };
+    let mut world = World::new([side(1), side(2)]);
+    world.run(600);
+    for side in &world.sides {
+        assert!(is_whole(side), "{:?}", side.ending);
+        assert!(!side.said.iter().any(|news| matches!(news, News::Alone(_))), "{:?}", side.said);
+        let text = report(side, "two ends").to_text();
+        assert!(text.contains("clean") && !text.contains("use: nothing"), "{text}");
+    }
+}
+
 #[test]
 fn bytes_that_go_and_come_are_told_apart_from_wrong_ones() {
     let (mut slips, mut lost) = (0, 0);
