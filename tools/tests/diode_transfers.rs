@@ -509,9 +509,9 @@ fn a_command_ends_with_its_receiver() {
         let status = common::until_within(LIMIT, "it ends", || recv.try_wait().unwrap());
         if signal == Signal::SIGTERM {
             assert_eq!(status.code(), Some(143));
-            assert!(kill(Pid::from_raw(id), None).is_err(), "{command}");
+            assert!(common::is_gone(id), "{command}");
         }
-        common::until_within(LIMIT, "the command is gone", || kill(Pid::from_raw(id), None).is_err().then_some(()));
+        common::until_within(LIMIT, "the command is gone", || common::is_gone(id).then_some(()));
         bench.recv(&wire, 0, &["--exec", "echo again >> ran; :"]);
         assert_eq!(fs::read_to_string(bench.path("ran")).unwrap(), "again\n", "it is owed");
     }

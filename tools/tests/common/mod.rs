@@ -35,6 +35,12 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     until_within(LIMIT, what, look)
 }
 
+/// Whether a process has ended; one that nobody waits for (the first process of a container may not) has ended, too.
+pub fn is_gone(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, fields)| fields.trim_start().starts_with(['Z', 'X']))
+}
+
 /// The same with a limit of one's own.
 #[track_caller]
 pub fn until_within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
