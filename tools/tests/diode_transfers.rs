@@ -620,6 +620,20 @@ fn state_of_an_earlier_version_is_named_and_left_alone() {
     assert!(bench.path("state/0011aaff.done").exists());
 }
 
+/// Symbols whose manifest did not outlive a power failure are none of the next object in their slot.
+#[test]
+fn symbols_without_a_manifest_are_taken_for_nobody_s() {
+    let bench = Bench::new();
+    bench.file("state/object-0000.manifest", b"");
+    for name in ["object-0000.0", "object-0001.0", "object-0001.blocks"] {
+        bench.file(&format!("state/{name}"), &[7; 50_000]);
+    }
+    let wire = bench.record(&[&bench.file("one", &[1; 20_000]), &bench.file("two", &[2; 20_000])]);
+    bench.recv(&wire, 0, &[]);
+    bench.has("one", &[1; 20_000]);
+    bench.has("two", &[2; 20_000]);
+}
+
 /// A receiver that is started again in the middle of a session does not miss what it delivered before.
 #[test]
 fn a_restarted_receiver_knows_what_it_delivered_of_the_session() {

@@ -11,6 +11,12 @@ use super::{Delivered, News, OBJECTS_MAX, Owed, Spool};
 use crate::error::kinds;
 use crate::names::shown;
 
+/// The slot of an object in the name of one of its files, and what the file has.
+fn slot_of(name: &str) -> Option<(u32, &str)> {
+    let (slot, what) = name.strip_prefix("object-")?.split_once('.')?;
+    Some((slot.parse().ok()?, what))
+}
+
 impl Spool {
     pub(super) fn restore(&mut self) -> io::Result<()> {
         let mut names: Vec<String> =
@@ -24,12 +30,11 @@ impl Spool {
         }
         // manifests before blocks
         names.sort_by_key(|n| !n.ends_with(".manifest"));
-        for name in names {
-            let Some((slot, what)) = name.strip_prefix("object-").and_then(|name| name.split_once('.')) else { continue };
-            let Ok(slot) = slot.parse::<u32>() else { continue };
+        for name in &names {
+            let Some((slot, what)) = slot_of(name) else { continue };
             match (what, what.parse::<u64>()) {
                 ("manifest", _) if self.objects.len() < OBJECTS_MAX => {
-                    let bytes = std::fs::read(self.kept.folder().join(&name))?;
+                    let bytes = std::fs::read(self.kept.folder().join(name))?;
                     let partial = manifest_of(&bytes).map(|m| Partial::new(&m, bytes.clone()));
                     if let Some(mut partial) = partial {
                         partial.told = self.kept.was_told(slot);
@@ -39,6 +44,11 @@ impl Spool {
                 (_, Ok(block)) => self.restore_block(slot, block)?,
                 _ => {}
             }
+        }
+        // symbols without a manifest (the power failed) would be taken for those of the next object in their slot
+        if self.objects.len() < OBJECTS_MAX {
+            let strays = names.iter().filter(|name| slot_of(name).is_some_and(|(slot, _)| !self.objects.contains_key(&slot)));
+            strays.for_each(|name| _ = std::fs::remove_file(self.kept.folder().join(name)));
         }
         // what was put into its place by a run that did not get to say so
         let whole =

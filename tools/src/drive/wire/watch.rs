@@ -57,6 +57,10 @@ impl<const C: usize> Wire<C> {
     /// Bytes come, but no frame among them: says so once, and gives up when they go on for the grace time.
     fn watch_strangers(&mut self) {
         let stats = self.link.stats();
+        if self.link.state() == State::Opening && (1..=stats.echoes).contains(&stats.frames_in) {
+            // nothing but our own was heard, which was said
+            return;
+        }
         if stats.frames_in > 0 || self.link.state() != State::Opening {
             self.strange = None;
             return self.watch_unproved();
