@@ -136,7 +136,9 @@ mod tests {
         let (mut child, master) = spawn(command, None).unwrap();
         nix::unistd::read(&master, &mut [0u8; 64]).unwrap();
         crate::port::set_nonblocking(master.as_fd()).unwrap();
-        while nix::unistd::write(&master, &[b'x'; 4096]).is_ok() {}
+        // what was written may still move on, and make room
+        let fills = || nix::unistd::write(&master, &[b'x'; 4096]).is_ok();
+        while fills() || (0..20).any(|_| (std::thread::sleep(std::time::Duration::from_millis(5)), fills()).1) {}
         interrupt(master.as_fd());
         assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
     }
