@@ -236,7 +236,7 @@ where
     pub fn is_silent(&self, now: Instant) -> bool {
         self.silence_us(now).is_some_and(|us| us > self.first().endpoint.silent_after_us())
     }
-    /// The way there and back, without what waits for a wire (µs): the longest of all paths; 0 before it is known. A stream that is
+    /// What is filled of the way there and back, without what waits for a wire (µs): the longest of all paths; 0 before it is known. A stream that is
     /// to keep the wire busy holds what goes out in that time, at either end: see [`Channel::widen_out`].
     pub fn way_us(&self) -> u64 {
         self.paths.as_ref().iter().map(|path| path.endpoint.way_us()).max().unwrap_or(0)

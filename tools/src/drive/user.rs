@@ -29,6 +29,10 @@ const ENDS_LATE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct User {
     input: Option<OwnedFd>,
+    /// The input is the terminal of our session.
+    seated: bool,
+    /// The input was a terminal, and ended because that hung up.
+    hung_up: bool,
     output: Option<OwnedFd>,
     /// The output was a file: it is being put on its disk.
     settling: Option<Settling>,
@@ -39,13 +43,13 @@ pub struct User {
 impl User {
     /// Nobody.
     pub(crate) fn none() -> User {
-        User { input: None, output: None, settling: None, piece: PIPE_PIECE, command: None }
+        User { input: None, seated: false, hung_up: false, output: None, settling: None, piece: PIPE_PIECE, command: None }
     }
     /// Our own stdin and stdout.
     pub fn stdio() -> Result<User, Failure> {
         let (input, output) = (stdio::input()?, stdio::output()?);
-        let piece = piece_of(&output);
-        Ok(User { input: Some(input), output: Some(output), settling: None, piece, command: None })
+        let (seated, piece) = (is_own_terminal(&input), piece_of(&output));
+        Ok(User { input: Some(input), seated, hung_up: false, output: Some(output), settling: None, piece, command: None })
     }
 
     /// The stdin and stdout of a command started now.
@@ -58,6 +62,8 @@ impl User {
             let missing = || io::Error::other("no pipe to the command");
             Ok(User {
                 input: Some(child.stdout.take().ok_or_else(missing)?.into()),
+                seated: false,
+                hung_up: false,
                 output: Some(child.stdin.take().ok_or_else(missing)?.into()),
                 settling: None,
                 piece: PIPE_PIECE,
@@ -85,9 +91,15 @@ impl User {
         let Some(input) = &self.input else { return Ok(None) };
         let read = read_once(input, buffer)?;
         if read == Some(0) {
+            self.hung_up = is_hung_up_terminal(input);
             self.input = None;
         }
         Ok(read)
+    }
+    /// Whether the input ended because the user hung up: what was typed may not have been all. SIGHUP, if it is not ignored, may
+    /// come before or after; `signalled`: it came.
+    pub fn is_cut_off(&self, signalled: bool) -> bool {
+        self.hung_up && (self.seated || signalled)
     }
     /// Writes once, at most [`User::piece`] bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -219,6 +231,12 @@ pub(crate) fn is_hung_up_terminal(input: impl AsFd) -> bool {
     let hung_up = fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
     // of one that is hung up the kernel says no more than EIO
     hung_up && matches!(nix::unistd::isatty(input.as_fd()), Ok(true) | Err(Errno::EIO))
+}
+
+/// Whether it is the terminal of our session, and so the one whose end is our user's.
+fn is_own_terminal(input: impl AsFd) -> bool {
+    let session = nix::unistd::getsid(None);
+    session.is_ok() && nix::sys::termios::tcgetsid(input) == session
 }
 
 /// What a blocking descriptor takes for sure once it polls writable.

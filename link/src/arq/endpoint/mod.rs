@@ -248,7 +248,7 @@ impl<const N: usize> Endpoint<N> {
     pub(crate) fn wire_us(&self, bytes: usize) -> u64 {
         self.config.wire_us(bytes)
     }
-    /// The way there and back (µs); 0 before it is known.
+    /// What is filled of the way there and back (µs); 0 before it is known.
     pub(crate) fn way_us(&self) -> u64 {
         self.reach.way_us(self.rtt.floor_us().unwrap_or(0))
     }

@@ -45,8 +45,6 @@ pub struct Session {
     room: usize,
     growth_left: usize,
     hung_up: Option<Instant>,
-    /// When the input ended because its terminal hung up: a signal may say a moment later whether it was ours.
-    cut: Option<Instant>,
     hung_up_progress: (Instant, u64),
     input_ended: bool,
     output_error: Option<io::Error>,
@@ -82,7 +80,6 @@ impl Session {
             room: out,
             growth_left: buffers::GROWTH_MAX,
             hung_up: None,
-            cut: None,
             hung_up_progress: (Instant::now(), 0),
             input_ended: false,
             output_error: None,
@@ -107,7 +104,6 @@ impl Session {
             self.wire.serve(&ready.port, &mut buffer);
             self.wire.link.handle_timeout(self.wire.clock.now());
             self.serve_input(ready.input, &mut buffer);
-            self.serve_cut();
             self.serve_hangup();
             self.serve_output(ready.output);
             self.grow();
@@ -138,7 +134,7 @@ impl Session {
         let link = &self.wire.link;
         // nothing is read before somebody can take it: a command that fails then can still be told
         let reading = link.state() == State::Open && self.takes() >= self.read_least.min(self.wait_most() / 4);
-        let input = self.user.input().filter(|_| reading && self.cut.is_none()).map(|fd| {
+        let input = self.user.input().filter(|_| reading).map(|fd| {
             fds.push((fd, PollFlags::POLLIN));
             fds.len() - 1
         });
@@ -148,8 +144,7 @@ impl Session {
             fds.len() - 1
         });
         fds.push((self.signals.fd(), PollFlags::POLLIN));
-        if self.hung_up.is_some() || self.cut.is_some() || (link.at_end() && (self.user.unread() > 0 || self.user.is_settling()))
-        {
+        if self.hung_up.is_some() || (link.at_end() && (self.user.unread() > 0 || self.user.is_settling())) {
             timeout = shorter(timeout, LAST_BYTES);
         }
         let flags = wait(&fds, timeout)?;

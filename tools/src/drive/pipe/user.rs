@@ -1,18 +1,14 @@
 //! The session's side of the user: input until its end, output until it takes nothing more.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use link::{CloseCode, State};
 use nix::poll::PollFlags;
 
 use super::super::wait;
 use super::{HAND_OVER, HANGUP_SIGNAL, Session};
-use crate::drive::user::{is_hung_up_terminal, unwritten};
+use crate::drive::user::unwritten;
 use crate::error::kinds;
-
-/// The signal of a terminal that hung up is there by then.
-const SIGNALLED: Duration = Duration::from_millis(100);
 
 impl Session {
     pub(super) fn serve_input(&mut self, ready: PollFlags, buffer: &mut [u8]) {
@@ -24,10 +20,12 @@ impl Session {
             // nothing read would be taken for the end
             return;
         }
-        let hung_up = self.user.input().is_some_and(is_hung_up_terminal);
         match self.user.read(&mut buffer[..room]) {
-            Ok(Some(0)) if hung_up => self.cut = Some(Instant::now()),
             Ok(Some(0)) => {
+                self.serve_signals();
+                if self.user.is_cut_off(self.hung_up.is_some()) {
+                    return self.interrupted(HANGUP_SIGNAL);
+                }
                 self.input_ended = true;
                 // half of what it had to say is not the whole
                 let why = match self.user.killed_by() {
@@ -47,19 +45,6 @@ impl Session {
                 self.wire.fail(kinds::INPUT_FAILED, format!("cannot read the input: {e}"));
             }
         }
-    }
-
-    /// The end of a terminal that hung up is one in order, unless it was ours, which a signal says: what was typed may not
-    /// have been all.
-    pub(super) fn serve_cut(&mut self) {
-        if self.input_ended || self.cut.is_none_or(|since| since.elapsed() < SIGNALLED && self.hung_up.is_none()) {
-            return;
-        }
-        if self.hung_up.is_some() {
-            return self.interrupted(HANGUP_SIGNAL);
-        }
-        self.input_ended = true;
-        self.wire.link.finish();
     }
 
     pub(super) fn serve_output(&mut self, ready: PollFlags) {
