@@ -132,8 +132,8 @@ fn a_terminal_that_is_gone_has_ended() {
 }
 
 /// Not so the terminal that somebody sits at: what was typed may not have been all.
-#[test]
-fn a_user_who_is_gone_has_not_ended() {
+#[track_caller]
+fn assert_user_is_missed(environment: &str) {
     let wire = Wire::with(&[]);
     let pty = nix::pty::openpty(None, None).unwrap();
     // nobody else keeps it open
@@ -141,7 +141,7 @@ fn a_user_who_is_gone_has_not_ended() {
     let far = start(&wire, "far", &mut pipe(&wire, "b"), Stdio::null(), File::create(wire.path("got")).unwrap());
     let seated = |command: &Command| {
         let mut session = common::command("setsid");
-        session.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        session.args(["--ctty", "--wait", "env", environment]).arg(command.get_program()).args(command.get_args());
         session
     };
     let near = start(&wire, "near", &mut seated(&pipe(&wire, "a")), pty.slave, Stdio::null());
@@ -150,6 +150,13 @@ fn a_user_who_is_gone_has_not_ended() {
     drop(pty.master);
     assert_ends(&wire, &near, 129, "");
     assert_ends(&wire, &far, 3, "the peer was interrupted");
+}
+
+#[test]
+fn a_user_who_is_gone_has_not_ended() {
+    assert_user_is_missed("--default-signal=HUP");
+    // nohup
+    assert_user_is_missed("--ignore-signal=HUP");
 }
 
 #[test]
